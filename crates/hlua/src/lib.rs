@@ -1,0 +1,1 @@
+//! HAProxy's Lua API on mlua: contexts, yields, TXN, applets, sockets, events; the host supplies everything else.

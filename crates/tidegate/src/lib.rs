@@ -1,0 +1,1 @@
+//! HAProxy's Lua and event subsystem in Rust: the program that joins the crates.

@@ -1,1 +1,33 @@
-//! A small HTTP/1 and TCP proxy that reads HAProxy's configuration language: rules, samples, servers, checks.
+//! A small HTTP/1 and TCP proxy that reads HAProxy's configuration language.
+//!
+//! ```text
+//!            cfgparse ──► config (Config, Proxy, Bind, Server)      host (Host, Io, Timer, ServerObserver)
+//!                              │                                            ▲
+//!  Io ──► session::serve ──► stream (one exchange) ──► rules ──► backend (lb, queue, pool) ──► Io
+//!                              │            │            │
+//!                           filter        txn        action / sample / applet   (extension points)
+//! ```
+//!
+//! Nothing here opens a socket, reads a clock or starts a thread: [`host`] says what is needed.
+//! What other languages and protocols add comes in through [`registry::Registry`] as values.
+
+pub mod action;
+pub mod applet;
+pub mod backend;
+pub mod cfgparse;
+pub mod channel;
+pub mod check;
+pub mod config;
+pub mod error;
+pub mod filter;
+pub mod host;
+pub mod http;
+pub mod log;
+pub mod registry;
+pub mod rules;
+pub mod sample;
+pub mod session;
+pub mod stream;
+pub mod txn;
+pub mod vars;
+pub mod worker;

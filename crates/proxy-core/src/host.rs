@@ -1,0 +1,107 @@
+//! What the proxy needs from whoever embeds it: time, timers, connections, tasks, log lines.
+//!
+//! One [`Host`] serves one worker thread and need not be `Send`. The proxy never reads a clock,
+//! opens a socket or starts a task in any other way, so the same code runs on virtual time.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{
+    backend::server::{Server, ServerEvent},
+    config::{LogTarget, SourceAddr},
+};
+
+/// An address of either end of a connection, or one to listen on or connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Addr {
+    /// IPv4 or IPv6 with its port.
+    Ip(SocketAddr),
+    /// A unix socket in the file system.
+    Unix(PathBuf),
+    /// A unix socket in Linux's abstract name space (`abns@`).
+    Abstract(Vec<u8>),
+    /// An inherited listening descriptor (`fd@`).
+    Fd(i32),
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(addr) => addr.fmt(f),
+            Self::Unix(path) => write!(f, "unix@{}", path.display()),
+            Self::Abstract(name) => write!(f, "abns@{}", String::from_utf8_lossy(name)),
+            Self::Fd(fd) => write!(f, "fd@{fd}"),
+        }
+    }
+}
+
+/// A connected byte stream.
+///
+/// Reads and writes never block; readiness comes through the waker. `poll_shutdown` closes the
+/// write side only.
+pub trait Io: AsyncRead + AsyncWrite + Unpin {
+    /// The other end, if it has an address.
+    fn peer_addr(&self) -> Option<Addr>;
+    /// Our end, if it has an address.
+    fn local_addr(&self) -> Option<Addr>;
+    /// Makes the coming drop send a reset instead of a close (best effort).
+    fn reset_on_drop(&mut self);
+}
+
+/// A boxed [`Io`], as it travels through the proxy.
+pub type BoxIo = Box<dyn Io>;
+/// A connection being made.
+pub type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<BoxIo>>>>;
+/// A task as the host runs it.
+pub type BoxTask = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A deadline that can be moved, one per task.
+///
+/// Moving it later is expected to cost a store only: it happens on every request.
+pub trait Timer {
+    /// Moves the deadline; `None` disarms it.
+    fn set(&mut self, deadline: Option<Instant>);
+    /// Ready once the deadline has passed; never early. Disarmed timers stay pending.
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// What one worker thread offers the proxy.
+pub trait Host {
+    /// The instant at which the present turn of the worker began. Cheap.
+    fn now(&self) -> Instant;
+    /// The same moment as wall-clock time since the Unix epoch.
+    fn wall(&self) -> Duration;
+    /// A new, disarmed timer.
+    fn timer(&self) -> Box<dyn Timer>;
+    /// An unpredictable number.
+    fn random(&self) -> u64;
+    /// Starts connecting. Dropping the future gives the attempt up.
+    fn connect(&self, to: &Addr, source: Option<&SourceAddr>) -> ConnectFuture;
+    /// Runs a task on this thread.
+    fn spawn(&self, name: &'static str, task: BoxTask);
+    /// Sends one finished log line (without line end) to a target. Never blocks.
+    fn log(&self, target: &LogTarget, level: crate::log::Level, line: &[u8]);
+}
+
+/// Is told what happens to servers. Shared by all threads.
+///
+/// Called on the thread that made the change, after the server's lock was released, in the order
+/// of the changes; must not block.
+pub trait ServerObserver: Send + Sync {
+    /// One transition of one server.
+    fn on_server_event(&self, server: &Arc<Server>, event: &ServerEvent);
+}
+
+const _: Option<&dyn Host> = None;
+const _: Option<&dyn Io> = None;
+const _: Option<&dyn Timer> = None;
+const _: Option<&dyn ServerObserver> = None;

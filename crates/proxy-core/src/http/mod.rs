@@ -1,0 +1,5 @@
+//! HTTP messages and HTTP/1 on the wire.
+
+pub mod message;
+
+pub use message::Message;

@@ -1,0 +1,1 @@
+//! A stream: one exchange between a client and a server.

@@ -1,0 +1,139 @@
+//! The transaction: everything a rule, a sample, a filter or an action may look at or change.
+//!
+//! It is lent by move. A stream owns one, gives it to an [`Action`](crate::action::Action) or
+//! [`Filter`](crate::filter::Filter) and gets it back with the answer. One box is allocated per
+//! connection and reused for each request on it.
+
+use std::{
+    any::Any,
+    ops::{Deref, DerefMut},
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{
+    backend::server::Server, channel::Channel, config::Proxy, http::Message, log::TxnLog, session::Session,
+    vars::Vars, worker::Worker,
+};
+
+/// Which way data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client to the server.
+    Request,
+    /// From the server to the client.
+    Response,
+}
+
+/// A transaction, or the place of one that is lent out ([`Txn::take`]).
+///
+/// Dereferences to [`TxnData`]; doing so while it is lent is a programming error and panics.
+pub struct Txn(Option<Box<TxnData>>);
+
+impl Txn {
+    /// Boxes a transaction.
+    #[must_use]
+    pub fn new(data: TxnData) -> Self {
+        Self(Some(Box::new(data)))
+    }
+
+    /// Takes the transaction out and leaves the empty place; costs a pointer.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
+    /// Whether the transaction is lent to somebody.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Deref for Txn {
+    type Target = TxnData;
+    fn deref(&self) -> &TxnData {
+        self.0.as_deref().expect("a transaction is not used while it is lent")
+    }
+}
+
+impl DerefMut for Txn {
+    fn deref_mut(&mut self) -> &mut TxnData {
+        self.0.as_deref_mut().expect("a transaction is not used while it is lent")
+    }
+}
+
+/// The parts of a transaction.
+pub struct TxnData {
+    /// This thread's context.
+    pub worker: Rc<Worker>,
+    /// The client connection.
+    pub session: Rc<Session>,
+    /// Where the request came in (never changes).
+    pub frontend: Arc<Proxy>,
+    /// Where it goes; the frontend until a backend is chosen.
+    pub backend: Arc<Proxy>,
+    /// The server, once chosen.
+    pub server: Option<Arc<Server>>,
+    /// The HTTP request head; empty in TCP mode.
+    pub req: Message,
+    /// The HTTP response head; empty until one was received or made.
+    pub res: Message,
+    /// Bytes on the way to the server: raw in TCP mode, decoded body in HTTP mode.
+    pub req_chn: Channel,
+    /// Bytes on the way to the client.
+    pub res_chn: Channel,
+    /// Variables of scopes `txn`, `req` and `res`.
+    pub vars: TxnVars,
+    /// The stream's number (`sid`).
+    pub id: u64,
+    /// When the request began (head complete in HTTP mode, accept in TCP mode).
+    pub started: Instant,
+    /// What the log line says.
+    pub log: TxnLog,
+    /// The service chosen by `use-service`, run instead of a server.
+    pub service: Option<Arc<dyn crate::applet::ServiceMaker>>,
+    /// What extensions keep for the length of this transaction, by slot; see [`TxnData::private`].
+    pub private: Vec<Option<Box<dyn Any>>>,
+}
+
+/// The variables that live no longer than a transaction.
+#[derive(Default)]
+pub struct TxnVars {
+    /// Whole exchange.
+    pub txn: Vars,
+    /// While the request is processed.
+    pub req: Vars,
+    /// While the response is processed.
+    pub res: Vars,
+}
+
+impl TxnData {
+    /// The value that an extension keeps in `slot` of this transaction.
+    ///
+    /// Slots are handed out by [`Registry::private_slot`](crate::registry::Registry::private_slot).
+    pub fn private(&mut self, slot: usize) -> &mut Option<Box<dyn Any>> {
+        if self.private.len() <= slot {
+            self.private.resize_with(slot + 1, || None);
+        }
+        &mut self.private[slot]
+    }
+
+    /// The head of one direction.
+    #[must_use]
+    pub fn message(&self, direction: Direction) -> &Message {
+        match direction {
+            Direction::Request => &self.req,
+            Direction::Response => &self.res,
+        }
+    }
+
+    /// The head of one direction, to change it.
+    pub fn message_mut(&mut self, direction: Direction) -> &mut Message {
+        match direction {
+            Direction::Request => &mut self.req,
+            Direction::Response => &mut self.res,
+        }
+    }
+}

@@ -1,1 +1,6 @@
-//! HAProxy's Lua and event subsystem in Rust: the program that joins the crates.
+//! The composition root: joins the crates into one proxy.
+
+pub mod cli;
+pub mod clock;
+pub mod fd;
+pub mod net;

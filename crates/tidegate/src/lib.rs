@@ -4,3 +4,4 @@ pub mod cli;
 pub mod clock;
 pub mod fd;
 pub mod net;
+pub mod services;

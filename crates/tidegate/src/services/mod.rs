@@ -1,0 +1,3 @@
+//! What tidegate itself offers on top of the joined crates.
+
+pub mod cli_session;

@@ -1,5 +1,7 @@
 //! HTTP messages and HTTP/1 on the wire.
 
 pub mod message;
+pub mod status;
+pub mod text;
 
-pub use message::Message;
+pub use message::{InvalidText, Message, Version};

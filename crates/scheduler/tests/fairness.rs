@@ -1,0 +1,186 @@
+//! Who runs when: shares, classes, nice, at most once a pass.
+
+mod support;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use scheduler::{Budget, Class, Config, Scheduler, TaskHandle, Woken};
+use support::{Log, World};
+
+/// A task that logs its name each time it runs, and wakes itself if asked to.
+fn logger(world: &World, log: &Log<i32>, name: i32, again: bool) -> TaskHandle {
+    let log = log.clone();
+    world.scheduler.spawn(
+        "logger",
+        poll_fn(move |cx| {
+            log.add(name);
+            if again {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        }),
+    )
+}
+
+/// Objects pinned to each class that wake themselves for ever; the counts of their runs.
+fn crowd(scheduler: &Scheduler, each: usize) -> [Rc<Cell<usize>>; 4] {
+    Class::ALL.map(|class| {
+        let runs = Rc::new(Cell::new(0));
+        for _ in 0..each {
+            let runs = Rc::clone(&runs);
+            let mut first = true;
+            let task = scheduler.spawn_tasklet(
+                "crowd",
+                poll_fn(move |cx| {
+                    if !std::mem::take(&mut first) {
+                        runs.set(runs.get() + 1);
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }),
+            );
+            task.set_class(Some(class));
+        }
+        runs
+    })
+}
+
+#[test]
+fn a_busy_thread_shares_its_passes_as_haproxy_does() {
+    let mut world = World::new();
+    let runs = crowd(&world.scheduler, 1000);
+    world.pass_of(4000);
+    for pass in 1..=5 {
+        world.pass_of(280);
+        let counts = runs.each_ref().map(|runs| runs.get());
+        assert_eq!(counts, [139, 131, 9, 3].map(|share| share * pass), "pass {pass}");
+    }
+}
+
+#[test]
+fn low_latency_starves_nobody() {
+    let mut world = World::new();
+    world.scheduler = Scheduler::with_config(world.start, Config { low_latency: true, ..Config::default() });
+    let runs = crowd(&world.scheduler, 1000);
+    world.pass_of(4000);
+    for pass in 1..=50 {
+        world.pass_of(280);
+        let counts = runs.each_ref().map(|runs| runs.get());
+        assert!(counts.iter().all(|count| *count >= pass), "pass {pass}: {counts:?}");
+    }
+}
+
+#[test]
+fn an_object_runs_at_most_once_a_pass() {
+    let mut world = World::new();
+    let log = Log::new();
+    let tasks = [1, 2, 3].map(|name| logger(&world, &log, name, true));
+    tasks[2].set_nice(-1024);
+    for _ in 0..70_000 {
+        assert_eq!(world.pass().ran, 3);
+        let mut names = log.take();
+        names.sort_unstable();
+        assert_eq!(names, [1, 2, 3]);
+    }
+}
+
+#[test]
+fn a_favoured_task_that_wakes_itself_does_not_hold_up_the_others() {
+    let mut world = World::new();
+    let log = Log::new();
+    let greedy = logger(&world, &log, 0, true);
+    greedy.set_nice(-1024);
+    world.pass();
+    for name in 1..=3 {
+        logger(&world, &log, name, false).set_nice(5);
+    }
+    log.take();
+    assert_eq!(world.pass().ran, 4);
+    assert_eq!(log.take().len(), 4);
+}
+
+#[test]
+fn nice_orders_tasks_woken_together() {
+    let mut world = World::new();
+    let log = Log::new();
+    let tasks: Vec<_> = [0, 1, -1, 1024, -1024, 0]
+        .map(|nice| {
+            let task = logger(&world, &log, nice, false);
+            task.set_nice(nice);
+            task
+        })
+        .into();
+    world.settle();
+    log.take();
+    tasks.iter().for_each(|task| task.wake(Woken::MSG));
+    world.settle();
+    assert_eq!(log.take(), [-1024, -1, 0, 0, 1, 1024]);
+}
+
+#[test]
+fn a_niced_task_costs_the_others_no_budget() {
+    let mut world = World::new();
+    let log = Log::new();
+    for name in 0..1000 {
+        logger(&world, &log, name, false);
+    }
+    logger(&world, &log, -1, false).set_nice(10);
+    assert_eq!(world.pass_of(280).ran, 280);
+}
+
+#[test]
+fn tasks_and_tasklets_of_the_normal_class_take_turns() {
+    let mut world = World::new();
+    let log = Log::new();
+    let spawned = log.clone();
+    let handle = world.scheduler.handle();
+    let mut names = 100..;
+    // Tasklets spawned by a running object join the NORMAL class.
+    let storm = world.scheduler.spawn(
+        "storm",
+        poll_fn(move |cx| {
+            for _ in 0..50 {
+                let (log, name) = (spawned.clone(), names.next().unwrap());
+                handle.spawn_tasklet("drop", async move { log.add(name) });
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }),
+    );
+    storm.set_class(Some(Class::Urgent));
+    for name in 0..20 {
+        logger(&world, &log, name, false);
+    }
+    for _ in 0..8 {
+        world.pass_of(20);
+    }
+    let tasks = log.take().into_iter().filter(|name| *name < 100).count();
+    assert_eq!(tasks, 20, "the tasks all ran although tasklets kept coming");
+}
+
+#[test]
+fn a_tasklet_goes_to_the_class_of_the_place_it_was_woken_from() {
+    let mut world = World::new();
+    let idle = |world: &World| world.scheduler.spawn_tasklet("idle", poll_fn(|_| Poll::<()>::Pending));
+    let (outside, inside) = (idle(&world), idle(&world));
+    world.settle();
+    let waiting = Log::new();
+    let (entries, handle, other) = (waiting.clone(), world.scheduler.handle(), inside.clone());
+    let waker = world.scheduler.spawn_tasklet(
+        "self",
+        poll_fn(move |cx| {
+            other.wake(Woken::MSG);
+            cx.waker().wake_by_ref();
+            entries.add(handle.snapshot().waiting);
+            Poll::<()>::Pending
+        }),
+    );
+    outside.wake(Woken::IO);
+    assert_eq!(world.scheduler.snapshot().waiting, [2, 0, 0, 0]);
+    world.scheduler.run(world.now, Budget::new(1));
+    assert_eq!(waiting.take(), [[1, 1, 1, 0]]);
+    drop(waker);
+}

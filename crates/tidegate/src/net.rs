@@ -156,7 +156,8 @@ pub async fn connect(to: Addr, source: Option<SourceAddr>) -> io::Result<BoxIo> 
         }
         Addr::Unix(path) => Ok(Box::new(UnixIo { stream: UnixStream::connect(path).await? })),
         Addr::Abstract(name) => {
-            let stream = unix::UnixStream::connect_addr(&unix::SocketAddr::from_abstract_name(padded(&name)?)?)?;
+            let stream =
+                unix::UnixStream::connect_addr(&unix::SocketAddr::from_abstract_name(padded(&name)?)?)?;
             stream.set_nonblocking(true)?;
             Ok(Box::new(UnixIo { stream: UnixStream::from_std(stream)? }))
         }
@@ -165,7 +166,8 @@ pub async fn connect(to: Addr, source: Option<SourceAddr>) -> io::Result<BoxIo> 
 }
 
 async fn connect_tcp(ip: SocketAddr, source: Option<SourceAddr>) -> io::Result<TcpStream> {
-    let socket = if ip.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+    let socket =
+        if ip.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     if let Some(source) = source {
         socket.set_reuseaddr(true)?;
@@ -187,7 +189,9 @@ fn listen_ip(ip: SocketAddr, backlog: i32, v6only: bool) -> io::Result<Socket> {
 }
 
 fn listen_unix(path: &Path, backlog: i32, mode: Option<u32>) -> io::Result<Socket> {
-    if std::fs::symlink_metadata(path).is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type())) {
+    if std::fs::symlink_metadata(path)
+        .is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()))
+    {
         std::fs::remove_file(path)?;
     }
     let socket = listen_on(SockAddr::unix(path)?, backlog)?;
@@ -262,7 +266,11 @@ macro_rules! forward_io {
             }
         }
         impl AsyncWrite for $type {
-            fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            fn poll_write(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
                 Pin::new(&mut self.stream).poll_write(cx, buf)
             }
             fn poll_write_vectored(

@@ -1,0 +1,161 @@
+//! Accepting connections, within the limits.
+//!
+//! A frontend at its `maxconn`, or a process at the global one, leaves new connections in the
+//! kernel's queue until one ends: nothing is refused, nothing is dropped.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+/// Connections accepted in a row before other tasks get their turn.
+const ACCEPTS_PER_TURN: usize = 64;
+/// How long to wait after the system ran out of something.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// A number of places, shared by all threads.
+#[derive(Debug)]
+pub struct Limit {
+    max: usize,
+    taken: AtomicUsize,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Limit {
+    /// `max` places; 0 for any number.
+    #[must_use]
+    pub fn new(max: usize) -> Arc<Self> {
+        let max = if max == 0 { usize::MAX } else { max };
+        Arc::new(Self { max, taken: AtomicUsize::new(0), waiting: Mutex::default() })
+    }
+
+    /// How many places are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    fn try_take(self: &Arc<Self>) -> Option<Place> {
+        let more = |taken| (taken < self.max).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        Some(Place(self.clone()))
+    }
+
+    /// Takes a place, waiting for one if none is free.
+    ///
+    /// # Yield and cancel safety
+    /// Dropping the future takes nothing.
+    pub async fn take(self: &Arc<Self>) -> Place {
+        poll_fn(|cx| {
+            if let Some(place) = self.try_take() {
+                return Poll::Ready(place);
+            }
+            self.waiting.lock().push(cx.waker().clone());
+            // One may have come free before we were on the list.
+            self.try_take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+/// A taken place; free again when dropped.
+#[derive(Debug)]
+pub struct Place(Arc<Limit>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let before = self.0.taken.fetch_sub(1, Ordering::AcqRel);
+        if before >= self.0.max {
+            for waker in std::mem::take(&mut *self.0.waiting.lock()) {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// What the accept loop needs of its surroundings.
+pub trait Surroundings {
+    /// Waits.
+    fn pause(&self, time: Duration) -> impl Future<Output = ()>;
+    /// Says that accepting failed.
+    fn on_error(&self, error: &std::io::Error);
+    /// Serves a connection; its places go with it.
+    fn serve(&self, io: proxy_core::host::BoxIo, places: [Place; 2]);
+}
+
+/// Accepts for ever. `limits` are the frontend's and the process's.
+pub async fn accept_loop(acceptor: crate::net::Acceptor, limits: [Arc<Limit>; 2], around: impl Surroundings) {
+    let mut in_a_row = 0;
+    loop {
+        let places = [limits[0].take().await, limits[1].take().await];
+        match acceptor.accept().await {
+            Ok(io) => around.serve(io, places),
+            Err(error) if is_passing(&error) => {}
+            Err(error) => {
+                around.on_error(&error);
+                around.pause(PAUSE_AFTER_ERROR).await;
+            }
+        }
+        in_a_row += 1;
+        if in_a_row == ACCEPTS_PER_TURN {
+            in_a_row = 0;
+            yield_now().await;
+        }
+    }
+}
+
+/// A connection that went away before it was accepted: the next one may be fine.
+fn is_passing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | WouldBlock)
+}
+
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_freed_place_wakes_who_waits() {
+        let limit = Limit::new(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut first = Box::pin(limit.take());
+        let Poll::Ready(place) = first.as_mut().poll(&mut cx) else { panic!("one is free") };
+        let mut second = Box::pin(limit.take());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(limit.waiting.lock().len(), 1);
+        drop(place);
+        assert_eq!(limit.waiting.lock().len(), 0, "woken");
+        assert!(second.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let limit = Limit::new(0);
+        let places: Vec<_> = std::iter::repeat_with(|| limit.try_take()).take(1000).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert_eq!(limit.taken(), 1000);
+        drop(places);
+        assert_eq!(limit.taken(), 0);
+    }
+}

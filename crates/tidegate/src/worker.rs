@@ -1,0 +1,189 @@
+//! One worker: a thread with one tokio runtime and one scheduler.
+//!
+//! ```text
+//!   loop ──► take the time ──► scheduler.run(now, budget) ──► park in tokio until
+//!                 ▲                                             a socket is ready (its waker is a task's),
+//!                 └───────────────────────────────────────────── another thread wakes us, or the next expiry
+//! ```
+//!
+//! tokio's driver wakes tasks of our scheduler directly; the first such wake of a turn wakes the
+//! loop. All time that tasks see is taken here, once a turn.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use scheduler::{Budget, Handle, Scheduler};
+
+use crate::clock::Turn;
+
+/// A worker's loop, before it runs.
+pub struct Worker {
+    runtime: tokio::runtime::Runtime,
+    scheduler: Scheduler,
+    turn: Rc<Turn>,
+    budget: Budget,
+    stop: Rc<Cell<bool>>,
+}
+
+impl Worker {
+    /// Makes a worker on this thread, one of `threads`.
+    ///
+    /// # Errors
+    /// The system refuses an event queue.
+    pub fn new(threads: usize) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let turn = Rc::new(Turn::new());
+        let scheduler = Scheduler::new(turn.now());
+        scheduler.on_panic(|panic| {
+            eprintln!(
+                "[ALERT]    ({}) : task '{}' failed: {}",
+                std::process::id(),
+                panic.name,
+                panic.message()
+            );
+        });
+        Ok(Self { runtime, scheduler, turn, budget: Budget::for_threads(threads), stop: Rc::default() })
+    }
+
+    /// The scheduler, to spawn on.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.scheduler.handle()
+    }
+
+    /// This worker's time.
+    #[must_use]
+    pub fn turn(&self) -> Rc<Turn> {
+        self.turn.clone()
+    }
+
+    /// What ends the loop once set, at the end of the turn.
+    #[must_use]
+    pub fn stop_flag(&self) -> Rc<Cell<bool>> {
+        self.stop.clone()
+    }
+
+    /// Lets sockets be registered outside the loop.
+    pub fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
+    /// Runs until the stop flag is set. What is left then is dropped.
+    pub fn run(self) {
+        let Self { runtime, mut scheduler, turn, budget, stop } = self;
+        let mut park = Park::default();
+        let turns = poll_fn(|cx| {
+            scheduler.set_pender(cx.waker());
+            let outcome = scheduler.run(turn.advance(), budget);
+            if stop.get() {
+                return Poll::Ready(());
+            }
+            if outcome.more {
+                cx.waker().wake_by_ref(); // look at the sockets, then go on
+                return Poll::Pending;
+            }
+            park.until(outcome.next_expiry, cx);
+            Poll::Pending
+        });
+        runtime.block_on(tokio::task::coop::unconstrained(turns));
+        let _guard = runtime.enter(); // sockets unregister as tasks are dropped
+        drop(scheduler);
+    }
+}
+
+/// The one timer that wakes the loop for the scheduler's next expiry.
+#[derive(Default)]
+struct Park {
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Park {
+    /// Wakes the loop at `deadline` at the latest. An earlier one that is still armed is left: the
+    /// turn it causes finds nothing due, which is cheaper than moving it each turn.
+    fn until(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) {
+        let Some(deadline) = deadline else { return };
+        let deadline = tokio::time::Instant::from_std(deadline);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() > deadline || sleep.is_elapsed() {
+            sleep.as_mut().reset(deadline);
+        }
+        if sleep.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// The tasks that serve connections on one worker: counted, and woken together when a stop begins.
+#[derive(Default)]
+pub struct Sessions {
+    running: RefCell<slab::Slab<scheduler::TaskHandle>>,
+    emptied: RefCell<Option<std::task::Waker>>,
+}
+
+impl Sessions {
+    /// Starts a session's task.
+    pub fn spawn(self: &Rc<Self>, handle: &Handle, session: impl Future<Output = ()> + 'static) {
+        let mut running = self.running.borrow_mut();
+        let entry = running.vacant_entry();
+        let leave = Leave { sessions: self.clone(), key: entry.key() };
+        entry.insert(handle.spawn_tasklet("session", async move {
+            session.await;
+            drop(leave);
+        }));
+    }
+
+    /// How many run.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.running.borrow().len()
+    }
+
+    /// Whether none runs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.running.borrow().is_empty()
+    }
+
+    /// Wakes each, so that idle ones see that a stop began.
+    pub fn wake_all(&self) {
+        for (_, task) in self.running.borrow().iter() {
+            task.wake(scheduler::Woken::SIGNAL);
+        }
+    }
+
+    /// Ready once none runs.
+    pub fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_empty() {
+            return Poll::Ready(());
+        }
+        *self.emptied.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Takes a session off the list, however it ends.
+struct Leave {
+    sessions: Rc<Sessions>,
+    key: usize,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        // A scheduler that is being dropped drops its tasks while nobody looks at the list any more.
+        if let Ok(mut running) = self.sessions.running.try_borrow_mut() {
+            running.try_remove(self.key);
+            if running.is_empty()
+                && let Some(waker) = self.sessions.emptied.take()
+            {
+                waker.wake();
+            }
+        }
+    }
+}

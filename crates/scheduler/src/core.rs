@@ -65,7 +65,8 @@ pub(crate) enum Ran {
     },
     /// Killed, or gone: costs no budget.
     Freed,
-    AlreadyRan,
+    /// Not now: it ran in this pass before.
+    Twice,
 }
 
 pub(crate) struct Core {
@@ -203,7 +204,7 @@ impl Core {
     pub(crate) fn run_one(&self, id: TaskId, pass: u64) -> Ran {
         let (mut body, name) = match self.slab.borrow_mut().take_for_run(id, pass) {
             Take::Body(body, name) => (body, name),
-            Take::AlreadyRan => return Ran::AlreadyRan,
+            Take::AlreadyRan => return Ran::Twice,
             Take::Gone => return Ran::Freed,
         };
         if body.header.remote.load(Ordering::Relaxed) & KILLED != 0 {

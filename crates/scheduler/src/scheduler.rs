@@ -216,7 +216,7 @@ impl Pass<'_> {
             let Some((task, source)) = self.core.queue.borrow_mut().pop(class) else { return false };
             match self.core.run_one(task, self.number) {
                 Ran::Freed => {}
-                Ran::AlreadyRan => self.core.queue.borrow_mut().put_back(task, source),
+                Ran::Twice => self.core.queue.borrow_mut().put_back(task, source),
                 Ran::Yes { panicked } => {
                     self.ran += 1;
                     self.panicked += usize::from(panicked);

@@ -12,6 +12,7 @@ pub mod host;
 pub mod message;
 
 pub use action::Actions;
+pub use config::SpoeConfig;
 pub use connection::EngineId;
 pub use engine::{Engine, EngineConfig, EngineStats, Exchange};
 pub use error::{Error, StreamError, Violation};

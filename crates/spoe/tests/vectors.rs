@@ -3,8 +3,8 @@
 //! `data/spop-vectors.json` holds the frames with the configuration that made each.
 
 use spoe::frame::{
-    AckWriter, ActionReader, AgentHello, Disconnect, Frame, FrameType, HaproxyHello, MessageReader, NotifyWriter,
-    header,
+    AckWriter, ActionReader, AgentHello, Disconnect, Frame, FrameType, HaproxyHello, MessageReader,
+    NotifyWriter, header,
 };
 
 struct Vector {
@@ -74,8 +74,9 @@ fn every_captured_frame_is_rewritten_byte_for_byte() {
     let vectors = vectors();
     assert_eq!(vectors.len(), 50);
     for vector in vectors {
-        let (frame, used) =
-            Frame::split(&vector.bytes, 16_380).unwrap().unwrap_or_else(|| panic!("{}: not whole", vector.name));
+        let (frame, used) = Frame::split(&vector.bytes, 16_380)
+            .unwrap()
+            .unwrap_or_else(|| panic!("{}: not whole", vector.name));
         assert_eq!(used, vector.bytes.len(), "{}", vector.name);
         assert_eq!(rewrite(&frame), vector.bytes, "{}", vector.name);
     }

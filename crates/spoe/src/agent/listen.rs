@@ -65,7 +65,8 @@ where
         };
         match accepted {
             Ok(io) => {
-                let (handler, options, mut stopped) = (Arc::clone(&handler), options.clone(), stopped.clone());
+                let (handler, options, mut stopped) =
+                    (Arc::clone(&handler), options.clone(), stopped.clone());
                 spawn(async move {
                     let stop = async {
                         // The sender lives as long as any connection may: an error means "stopped" as well.
@@ -125,7 +126,10 @@ impl Timer for TokioTimer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this feature is the host: it names tokio so that agents need not")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this feature is the host: it names tokio so that agents need not"
+)]
 fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(task);
 }

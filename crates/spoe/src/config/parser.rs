@@ -98,7 +98,8 @@ impl<'a> Args<'a> {
     }
 
     fn names(&self) -> impl Iterator<Item = Name> + '_ {
-        let name = |(at, text): (usize, &String)| Name { text: text.clone(), place: self.place(self.from + at) };
+        let name =
+            |(at, text): (usize, &String)| Name { text: text.clone(), place: self.place(self.from + at) };
         self.all().iter().enumerate().map(name)
     }
 
@@ -334,7 +335,8 @@ impl Parser {
                 }
             }
             None if self.errors.is_empty() => {
-                let scope = engine.map_or("outside of scopes".to_owned(), |name| format!("in scope '[{name}]'"));
+                let scope =
+                    engine.map_or("outside of scopes".to_owned(), |name| format!("in scope '[{name}]'"));
                 self.error(last, format!("no SPOE agent found in file {scope}"));
             }
             None => {}
@@ -356,7 +358,10 @@ impl Parser {
         }
         if agent.processing_timeout.is_none() {
             let name = &agent.name.text;
-            self.warning(&place, format!("agent '{name}' has no 'timeout processing': a silent agent holds streams"));
+            self.warning(
+                &place,
+                format!("agent '{name}' has no 'timeout processing': a silent agent holds streams"),
+            );
         }
         if agent.messages.is_empty() && agent.groups.is_empty() {
             self.warning(&place, format!("agent '{}' has neither messages nor groups", agent.name.text));
@@ -390,7 +395,10 @@ impl Parser {
                 }
                 match owners.iter().find(|(text, _)| *text == name.text) {
                     Some((_, owner)) => {
-                        error(name, format!("message '{}' already belongs to the SPOE group '{owner}'", name.text));
+                        error(
+                            name,
+                            format!("message '{}' already belongs to the SPOE group '{owner}'", name.text),
+                        );
                     }
                     None => owners.push((&name.text, &group.name.text)),
                 }
@@ -471,7 +479,10 @@ fn fail_mode(args: &Args<'_>) -> Result<FailMode, (usize, String)> {
         ["closed"] => Ok(FailMode::Closed(503)),
         ["closed", status] => match status.parse() {
             Ok(code @ 400..=599) => Ok(FailMode::Closed(code)),
-            _ => Err((args.from + 1, format!("'option fail closed' expects a status from 400 to 599, not '{status}'"))),
+            _ => Err((
+                args.from + 1,
+                format!("'option fail closed' expects a status from 400 to 599, not '{status}'"),
+            )),
         },
         _ => Err((args.from - 1, "'option fail' expects 'open' or 'closed [status]'".into())),
     }

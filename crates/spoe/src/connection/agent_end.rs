@@ -198,7 +198,8 @@ impl AgentEnd {
     ///
     /// A list that does not fit the frame size agreed is not cut: nothing of it is sent, and the proxy gets an empty ACK.
     pub fn ack(&mut self, now: Instant, stream: StreamId, frame: FrameId, actions: &[u8]) -> bool {
-        let (State::Running(terms), Some(at)) = (self.state, self.waiting.iter().position(|w| *w == (stream, frame)))
+        let (State::Running(terms), Some(at)) =
+            (self.state, self.waiting.iter().position(|w| *w == (stream, frame)))
         else {
             return false;
         };

@@ -489,7 +489,8 @@ impl HaproxyEnd {
     }
 
     fn on_closed(&mut self, status: Status) {
-        if !matches!(self.state, State::Closed) && !self.events.iter().any(|e| matches!(e, Stored::Closed(_))) {
+        if !matches!(self.state, State::Closed) && !self.events.iter().any(|e| matches!(e, Stored::Closed(_)))
+        {
             self.events.push_back(Stored::Closed(status));
         }
     }

@@ -31,7 +31,9 @@ pub fn answer(bytes: &[u8]) -> Result<Option<()>, Violation> {
     match frame.header.kind {
         FrameType::AgentHello => super::haproxy_end::check_control(frame.header)?,
         FrameType::AgentDisconnect => {
-            return Err(Violation::new(Disconnect::decode(frame.payload).map_or(Status::INVALID, |d| d.status)));
+            return Err(Violation::new(
+                Disconnect::decode(frame.payload).map_or(Status::INVALID, |d| d.status),
+            ));
         }
         _ => return Err(Violation::new(Status::INVALID)),
     }

@@ -190,7 +190,7 @@ impl Pool {
         self.slots.link(List::Queue, index);
         self.open_for_queue(now);
         if let Stage::Queued { behind, .. } = &mut self.slots.get(index).stage {
-            *behind = self.connections.iter().filter(|(_, c)| !c.greeted && !c.ended).map(|(key, _)| key).last();
+            *behind = self.connections.iter().rev().find(|(_, c)| !c.greeted && !c.ended).map(|(key, _)| key);
         }
         Ok(Begun::Waiting(index, self.slots.frame_id(index)))
     }

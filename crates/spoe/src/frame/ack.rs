@@ -179,7 +179,9 @@ mod tests {
     #[test]
     fn actions_have_haproxys_bytes() {
         let mut out = Vec::new();
-        AckWriter::new(&mut out).set_var(Scope::Transaction, "x", 5i32.into()).unset_var(Scope::Transaction, "x");
+        AckWriter::new(&mut out)
+            .set_var(Scope::Transaction, "x", 5i32.into())
+            .unset_var(Scope::Transaction, "x");
         assert_eq!(out, [1, 3, 2, 1, b'x', 2, 5, 2, 2, 2, 1, b'x']);
     }
 

@@ -152,10 +152,7 @@ impl<'a> Frame<'a> {
     /// As soon as the length is known: above `frame_size_bytes_max` or below seven bytes. When the frame is whole: ids that
     /// do not fit it.
     #[inline]
-    pub fn split(
-        bytes: &'a [u8],
-        frame_size_bytes_max: u32,
-    ) -> Result<Option<(Self, usize)>, DecodeError> {
+    pub fn split(bytes: &'a [u8], frame_size_bytes_max: u32) -> Result<Option<(Self, usize)>, DecodeError> {
         let Some((prefix, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
         };
@@ -197,17 +194,7 @@ impl<'a> Frame<'a> {
 pub fn begin(header: Header, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     let flags = header.flags.0.to_be_bytes();
-    out.extend_from_slice(&[
-        0,
-        0,
-        0,
-        0,
-        header.kind.to_byte(),
-        flags[0],
-        flags[1],
-        flags[2],
-        flags[3],
-    ]);
+    out.extend_from_slice(&[0, 0, 0, 0, header.kind.to_byte(), flags[0], flags[1], flags[2], flags[3]]);
     varint::encode(header.stream.0, out);
     varint::encode(header.frame.0, out);
     start
@@ -238,7 +225,10 @@ mod tests {
         assert_eq!(split(&[0xff; 4]).unwrap_err().kind, DecodeErrorKind::FrameTooBig);
         assert_eq!(split(&[0, 0, 0, 0]).unwrap_err().kind, DecodeErrorKind::FrameTooShort);
         assert_eq!(split(&[0, 0, 0, 6]).unwrap_err().kind, DecodeErrorKind::FrameTooShort);
-        assert_eq!(split(&[0, 0, 0, 7, 103, 0, 0, 0, 1, 0, 0xf0]).unwrap_err().kind, DecodeErrorKind::Truncated);
+        assert_eq!(
+            split(&[0, 0, 0, 7, 103, 0, 0, 0, 1, 0, 0xf0]).unwrap_err().kind,
+            DecodeErrorKind::Truncated
+        );
     }
 
     proptest! {

@@ -1,0 +1,1 @@
+//! Scenarios in varnishtest's language, run by varnishtest over the proxy under test.

@@ -143,11 +143,13 @@ pub(crate) fn hold(response: &Message, conditions: &[Vec<String>]) -> Result<(),
     Ok(())
 }
 
-/// Holds a text against `VALUE`, `has VALUE`, `lacks VALUE`, `matches REGEX` or `length N`.
+/// Holds a text against `VALUE`, `has VALUE`, `ihas VALUE` (in any case), `lacks VALUE`, `matches REGEX` or `length N`.
 pub(crate) fn text(what: &str, got: &str, condition: &[&str]) -> Result<(), String> {
     match *condition {
         ["has", wanted] if got.contains(wanted) => Ok(()),
         ["has", wanted] => Err(format!("{what} has no {wanted:?}: {got:?}")),
+        ["ihas", wanted] if got.to_lowercase().contains(&wanted.to_lowercase()) => Ok(()),
+        ["ihas", wanted] => Err(format!("{what} has no {wanted:?} in any case: {got:?}")),
         ["lacks", wanted] if got.contains(wanted) => Err(format!("{what} has {wanted:?}: {got:?}")),
         ["lacks", _] => Ok(()),
         ["matches", pattern] => {

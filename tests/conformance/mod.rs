@@ -31,7 +31,51 @@ macro_rules! cases {
 }
 
 cases! {
+    acl_methods
+    bad_responses
+    balance
+    balance_leastconn
+    bodiless
+    chunked
+    config_errors
+    config_language
+    config_script_error
+    connect_refused
+    expect_continue
+    header_rules
+    health_checks
     hello_world_service
+    http_1_0
+    http_final_rules
+    keep_alive
+    logs
+    lua_action_sleeps
+    lua_converter
+    lua_endless_action
+    lua_endless_task
+    lua_event_sub
+    lua_http_objects
+    lua_memory_cap
+    lua_script_errors
+    lua_service_body
+    lua_socket
+    lua_task_logs
+    lua_tcp_service
+    my_hash_fetch
+    server_queue
+    smuggling
+    smuggling_strict
+    soft_stop
+    spoe_agent_killed
+    spoe_agent_silent
+    spoe_variable
+    stats_socket
+    target_rules
+    tcp_mode
+    timeouts
+    tunnels
+    use_backend
+    variables
 }
 
 #[test]

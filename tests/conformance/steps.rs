@@ -3,6 +3,7 @@
 //! | step | does |
 //! |---|---|
 //! | `connect [LISTENER\|cli]` | opens the client's connection (default: the first listener) |
+//! | `rejected LISTENER` | a connection there is closed at once |
 //! | `request METHOD TARGET [VERSION]` | sends a request, connecting if need be; indented: headers, `body "…"`, `chunk "…"` |
 //! | `send "…"` | sends raw bytes, connecting if need be |
 //! | `asked METHOD` | says what raw bytes asked, where the answer's framing depends on it |
@@ -46,6 +47,7 @@ impl World {
         match *words {
             ["connect"] => self.connect(who, ""),
             ["connect", door] => self.connect(who, door),
+            ["rejected", door] => self.rejected(door),
             ["request", method, target] => {
                 self.request(who, method, &format!("{method} {target} HTTP/1.1"), details)
             }
@@ -138,6 +140,11 @@ impl World {
         let client = Client::new(self.open(door)?);
         self.clients.insert(who.to_owned(), client);
         Ok(())
+    }
+
+    /// A reset may already be there when the connection is; so connecting may fail, too.
+    fn rejected(&self, door: &str) -> Done {
+        self.open(door).map_or(Ok(()), |wire| Client::new(wire).expect_end(true))
     }
 
     /// Opens a connection to a listener, the first one if `door` is empty.

@@ -66,7 +66,7 @@ pub(crate) fn run(name: &str, folder: &Path) {
     for step in &steps {
         match world.step(step) {
             Ok(true) => {}
-            Ok(false) => return peer::skipped(name, &format!("does not apply: {}", step.words.join(" "))),
+            Ok(false) => return world.does_not_apply(name, &step.words.join(" ")),
             Err(what) => world.fail(&format!("{name}/case.txt:{}: {:?}: {what}", step.line, step.words)),
         }
     }
@@ -195,6 +195,13 @@ impl World {
             Some(line) => Err(format!("the proxy panicked: {line}")),
             None => Ok(()),
         }
+    }
+
+    /// Our own program must be all that a scenario needs; another proxy may lack something.
+    fn does_not_apply(&self, name: &str, why: &str) {
+        let ours = self.program.file_stem().is_some_and(|stem| stem == "tidegate");
+        assert!(!ours, "{name} does not apply to {}: {why}", self.program.display());
+        peer::skipped(name, &format!("does not apply to {}: {why}", self.program.display()));
     }
 
     fn fail(&self, what: &str) -> ! {

@@ -31,7 +31,7 @@ pub(crate) fn peer(test: &str, program: &str) -> Option<PathBuf> {
 
 /// Says on the real standard error (libtest would hold back a passing test's) that `test` did not run.
 pub(crate) fn skipped(test: &str, why: &str) {
-    writeln!(stderr(), "skipped: {test} {why}").ok();
+    stderr().write_all(format!("skipped: {test} {why}\n").as_bytes()).ok();
 }
 
 fn missing(test: &str, what: &str) {

@@ -83,9 +83,13 @@ fn accept(listener: &Socket, handler: &Handler, open: &Mutex<Vec<TcpStream>>) {
     while let Ok((socket, _)) = listener.accept() {
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true).ok();
-        let Ok(known) = stream.try_clone() else { continue };
+        let (Ok(known), Ok(closing)) = (stream.try_clone(), stream.try_clone()) else { continue };
         open.lock().unwrap().push(known);
         let handler = handler.clone();
-        thread::spawn(move || handler(stream));
+        thread::spawn(move || {
+            handler(stream);
+            // `open` still has a handle: without this the peer would not see the end.
+            closing.shutdown(Shutdown::Both).ok();
+        });
     }
 }

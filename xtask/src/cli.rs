@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::workspace::Workspace;
-use crate::{check, ci, test};
+use crate::{bench, check, ci, test};
 
 /// The repository's task runner.
 #[derive(Parser)]
@@ -27,6 +27,20 @@ enum Task {
     },
     /// Installs the peers that the tests need, builds `tidegate`, runs every test.
     Test(test::Options),
+    /// Measures tidegate against Debian's haproxy.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+    /// The origin behind a measured proxy (used by `bench`).
+    #[command(hide = true)]
+    BenchOrigin(bench::origin::Options),
+    /// The client before a measured proxy (used by `bench`).
+    #[command(hide = true)]
+    BenchLoad(bench::load::Options),
+    /// The SPOE agent beside a measured proxy (used by `bench`).
+    #[command(hide = true)]
+    BenchAgent(bench::agent::Options),
 }
 
 /// The checks, in the order in which `ci` runs them.
@@ -44,6 +58,12 @@ pub(crate) enum Check {
     Docs,
 }
 
+#[derive(Subcommand)]
+enum Bench {
+    /// HTTP, Lua, SPOE, TCP and memory, on one core, one peer after the other.
+    Proxy(bench::Options),
+}
+
 /// Runs the task, and ends the process with 1 if a check or a test is red.
 pub(crate) fn run(cli: Cli) -> Result<()> {
     let workspace = Workspace::find()?;
@@ -51,6 +71,10 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Task::Ci => ci::run(&workspace)?,
         Task::Check { what } => check::run(&workspace, what)?,
         Task::Test(options) => test::run(&workspace, &options)?.report(),
+        Task::Bench { what: Bench::Proxy(options) } => bench::run(&workspace, &options).map(|()| true)?,
+        Task::BenchOrigin(options) => bench::origin::run(&options).map(|()| true)?,
+        Task::BenchLoad(options) => bench::load::run(&options).map(|()| true)?,
+        Task::BenchAgent(options) => bench::agent::run(&options).map(|()| true)?,
     };
     if !green {
         exit(1);

@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a task runner lives in real time: it waits for processes")]
 
+mod bench;
 mod check;
 mod ci;
 mod cli;

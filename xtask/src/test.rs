@@ -100,9 +100,7 @@ fn program(workspace: &Workspace, options: &Options) -> Result<Option<PathBuf>> 
         println!("test failed; repeat it with: {}", shown(&build));
         return Ok(None);
     }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root.join("target"), PathBuf::from);
-    Ok(Some(target.join("debug/tidegate")))
+    Ok(Some(workspace.target().join("debug/tidegate")))
 }
 
 /// Reads one of libtest's `test result: ok. 3 passed; 0 failed; …` lines.

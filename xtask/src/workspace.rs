@@ -21,6 +21,11 @@ impl Workspace {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// Where cargo puts what it builds.
+    pub(crate) fn target(&self) -> PathBuf {
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
+    }
+
     /// Every `.rs` file under `folder` (relative to the root), sorted, build output left out.
     pub(crate) fn rust_files(&self, folder: &str) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();

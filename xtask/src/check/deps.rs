@@ -63,7 +63,7 @@ fn joins(workspace: &Workspace, file: &Path) -> Result<Option<Finding>> {
     }
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let named = libraries_named(&text);
-    let second = named.iter().nth(1).map(|(_, line)| *line);
+    let second = named.get(1).map(|(_, line)| *line);
     Ok(second.map(|line| {
         let names: Vec<_> = named.iter().map(|(name, _)| *name).collect();
         let what = format!("names {}; only {} may join libraries", names.join(" and "), MAY_JOIN.join(", "));

@@ -1,1 +1,13 @@
-//! What spans crates.
+//! What spans crates, tested as a user sees it: the program on real sockets.
+//!
+//! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
+//! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these tests drive another process over sockets: their clock and their threads are real"
+)]
+
+mod conformance;
+mod support;
+mod vtc;

@@ -1,0 +1,1 @@
+-- Nothing to see: loading it is the test.

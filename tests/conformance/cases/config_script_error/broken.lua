@@ -1,0 +1,5 @@
+-- Fails while it is loaded.
+local function inner()
+    error("broken on purpose")
+end
+inner()

@@ -1,0 +1,87 @@
+//! One scenario a folder: a configuration, its scripts, and `case.txt`, which says what happens.
+//!
+//! A scenario runs against any proxy binary. It is conformance, not ours: all that Debian's haproxy can
+//! do it must pass too, so a scenario that fails there is itself wrong. The language of `case.txt` is
+//! told in [`script`]; what each step does, in [`world`].
+
+mod client;
+mod script;
+mod steps;
+mod world;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/cases")
+}
+
+/// A test a folder, under the folder's name.
+macro_rules! cases {
+    ($($name:ident)*) => {
+        const CASES: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                world::run(stringify!($name), &folder().join(stringify!($name)));
+            }
+        )*
+    };
+}
+
+cases! {
+    acl_methods
+    bad_responses
+    balance
+    balance_leastconn
+    bodiless
+    chunked
+    config_errors
+    config_language
+    config_script_error
+    connect_refused
+    expect_continue
+    header_rules
+    health_checks
+    hello_world_service
+    http_1_0
+    http_final_rules
+    keep_alive
+    logs
+    lua_action_sleeps
+    lua_converter
+    lua_endless_action
+    lua_endless_task
+    lua_event_sub
+    lua_http_objects
+    lua_memory_cap
+    lua_script_errors
+    lua_service_body
+    lua_socket
+    lua_task_logs
+    lua_tcp_service
+    my_hash_fetch
+    server_queue
+    smuggling
+    smuggling_strict
+    soft_stop
+    spoe_agent_killed
+    spoe_agent_silent
+    spoe_variable
+    stats_socket
+    target_rules
+    tcp_mode
+    timeouts
+    tunnels
+    use_backend
+    variables
+}
+
+#[test]
+fn every_case_folder_is_a_test() {
+    let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap());
+    let folders: BTreeSet<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let listed: BTreeSet<_> = CASES.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(folders, listed, "the folders in conformance/cases and the list in conformance/mod.rs differ");
+}

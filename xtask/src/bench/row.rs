@@ -1,0 +1,79 @@
+//! What is measured: one row a question, each with its configuration in `xtask/bench`.
+
+use clap::ValueEnum;
+
+/// A row of the table, by its letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Row {
+    /// Plain keep-alive proxying of a small GET.
+    A,
+    /// The same with one Lua action that reads a header, sets a variable and sets a header.
+    B,
+    /// An HTTP service in Lua.
+    C,
+    /// A header from a Lua fetch through a Lua converter.
+    D,
+    /// One SPOE NOTIFY a request.
+    E,
+    /// TCP mode, server to client.
+    F,
+    /// Memory of an idle keep-alive connection.
+    G,
+}
+
+/// What a row counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Requests,
+    Bulk,
+    Memory,
+}
+
+impl Row {
+    /// What stands in the table.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::A => "(a) proxy",
+            Self::B => "(b) Lua action",
+            Self::C => "(c) Lua service",
+            Self::D => "(d) Lua fetch, converter",
+            Self::E => "(e) SPOE NOTIFY",
+            Self::F => "(f) TCP bulk",
+            Self::G => "(g) idle connection",
+        }
+    }
+
+    /// What it counts.
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Self::F => Kind::Bulk,
+            Self::G => Kind::Memory,
+            Self::A | Self::B | Self::C | Self::D | Self::E => Kind::Requests,
+        }
+    }
+
+    /// Its configuration.
+    pub(super) fn config(self) -> &'static str {
+        match self {
+            Self::A | Self::G => "proxy.cfg",
+            Self::B => "lua_action.cfg",
+            Self::C => "lua_service.cfg",
+            Self::D => "lua_fetch.cfg",
+            Self::E => "spoe.cfg",
+            Self::F => "tcp.cfg",
+        }
+    }
+
+    /// What the answer to `GET /echo` (the origin shows the request it got) must contain before the row
+    /// is measured: a proxy that leaves the work out is not fast.
+    pub(super) fn proof(self) -> Option<&'static str> {
+        match self {
+            Self::A | Self::G => Some("GET /echo HTTP/1.1\r\n"),
+            Self::B => Some("x-lua: value/value\r\n"),
+            Self::C => Some("hello from lua, GET /echo value"),
+            Self::D => Some("x-lua: [value]\r\n"),
+            Self::E => Some("x-score: 42\r\n"),
+            Self::F => None,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What the compiler does not see.
+//!
+//! Every `.rs` file opens with `//!`; an ignored test says why; `proxy-core` has never heard of Lua or
+//! SPOE, so neither word stands anywhere in its sources.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::Finding;
+use crate::workspace::Workspace;
+
+const FOLDERS: [&str; 5] = ["crates", "tests", "xtask", "fuzz", "examples"];
+const IGNORANT: &str = "crates/proxy-core";
+const UNKNOWN_TO_IT: [&str; 2] = ["lua", "spoe"];
+
+pub(super) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for folder in FOLDERS {
+        for file in workspace.rust_files(folder)? {
+            let text = read(&file)?;
+            findings.extend(unintroduced(&text).map(|what| Finding::new(workspace, &file, 1, what)));
+            let ignored = unexplained_ignores(&text);
+            findings.extend(
+                ignored.map(|line| Finding::new(workspace, &file, line, "#[ignore] without a reason")),
+            );
+        }
+    }
+    for file in workspace.rust_files(IGNORANT)? {
+        let text = read(&file)?;
+        let known = forbidden_words(&text);
+        findings
+            .extend(known.map(|(line, word)| {
+                Finding::new(workspace, &file, line, format!("knows the word {word:?}"))
+            }));
+    }
+    Ok(findings)
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
+}
+
+/// A file's missing module documentation.
+fn unintroduced(text: &str) -> Option<&'static str> {
+    let first = text.lines().next().unwrap_or_default();
+    let introduced = first.strip_prefix("//!").is_some_and(|said| !said.trim().is_empty());
+    // A crate root may show its README instead of repeating it.
+    let included = first.starts_with("#![doc");
+    (!introduced && !included).then_some("does not open with `//!`")
+}
+
+/// Lines (from 1) of `#[ignore]` attributes that give no reason.
+fn unexplained_ignores(text: &str) -> impl Iterator<Item = usize> {
+    // Built at run time so that this file does not find itself.
+    let bare = format!("#[{}]", "ignore");
+    text.lines().enumerate().filter(move |(_, line)| line.trim() == bare).map(|(index, _)| index + 1)
+}
+
+/// Lines (from 1) that contain, in any case and as a whole word, what the crate must not know.
+fn forbidden_words(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
+    text.lines().enumerate().flat_map(|(index, line)| {
+        let lower = line.to_ascii_lowercase();
+        UNKNOWN_TO_IT
+            .into_iter()
+            .filter(move |word| has_word(&lower, word))
+            .map(move |word| (index + 1, word))
+    })
+}
+
+/// Whether `line` has `word` with no letter or digit on either side (`_` and `-` separate words).
+fn has_word(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        let after = line[at + word.len()..].chars().next();
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{forbidden_words, unexplained_ignores, unintroduced};
+
+    #[test]
+    fn a_file_must_say_what_it_is() {
+        assert_eq!(unintroduced("//! What it is.\n"), None);
+        assert_eq!(unintroduced("#![doc = include_str!(\"../README.md\")]\n"), None);
+        assert!(unintroduced("//!\nuse x;\n").is_some());
+        assert!(unintroduced("use x;\n").is_some());
+        assert!(unintroduced("").is_some());
+    }
+
+    #[test]
+    fn an_ignored_test_must_say_why() {
+        let text = "#[ignore = \"slow\"]\nfn a() {}\n    #[ignore]\nfn b() {}\n";
+        assert_eq!(unexplained_ignores(text).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn words_are_found_in_any_case_but_not_inside_others() {
+        let text = "evaluate\nthe LUA way\nlua_action\nspoex\nfilter spoe\n";
+        let found: Vec<_> = forbidden_words(text).collect();
+        assert_eq!(found, [(2, "lua"), (3, "lua"), (5, "spoe")]);
+    }
+}

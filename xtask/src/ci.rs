@@ -1,0 +1,23 @@
+//! `cargo xtask ci`: every step, then the closing line.
+//!
+//! A later step runs even if an earlier one is red, so one run shows everything that is wrong. The
+//! closing line `N passed, N failed` counts each check as one and each test as one; a test run that
+//! does not build counts as one failure.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::check;
+use crate::cli::Check;
+use crate::test::{self, Tally};
+use crate::workspace::Workspace;
+
+/// Runs all steps; true if all are green.
+pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
+    let mut tally = Tally::default();
+    for what in Check::value_variants() {
+        tally.count(check::run(workspace, *what)?);
+    }
+    tally += test::run(workspace, &test::Options::default())?;
+    Ok(tally.report())
+}

@@ -1,0 +1,83 @@
+//! The command line: what `cargo xtask` understands, and which module answers.
+
+use std::process::exit;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::workspace::Workspace;
+use crate::{bench, check, ci, test};
+
+/// The repository's task runner.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that must be green: fmt, lints, deps, tidy, docs, tests.
+    Ci,
+    /// One of the checks that need no running program.
+    Check {
+        /// Which one.
+        what: Check,
+    },
+    /// Installs the peers that the tests need, builds `tidegate`, runs every test.
+    Test(test::Options),
+    /// Measures tidegate against Debian's haproxy.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+    /// The origin behind a measured proxy (used by `bench`).
+    #[command(hide = true)]
+    BenchOrigin(bench::origin::Options),
+    /// The client before a measured proxy (used by `bench`).
+    #[command(hide = true)]
+    BenchLoad(bench::load::Options),
+    /// The SPOE agent beside a measured proxy (used by `bench`).
+    #[command(hide = true)]
+    BenchAgent(bench::agent::Options),
+}
+
+/// The checks, in the order in which `ci` runs them.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Check {
+    /// `cargo fmt --check`.
+    Fmt,
+    /// Clippy over every target, warnings denied.
+    Lints,
+    /// Who may depend on whom.
+    Deps,
+    /// What the compiler does not see: module docs, reasons, words.
+    Tidy,
+    /// Documentation, broken links denied.
+    Docs,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// HTTP, Lua, SPOE, TCP and memory, on one core, one peer after the other.
+    Proxy(bench::Options),
+}
+
+/// Runs the task, and ends the process with 1 if a check or a test is red.
+pub(crate) fn run(cli: Cli) -> Result<()> {
+    let workspace = Workspace::find()?;
+    let green = match cli.task {
+        Task::Ci => ci::run(&workspace)?,
+        Task::Check { what } => check::run(&workspace, what)?,
+        Task::Test(options) => test::run(&workspace, &options)?.report(),
+        Task::Bench { what: Bench::Proxy(options) } => bench::run(&workspace, &options).map(|()| true)?,
+        Task::BenchOrigin(options) => bench::origin::run(&options).map(|()| true)?,
+        Task::BenchLoad(options) => bench::load::run(&options).map(|()| true)?,
+        Task::BenchAgent(options) => bench::agent::run(&options).map(|()| true)?,
+    };
+    if !green {
+        exit(1);
+    }
+    Ok(())
+}

@@ -30,6 +30,9 @@ fn clock() -> Instant {
 }
 
 fn measure(name: &str, operations: usize, mut round: impl FnMut()) {
+    if !chosen(name) {
+        return;
+    }
     let mut figures: Vec<f64> = (0..9)
         .map(|_| {
             let start = clock();
@@ -39,6 +42,11 @@ fn measure(name: &str, operations: usize, mut round: impl FnMut()) {
         .collect();
     figures.sort_by(f64::total_cmp);
     println!("{name:<48} {:8.1} ns", figures[figures.len() / 2]);
+}
+
+/// Whether a scenario's name contains the first argument that is no option, if there is one.
+fn chosen(name: &str) -> bool {
+    std::env::args().skip(1).find(|arg| !arg.starts_with('-')).is_none_or(|part| name.contains(&part))
 }
 
 static HEARD: AtomicU64 = AtomicU64::new(0);

@@ -19,6 +19,9 @@ fn clock() -> Instant {
 
 /// Runs one scenario: `prepare` is not measured, `round` is.
 fn measure<T>(name: &str, mut prepare: impl FnMut() -> T, mut round: impl FnMut(&mut T) -> usize) {
+    if !chosen(name) {
+        return;
+    }
     let mut figures: Vec<f64> = (0..9)
         .map(|_| {
             let mut state = prepare();
@@ -29,6 +32,11 @@ fn measure<T>(name: &str, mut prepare: impl FnMut() -> T, mut round: impl FnMut(
         .collect();
     figures.sort_by(f64::total_cmp);
     println!("{name:<48} {:8.1} ns", figures[figures.len() / 2]);
+}
+
+/// Whether a scenario's name contains the first argument that is no option, if there is one.
+fn chosen(name: &str) -> bool {
+    std::env::args().skip(1).find(|arg| !arg.starts_with('-')).is_none_or(|part| name.contains(&part))
 }
 
 struct World {

@@ -100,7 +100,13 @@ impl Shared {
     }
 
     /// Goes to sleep unless there is work from other threads; true if asleep.
+    ///
+    /// If the flag still stands from the last time, nobody has come in between: whoever is about to
+    /// append something will see it and call the pender.
     pub(crate) fn fall_asleep(&self) -> bool {
+        if self.is_sleeping() {
+            return true;
+        }
         self.sleeping.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if self.has_work() {

@@ -96,6 +96,9 @@ impl Scheduler {
     pub fn run(&mut self, now: Instant, budget: Budget) -> Outcome {
         let core = Rc::clone(self.core());
         core.set_now(now);
+        if core.shared.is_sleeping() && self.has_nothing_to_do() {
+            return self.outcome(0, 0, 0);
+        }
         core.shared.stay_awake();
         let expired = core.expire(budget.objects());
         let jobs_panicked = core.run_jobs(budget.objects());
@@ -107,6 +110,13 @@ impl Scheduler {
         pass.run(budget, self.config.low_latency);
         let (ran, panicked) = (pass.ran, pass.panicked);
         self.outcome(ran, expired, panicked)
+    }
+
+    /// Nothing queued, nothing due, nothing from other threads.
+    fn has_nothing_to_do(&self) -> bool {
+        let core = self.core();
+        let next = core.waits.borrow_mut().next_expiry();
+        self.is_idle() && next.is_none_or(|next| next > core.now_ticks())
     }
 
     fn outcome(&self, ran: usize, expired: usize, panicked: usize) -> Outcome {

@@ -66,6 +66,8 @@ pub(crate) struct WaitQueue {
     nodes: Vec<Node>,
     free: u32,
     armed: usize,
+    /// Used by `gather`, kept for its memory.
+    sorted: Vec<(u64, u32)>,
     /// The next expiry if it is known: `Some(NEVER)` when nothing is armed.
     known_next: Option<u64>,
 }
@@ -80,6 +82,7 @@ impl WaitQueue {
             nodes: Vec::new(),
             free: NIL,
             armed: 0,
+            sorted: Vec::new(),
             known_next: Some(NEVER),
         }
     }
@@ -158,8 +161,9 @@ impl WaitQueue {
             }
             match self.first_slot() {
                 Some((level, slot, start)) if start <= now => {
+                    let last = start + ((1 << (level as u32 * BITS)) - 1);
                     self.elapsed = start;
-                    self.cascade(level, slot);
+                    if last <= now { self.gather(level, slot, last) } else { self.cascade(level, slot) }
                 }
                 _ => {
                     self.elapsed = self.elapsed.max(now);
@@ -195,18 +199,19 @@ impl WaitQueue {
                 if looks > SCAN_MAX {
                     return start;
                 }
-                let Node { deadline, placed, next, .. } = self.nodes[index as usize];
-                if deadline != placed {
+                let Node { deadline, placed, place, next, .. } = self.nodes[index as usize];
+                if deadline == NEVER {
                     self.unlink(index);
-                    if deadline != NEVER {
-                        self.link(index, deadline);
-                    }
-                } else {
+                } else if deadline == placed || self.place_of(deadline) == place {
+                    self.nodes[index as usize].placed = deadline;
                     first = first.min(deadline);
+                } else {
+                    self.unlink(index);
+                    self.link(index, deadline);
                 }
                 index = next;
             }
-            // All that stood here moved: the first slot is another one, or this one put right.
+            // All that stood here have moved to later slots.
             if first != NEVER {
                 return first;
             }
@@ -227,6 +232,31 @@ impl WaitQueue {
             }
             index = next;
         }
+    }
+
+    /// Moves a slot whose last nanosecond has passed straight into `due`, in order of expiry. Going
+    /// down level by level would touch each node again on each.
+    fn gather(&mut self, level: usize, slot: usize, last: u64) {
+        let list = std::mem::replace(&mut self.slots[level * SLOTS + slot], EMPTY);
+        self.occupied[level] &= !(1 << slot);
+        self.elapsed = last;
+        let mut sorted = std::mem::take(&mut self.sorted);
+        let mut index = list.head;
+        while index != NIL {
+            let node = &mut self.nodes[index as usize];
+            node.place = NOWHERE;
+            self.armed -= 1;
+            if node.deadline != NEVER {
+                sorted.push((node.deadline, index));
+            }
+            index = node.next;
+        }
+        // Stable: timers of one instant expire in the order in which they were set.
+        sorted.sort_by_key(|(deadline, _)| *deadline);
+        for (deadline, index) in sorted.drain(..) {
+            self.link(index, deadline);
+        }
+        self.sorted = sorted;
     }
 
     /// The first occupied slot and the time at which it starts.

@@ -7,7 +7,7 @@ use super::sample::{Sample, median};
 pub(super) struct Series {
     pub(super) peer: &'static str,
     pub(super) samples: Vec<Sample>,
-    /// User instructions a request, by callgrind, if it ran.
+    /// User instructions a request by callgrind, if it ran.
     pub(super) callgrind: Option<f64>,
 }
 
@@ -17,86 +17,113 @@ pub(super) struct Measured {
     pub(super) series: Vec<Series>,
 }
 
-const HEADINGS: [&str; 8] =
-    ["row", "peer", "ratio", "cost (range)", "kcycles", "user insn", "kernel insn", "RSS MiB"];
+const HEADINGS: [&str; 9] =
+    ["row", "peer", "ratio", "cost (range)", "kcycles", "insn ratio", "user insn", "kernel insn", "RSS MiB"];
+const NOT_COUNTED: &str = "n/a";
 
 /// The table as text.
 pub(super) fn table(measured: &[Measured], markdown: bool) -> String {
-    let mut lines = vec![HEADINGS.map(str::to_owned).to_vec()];
+    let mut lines = vec![HEADINGS.map(str::to_owned)];
     for measured in measured {
-        lines.extend(measured.series.iter().map(|series| cells(measured, series)));
+        lines.extend(measured.series.iter().map(|series| measured.cells(series)));
     }
     if markdown { as_markdown(&lines) } else { aligned(&lines) }
 }
 
-fn cells(measured: &Measured, series: &Series) -> Vec<String> {
-    let kind = measured.row.kind();
-    let of = |value: &dyn Fn(&Sample) -> Option<f64>| -> Option<f64> {
-        series.samples.iter().map(value).collect::<Option<Vec<_>>>().map(median)
-    };
-    let counted = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{value:.0}"));
-    let kcycles = of(&|sample| Some(sample.counters.cycles? / sample.work / 1000.0));
-    let user = of(&|sample| Some(sample.counters.user_instructions? / sample.work));
-    let user = user.map_or_else(
-        || series.callgrind.map_or("n/a".to_owned(), |count| format!("{count:.0} (callgrind)")),
-        |count| format!("{count:.0}"),
-    );
-    let kernel = of(&|sample| Some(sample.counters.kernel_instructions? / sample.work));
-    let resident = match kind {
-        Kind::Memory => String::new(),
-        Kind::Requests | Kind::Bulk => {
-            mebibytes(median(series.samples.iter().map(|sample| sample.resident_bytes)))
+impl Measured {
+    fn cells(&self, series: &Series) -> [String; HEADINGS.len()] {
+        let kind = self.row.kind();
+        let kcycles = series.median_counted(|sample| Some(sample.counters.cycles? / sample.work / 1000.0));
+        let kernel = series.median_counted(|sample| Some(sample.counters.kernel_instructions? / sample.work));
+        let resident = match kind {
+            Kind::Memory => String::new(),
+            Kind::Requests | Kind::Bulk => mebibytes(series.median(|sample| sample.resident_bytes)),
+        };
+        [
+            self.row.title().to_owned(),
+            series.peer.to_owned(),
+            self.against_reference(series, cost_ratio(kind)),
+            series.cost(kind),
+            number(kcycles, 1),
+            self.against_reference(series, |ours, theirs| {
+                Some(ours.user_instructions()? / theirs.user_instructions()?)
+            }),
+            number(series.user_instructions(), 0),
+            number(kernel, 0),
+            resident,
+        ]
+    }
+
+    /// How this peer stands to the reference; nothing for the reference itself.
+    fn against_reference(&self, series: &Series, ratio: impl Fn(&Series, &Series) -> Option<f64>) -> String {
+        match self.series.last() {
+            Some(reference) if reference.peer != series.peer => number(ratio(series, reference), 2),
+            _ => String::new(),
         }
-    };
-    vec![
-        measured.row.title().to_owned(),
-        series.peer.to_owned(),
-        ratio(measured, series).map_or(String::new(), |ratio| format!("{ratio:.2}")),
-        cost(kind, &series.samples),
-        kcycles.map_or("n/a".to_owned(), |kcycles| format!("{kcycles:.1}")),
-        user,
-        counted(kernel),
-        resident,
-    ]
+    }
 }
 
-/// The median, over the rounds, of this peer's cost against the reference's in the same round.
-fn ratio(measured: &Measured, series: &Series) -> Option<f64> {
-    let reference = measured.series.last()?;
-    if std::ptr::eq(reference, series) {
-        return None;
+impl Series {
+    fn median(&self, value: impl Fn(&Sample) -> f64) -> f64 {
+        median(self.samples.iter().map(value))
     }
-    let cost = |sample: &Sample| match measured.row.kind() {
-        Kind::Memory => sample.memory(),
-        Kind::Requests | Kind::Bulk => sample.cost(),
-    };
-    Some(median(
-        series.samples.iter().zip(&reference.samples).map(|(ours, theirs)| cost(ours) / cost(theirs)),
-    ))
+
+    /// The median of what only some machines count.
+    fn median_counted(&self, value: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
+        self.samples
+            .iter()
+            .map(value)
+            .collect::<Option<Vec<_>>>()
+            .filter(|values| !values.is_empty())
+            .map(median)
+    }
+
+    /// For one unit of work, by the machine's counters or else by callgrind.
+    fn user_instructions(&self) -> Option<f64> {
+        let counted = self.median_counted(|sample| Some(sample.counters.user_instructions? / sample.work));
+        counted.or(self.callgrind)
+    }
+
+    fn cost(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Requests => self.ranged(|sample| sample.cpu() / 1e3, "us/req", 2),
+            Kind::Bulk => {
+                let speed = self.median(|sample| sample.work / sample.seconds);
+                format!("{}, {speed:.2} GB/s", self.ranged(|sample| sample.cpu() / 1e6, "ms/GB", 0))
+            }
+            Kind::Memory => self.ranged(Sample::memory, "bytes", 0),
+        }
+    }
+
+    fn ranged(&self, value: impl Fn(&Sample) -> f64, unit: &str, digits: usize) -> String {
+        let values = || self.samples.iter().map(&value);
+        let least = values().fold(f64::INFINITY, f64::min);
+        let most = values().fold(f64::NEG_INFINITY, f64::max);
+        format!("{:.digits$} {unit} ({least:.digits$}-{most:.digits$})", median(values()))
+    }
 }
 
-fn cost(kind: Kind, samples: &[Sample]) -> String {
-    let with_range = |values: Vec<f64>, unit: &str, digits: usize| {
-        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        format!("{:.digits$} {unit} ({least:.digits$}-{most:.digits$})", median(values))
-    };
-    match kind {
-        Kind::Requests => with_range(samples.iter().map(|sample| sample.cpu() / 1e3).collect(), "us/req", 2),
-        Kind::Bulk => {
-            let speed = median(samples.iter().map(|sample| sample.work / sample.seconds));
-            let cpu = with_range(samples.iter().map(|sample| sample.cpu() / 1e6).collect(), "ms/GB", 0);
-            format!("{cpu}, {speed:.2} GB/s")
-        }
-        Kind::Memory => with_range(samples.iter().map(Sample::memory).collect(), "bytes", 0),
+/// The median, over the rounds, of one peer's cost against another's in the same round.
+fn cost_ratio(kind: Kind) -> impl Fn(&Series, &Series) -> Option<f64> {
+    move |ours, theirs| {
+        let cost = |sample: &Sample| match kind {
+            Kind::Memory => sample.memory(),
+            Kind::Requests | Kind::Bulk => sample.cost(),
+        };
+        let rounds = ours.samples.iter().zip(&theirs.samples);
+        Some(median(rounds.map(|(ours, theirs)| cost(ours) / cost(theirs))))
     }
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or(NOT_COUNTED.to_owned(), |value| format!("{value:.digits$}"))
 }
 
 fn mebibytes(bytes: f64) -> String {
     format!("{:.1}", bytes / 1024.0 / 1024.0)
 }
 
-fn as_markdown(lines: &[Vec<String>]) -> String {
+fn as_markdown(lines: &[[String; HEADINGS.len()]]) -> String {
     let mut out = String::new();
     for (index, line) in lines.iter().enumerate() {
         out += &format!("| {} |\n", line.join(" | "));
@@ -107,14 +134,13 @@ fn as_markdown(lines: &[Vec<String>]) -> String {
     out
 }
 
-fn aligned(lines: &[Vec<String>]) -> String {
-    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+fn aligned(lines: &[[String; HEADINGS.len()]]) -> String {
+    let widths: [usize; HEADINGS.len()] =
+        std::array::from_fn(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0));
     let mut out = String::new();
     for line in lines {
-        let cells: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        out += cells.join("  ").trim_end();
+        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        out += cells.collect::<Vec<_>>().join("  ").trim_end();
         out += "\n";
     }
     out

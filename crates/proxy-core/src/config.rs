@@ -356,6 +356,8 @@ pub struct Options {
     pub log_health_checks: bool,
     /// `option http-buffer-request`.
     pub http_buffer_request: bool,
+    /// `option allbackups`.
+    pub allbackups: bool,
     /// `option abortonclose`.
     pub abortonclose: bool,
     /// `http-reuse`.

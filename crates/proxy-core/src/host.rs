@@ -16,7 +16,10 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    backend::server::{Server, ServerEvent},
+    backend::{
+        notice::Notice,
+        server::{Server, ServerEvent},
+    },
     config::{LogTarget, SourceAddr},
 };
 
@@ -94,11 +97,18 @@ pub trait Host {
 
 /// Is told what happens to servers. Shared by all threads.
 ///
-/// Called on the thread that made the change, after the server's lock was released, in the order
-/// of the changes; must not block.
+/// Called after the server's lock was released, in the order of the changes, by one thread at a
+/// time per server: the one that made the change, or another that was delivering already. It may
+/// change the server itself; that is told after the present event. Must not block.
 pub trait ServerObserver: Send + Sync {
     /// One transition of one server.
     fn on_server_event(&self, server: &Arc<Server>, event: &ServerEvent);
+
+    /// A line that people should see about it (HAProxy prints it on its terminal). The proxy's own
+    /// log targets get it through [`Host::log`] besides.
+    fn on_server_notice(&self, server: &Arc<Server>, notice: &Notice) {
+        let _ = (server, notice);
+    }
 }
 
 const _: Option<&dyn Host> = None;

@@ -1,5 +1,8 @@
 //! HTTP messages and HTTP/1 on the wire.
 
+pub mod h1;
 pub mod message;
+pub mod status;
+pub mod text;
 
-pub use message::Message;
+pub use message::{InvalidText, Message, Version};

@@ -32,7 +32,7 @@ impl Exchange {
     /// The client is gone, or a rule wants the connection closed.
     async fn reply(&mut self, conn: &mut Conn, reply: &Reply) -> Result<(), Fault> {
         self.skip_body(conn);
-        self.keep_alive &= !reply.close && self.request_read() && !conn.client.eof;
+        self.keep_alive &= !reply.close && self.request_read();
         let mut body: &[u8] = &reply.body;
         if conn.txn.res.set_reply(reply).is_err() {
             let page = error_page::reply(500);

@@ -122,7 +122,7 @@ impl Exchange {
             return Err(Fault::Close(*b"PD"));
         }
         self.skip_body(conn);
-        self.keep_alive &= self.request_read() && !conn.client.eof;
+        self.keep_alive &= self.request_read();
         conn.flush_client().await
     }
 

@@ -374,7 +374,7 @@ impl Exchange {
         {
             write_framing(res, if tunnel { Length::None } else { framing });
         }
-        self.keep_alive &= framing != Length::UntilClose && !conn.client.eof;
+        self.keep_alive &= framing != Length::UntilClose;
         self.start_answer(conn, tunnel);
         Response { body: Decoder::new(length), out: Encoder::new(framing), passed: 0, done: false }
     }

@@ -295,7 +295,7 @@ fn part(base: usize, bytes: &[u8]) -> Range {
 }
 
 /// Room for header lines on the stack; the usual limit gets the smaller one.
-fn with_headers<'h, T>(max: usize, run: impl FnOnce(&mut [MaybeUninit<Header<'h>>]) -> T) -> T {
+fn with_headers<'b, T>(max: usize, run: impl FnOnce(&mut [MaybeUninit<Header<'b>>]) -> T) -> T {
     if max <= USUAL_MAX {
         run(&mut [const { MaybeUninit::uninit() }; USUAL_MAX][..max])
     } else {

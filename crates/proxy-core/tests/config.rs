@@ -42,6 +42,7 @@ fn show(outcome: &Outcome) -> String {
             proxy.logs
         )
         .unwrap();
+        writeln!(out, "check {:?}", proxy.check).unwrap();
         let target = proxy.default_backend.get().map(|p| p.name.as_str());
         writeln!(out, "default_backend {target:?}").unwrap();
         for rule in proxy.use_backend.get().into_iter().flatten() {

@@ -16,6 +16,7 @@ use crate::{
         proxy::ProxyState,
         server::{ProxyIdentity, Server},
     },
+    check::CheckSpec,
     config::{Bind, Config, Global, LogTarget, Mode, ProcVar, Proxy, UseBackend},
 };
 
@@ -140,6 +141,19 @@ fn review(draft: &mut Draft, told: &mut Vec<Diagnostic>) {
             settings.balance = Balance::RoundRobin;
         }
     }
+    if draft.section.backend() {
+        let spec = settings.check.finish();
+        for (ignored, keyword, option) in [
+            (settings.http_check_rules && !matches!(spec, CheckSpec::Http(_)), "http-check", "httpchk"),
+            (settings.tcp_check_rules && !matches!(spec, CheckSpec::Tcp(_)), "tcp-check", "tcp-check"),
+        ] {
+            if ignored {
+                warn(format!(
+                    "{title} uses {keyword} rules without 'option {option}', so the rules are ignored."
+                ));
+            }
+        }
+    }
     let timeouts = &settings.timeouts;
     let bounded = http || timeouts.tunnel.is_none();
     let client = draft.section.frontend() && timeouts.client.is_none() && bounded;
@@ -179,7 +193,7 @@ fn build(id: usize, uuid: u32, draft: &mut Draft, global: &Global, told: &mut Ve
         maxconn: settings.maxconn,
         fullconn: settings.fullconn,
         options,
-        check: draft.settings.check(),
+        check: settings.check.finish(),
         rules: std::mem::take(&mut draft.rules),
         tcp_request_inspect_delay: settings.tcp_request_inspect_delay,
         tcp_response_inspect_delay: settings.tcp_response_inspect_delay,

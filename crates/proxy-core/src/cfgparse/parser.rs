@@ -288,6 +288,7 @@ impl Reader {
             Current::Global => global::line(GlobalLine {
                 words,
                 global: &mut self.parts.global,
+                proc_vars: &mut self.parts.proc_vars,
                 registry: &mut self.registry,
                 place,
                 warnings,

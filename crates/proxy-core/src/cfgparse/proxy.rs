@@ -3,7 +3,7 @@
 //! Source: configuration.txt section 4.
 
 use super::{
-    ParseError, Resolve, balance, bind,
+    ParseError, Resolve, balance, bind, check,
     draft::{Draft, LogLine, Section},
     known, log, number, options, rule, server, switching, timeout, words,
 };
@@ -143,6 +143,7 @@ const KEYWORDS: &[Keyword] = &[
     keyword("filter", Defaults::No, Side::Any, rule::filter),
     keyword("fullconn", Defaults::Yes, Side::Back, fullconn),
     keyword("http-after-response", Defaults::Named, Side::Any, rule::http_after_response),
+    keyword("http-check", Defaults::Yes, Side::Back, check::http_check),
     keyword("http-request", Defaults::Named, Side::Any, rule::http_request),
     keyword("http-response", Defaults::Named, Side::Any, rule::http_response),
     keyword("http-reuse", Defaults::Yes, Side::Back, http_reuse),
@@ -157,6 +158,7 @@ const KEYWORDS: &[Keyword] = &[
     keyword("server", Defaults::No, Side::BackOnly, server::server),
     keyword("source", Defaults::Yes, Side::Back, server::source),
     keyword("srvtimeout", Defaults::Yes, Side::Any, timeout::retired),
+    keyword("tcp-check", Defaults::Yes, Side::Back, check::tcp_check),
     keyword("tcp-request", Defaults::Named, Side::Any, rule::tcp_request),
     keyword("tcp-response", Defaults::Named, Side::Back, rule::tcp_response),
     keyword("timeout", Defaults::Yes, Side::Any, timeout::timeout),

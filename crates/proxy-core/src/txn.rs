@@ -13,8 +13,8 @@ use std::{
 };
 
 use crate::{
-    backend::server::Server, channel::Channel, config::Proxy, http::Message, log::TxnLog, session::Session,
-    vars::Vars, worker::Worker,
+    backend::server::Server, channel::Channel, config::Proxy, http::Message, log::TxnLog, sample::Sampling,
+    session::Session, vars::Vars, worker::Worker,
 };
 
 /// Which way data goes.
@@ -97,6 +97,8 @@ pub struct TxnData {
     pub started: Instant,
     /// What the log line says.
     pub log: TxnLog,
+    /// What the evaluation of samples notes and must know.
+    pub sampling: Sampling,
     /// The service chosen by `use-service`, run instead of a server.
     pub service: Option<Arc<dyn crate::applet::ServiceMaker>>,
     /// What extensions keep for the length of this transaction, by slot; see [`TxnData::private`].

@@ -35,6 +35,8 @@ pub struct ProxyState {
     generation: AtomicU64,
     /// Set while no server can be chosen, so that the loss of the last one is told once.
     pub(crate) empty: AtomicBool,
+    /// Log lines of the frontend's exchanges.
+    pub log_lines: AtomicU64,
     /// How often the backend lost its last server.
     pub down_transitions: AtomicU64,
 }

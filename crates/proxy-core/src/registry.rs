@@ -14,6 +14,7 @@ use crate::{
     action::ActionKeyword,
     applet::ServiceMaker,
     cfgparse::{Env, Line, ParseError},
+    check::Prober,
     config::{Global, Place},
     filter::FilterKeyword,
     rules::acl::{AclTable, Cond},
@@ -54,6 +55,8 @@ pub struct Registry {
     pub services: BTreeMap<String, Arc<dyn ServiceMaker>>,
     /// Filters.
     pub filters: BTreeMap<String, Arc<dyn FilterKeyword>>,
+    /// Health checks in further protocols, by the name of their `option`.
+    pub checks: BTreeMap<String, Arc<dyn Prober>>,
     /// Keywords of `global`.
     pub globals: BTreeMap<String, Arc<dyn GlobalKeyword>>,
     /// Keywords of `global` that HAProxy has and an extension would bring, to name them as not there.

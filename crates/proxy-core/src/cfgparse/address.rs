@@ -91,7 +91,8 @@ pub(super) fn parse(text: &str, wanted: Wanted, resolve: &dyn Resolve) -> Result
                 return Err(format!("a file descriptor is not acceptable here in '{text}'"));
             }
             let fd = number::integer(rest).and_then(|n| i32::try_from(n).ok());
-            let fd = fd.ok_or_else(|| format!("file descriptor '{rest}' is not a valid integer in '{text}'"))?;
+            let fd =
+                fd.ok_or_else(|| format!("file descriptor '{rest}' is not a valid integer in '{text}'"))?;
             Ok(Parsed::Other(Addr::Fd(fd)))
         }
         Family::Unix | Family::Abstract if !wanted.unix => {
@@ -151,7 +152,9 @@ fn family(text: &str, wanted: Wanted) -> Result<(Family, &str), String> {
     match kind.or(alias) {
         Some("quic") => Err(format!("address family 'quic+' is not supported yet in '{text}'")),
         Some("dgram") if !wanted.datagram => Err(format!("dgram-type address not acceptable in '{text}'")),
-        Some("stream") if wanted.datagram => Err(format!("stream-type address not supported yet in '{text}'")),
+        Some("stream") if wanted.datagram => {
+            Err(format!("stream-type address not supported yet in '{text}'"))
+        }
         _ => Ok((found, rest)),
     }
 }

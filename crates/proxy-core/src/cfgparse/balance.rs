@@ -57,7 +57,10 @@ fn random(argument: Option<&str>) -> Result<Balance, ParseError> {
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if let Some(bad) = text[digits..].chars().next() {
-        return Err(ParseError::at(1, format!("balance random : unexpected character '{bad}' after argument.")));
+        return Err(ParseError::at(
+            1,
+            format!("balance random : unexpected character '{bad}' after argument."),
+        ));
     }
     match number::count(text).and_then(|n| u32::try_from(n).ok()) {
         Some(draws) if draws > 0 => Ok(Balance::Random { draws }),
@@ -71,7 +74,9 @@ fn url_param(args: &[&str]) -> Result<Balance, ParseError> {
     };
     match args.get(1) {
         None => Ok(Balance::UrlParam((*name).to_owned())),
-        Some(&"check_post") => Err(ParseError::at(3, "balance url_param : 'check_post' is not supported yet.")),
+        Some(&"check_post") => {
+            Err(ParseError::at(3, "balance url_param : 'check_post' is not supported yet."))
+        }
         Some(extra) => Err(ParseError::at(
             3,
             format!("balance url_param only accepts 'check_post' modifier (got '{extra}')."),
@@ -135,7 +140,10 @@ fn hash(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     let mut at = 2;
     let expr = Expr::parse(line.words, &mut at, line.registry)?;
     if let Some(extra) = line.words.get(at) {
-        return Err(ParseError::at(at, format!("'balance hash' cannot handle unexpected argument '{extra}'.")));
+        return Err(ParseError::at(
+            at,
+            format!("'balance hash' cannot handle unexpected argument '{extra}'."),
+        ));
     }
     line.draft.settings.balance = Balance::Hash(expr);
     Ok(())

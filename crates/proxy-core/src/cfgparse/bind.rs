@@ -45,8 +45,9 @@ fn settings(line: &ProxyLine<'_>, title: &str) -> Result<Bind, ParseError> {
             let text = words::unknown(word, WORDS.iter().map(|(w, ..)| *w), known::words(known::BIND), "");
             return Err(ParseError::at(at, format!("{title}: {text}")));
         };
-        set(&mut bind, value)
-            .map_err(|why| ParseError::at(at + usize::from(!value.is_empty()), format!("{title} : '{word}' : {why}")))?;
+        set(&mut bind, value).map_err(|why| {
+            ParseError::at(at + usize::from(!value.is_empty()), format!("{title} : '{word}' : {why}"))
+        })?;
         at += 1 + takes;
     }
     Ok(bind)

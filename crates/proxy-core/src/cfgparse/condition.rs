@@ -194,7 +194,8 @@ impl<'a> Reader<'a> {
             "enabled" => {
                 if !OPTIONS.contains(&first) {
                     let known = OPTIONS.join(", ");
-                    let message = format!("unknown option '{first}' in predicate 'enabled', expects one of {known}");
+                    let message =
+                        format!("unknown option '{first}' in predicate 'enabled', expects one of {known}");
                     return Err(Fault { message, at: start });
                 }
                 build.enabled.contains(first)
@@ -229,6 +230,7 @@ impl<'a> Reader<'a> {
         let mut chars = self.rest().char_indices();
         let base = self.at;
         while let Some((offset, c)) = chars.next() {
+            let full = args.len() == arity;
             let open = args.last_mut().expect("there is one from the start");
             match (quote, c) {
                 (None, ')') => {
@@ -237,9 +239,12 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     return Ok(args);
                 }
-                (None, ',') if args.len() == arity => {
+                (None, ',') if full => {
                     let rest = &self.text[base + offset..];
-                    return Err(Fault { message: format!("expected ')' before '{rest}' {role}"), at: base + offset });
+                    return Err(Fault {
+                        message: format!("expected ')' before '{rest}' {role}"),
+                        at: base + offset,
+                    });
                 }
                 (None, ',') => args.push(String::new()),
                 (None, '"' | '\'') => quote = Some(c),

@@ -76,9 +76,7 @@ impl Blocks {
             ".notice" => Some(say(line, Severity::Notice)),
             ".warning" => Some(say(line, Severity::Warning)),
             ".alert" => Some(say(line, Severity::Alert)),
-            other => {
-                Some(Message { word: Some(0), ..alert(format!("unknown directive '{other}'.")) })
-            }
+            other => Some(Message { word: Some(0), ..alert(format!("unknown directive '{other}'.")) }),
         }
     }
 
@@ -151,7 +149,10 @@ fn say(line: &Line, severity: Severity) -> Message {
 
 fn unexpected(line: &Line, at: usize) -> Option<Message> {
     let extra = line.words.get(at)?;
-    Some(Message { word: Some(at), ..alert(format!("Unexpected argument '{extra}' for '{}'.", line.words[0])) })
+    Some(Message {
+        word: Some(at),
+        ..alert(format!("Unexpected argument '{extra}' for '{}'.", line.words[0]))
+    })
 }
 
 fn alert(text: impl Into<String>) -> Message {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::Line;
 use crate::{
     backend::lb::Balance,
-    check::CheckSpec,
+    check::CheckDraft,
     config::{
         Bind, Capabilities, LogTarget, Mode, Options, Place, RuleSets, ServerConfig, SourceAddr, Timeouts,
     },
@@ -124,19 +124,17 @@ pub(super) struct Settings {
     pub(super) disabled: bool,
     pub(super) default_backend: Option<String>,
     pub(super) source: Option<SourceAddr>,
+    pub(super) check: CheckDraft,
+    /// `http-check` lines were read: they ask for `option httpchk`.
+    pub(super) http_check_rules: bool,
+    /// `tcp-check` lines were read: they ask for `option tcp-check`.
+    pub(super) tcp_check_rules: bool,
     /// What `server` lines start from.
     pub(super) server: ServerConfig,
     pub(super) tcp_request_inspect_delay: Option<Duration>,
     pub(super) tcp_response_inspect_delay: Option<Duration>,
     /// ACLs and rules of a named `defaults`; read again in each proxy, for which they may differ.
     pub(super) rule_lines: Vec<Line>,
-}
-
-impl Settings {
-    /// How the servers are checked.
-    pub(super) fn check(&self) -> CheckSpec {
-        CheckSpec::default()
-    }
 }
 
 impl Default for Settings {
@@ -158,6 +156,9 @@ impl Default for Settings {
             disabled: false,
             default_backend: None,
             source: None,
+            check: CheckDraft::default(),
+            http_check_rules: false,
+            tcp_check_rules: false,
             server: server_template(),
             tcp_request_inspect_delay: None,
             tcp_response_inspect_delay: None,

@@ -16,6 +16,7 @@ use crate::{
         proxy::ProxyState,
         server::{ProxyIdentity, Server},
     },
+    check::CheckSpec,
     config::{Bind, Config, Global, LogTarget, Mode, ProcVar, Proxy, UseBackend},
 };
 
@@ -112,7 +113,9 @@ fn review(draft: &mut Draft, told: &mut Vec<Diagnostic>) {
     let (noun, name) = (draft.section.noun(), draft.name.clone());
     let mut warn = |text: String| told.push(Diagnostic::warning(text));
     if draft.section == Section::Frontend && draft.binds.is_empty() {
-        warn(format!("{title} has no 'bind' directive. Please declare it as a backend if this was intended."));
+        warn(format!(
+            "{title} has no 'bind' directive. Please declare it as a backend if this was intended."
+        ));
     }
     let settings = &mut draft.settings;
     let http = settings.mode == Mode::Http;
@@ -136,6 +139,19 @@ fn review(draft: &mut Draft, told: &mut Vec<Diagnostic>) {
                 "Layer 7 hash not possible for {title} (needs 'mode http'). Falling back to round robin."
             ));
             settings.balance = Balance::RoundRobin;
+        }
+    }
+    if draft.section.backend() {
+        let spec = settings.check.finish();
+        for (ignored, keyword, option) in [
+            (settings.http_check_rules && !matches!(spec, CheckSpec::Http(_)), "http-check", "httpchk"),
+            (settings.tcp_check_rules && !matches!(spec, CheckSpec::Tcp(_)), "tcp-check", "tcp-check"),
+        ] {
+            if ignored {
+                warn(format!(
+                    "{title} uses {keyword} rules without 'option {option}', so the rules are ignored."
+                ));
+            }
         }
     }
     let timeouts = &settings.timeouts;
@@ -177,7 +193,7 @@ fn build(id: usize, uuid: u32, draft: &mut Draft, global: &Global, told: &mut Ve
         maxconn: settings.maxconn,
         fullconn: settings.fullconn,
         options,
-        check: draft.settings.check(),
+        check: settings.check.finish(),
         rules: std::mem::take(&mut draft.rules),
         tcp_request_inspect_delay: settings.tcp_request_inspect_delay,
         tcp_response_inspect_delay: settings.tcp_response_inspect_delay,
@@ -304,7 +320,10 @@ fn target(
         Role::Rule => "use_backend",
     };
     let Some(backend) = backends.get(name) else {
-        told.push(Diagnostic::alert(format!("Proxy '{}': unable to find required {keyword}: '{name}'.", proxy.name)));
+        told.push(Diagnostic::alert(format!(
+            "Proxy '{}': unable to find required {keyword}: '{name}'.",
+            proxy.name
+        )));
         return None;
     };
     let fits = proxy.mode == backend.mode || (proxy.mode == Mode::Tcp && backend.mode == Mode::Http);

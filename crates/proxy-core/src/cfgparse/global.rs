@@ -3,12 +3,12 @@
 //! Source: configuration.txt section 3.
 
 use super::{
-    ParseError, Resolve, known, log, number, stats,
+    ParseError, Resolve, known, log, number, setvar, stats,
     time::{self, TimeError, Unit},
     words,
 };
 use crate::{
-    config::{Global, Place},
+    config::{Global, Place, ProcVar},
     registry::{GlobalContext, Registry},
 };
 
@@ -16,6 +16,7 @@ use crate::{
 pub(super) struct GlobalLine<'a> {
     pub(super) words: &'a [&'a str],
     pub(super) global: &'a mut Global,
+    pub(super) proc_vars: &'a mut Vec<ProcVar>,
     pub(super) registry: &'a mut Registry,
     pub(super) place: &'a Place,
     pub(super) warnings: &'a mut Vec<String>,
@@ -38,7 +39,8 @@ pub(super) fn line(mut line: GlobalLine<'_>) -> Result<(), ParseError> {
         Some((_, keyword)) => keyword(&mut line),
         None => {
             let registry = &*line.registry;
-            let haproxy = known::words(known::GLOBAL).chain(registry.known_globals.iter().map(String::as_str));
+            let haproxy =
+                known::words(known::GLOBAL).chain(registry.known_globals.iter().map(String::as_str));
             let haproxy = haproxy.filter(|known| !registry.globals.contains_key(*known));
             let ours = registry.globals.keys().map(String::as_str);
             let role = " in 'global' section";
@@ -73,6 +75,7 @@ const KEYWORDS: &[(&str, Keyword)] = &[
         l.registry.env.reset(&l.words[1..]);
         Ok(())
     }),
+    ("set-var", setvar::set_var),
     ("setenv", |l| variable(l, |env, name, value| env.set(name, value))),
     ("stats", stats::stats),
     ("thread-groups", |l| threads(l, 1..=16, |g| &mut g.thread_groups)),
@@ -218,10 +221,7 @@ fn hard_stop_after(line: &mut GlobalLine<'_>) -> Result<(), ParseError> {
     Ok(())
 }
 
-fn variable(
-    line: &mut GlobalLine<'_>,
-    set: fn(&mut super::Env, &str, &str),
-) -> Result<(), ParseError> {
+fn variable(line: &mut GlobalLine<'_>, set: fn(&mut super::Env, &str, &str)) -> Result<(), ParseError> {
     let name = line.words[0];
     match line.words {
         [_, variable, value, ..] if !variable.is_empty() && !variable.contains('=') => {

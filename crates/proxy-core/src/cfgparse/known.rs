@@ -7,7 +7,7 @@
 //! Source: configuration.txt sections 3, 4.1, 5.1, 5.2, 6, 10 and 12.
 
 /// The words of one of the tables below.
-pub(super) fn words(table: &'static str) -> impl Iterator<Item = &'static str> {
+pub(super) fn words(table: &str) -> impl Iterator<Item = &str> {
     table.split_ascii_whitespace()
 }
 
@@ -117,12 +117,6 @@ pub(super) const OPTIONS: &str = "
     pgsql-check prefer-last-server redis-check redispatch smtpchk socket-stats splice-auto
     splice-request splice-response spop-check srvtcpka ssl-hello-chk tcp-check tcp-smart-accept
     tcp-smart-connect tcpka tcplog transparent use-small-buffers
-";
-
-/// After `timeout`.
-pub(super) const TIMEOUTS: &str = "
-    check client client-fin client-hs connect http-keep-alive http-request queue server server-fin
-    tarpit tunnel
 ";
 
 /// On `bind` lines, behind the address.

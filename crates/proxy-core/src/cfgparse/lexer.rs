@@ -88,7 +88,7 @@ impl<'a> Lexer<'a> {
         let blanks = text.iter().take_while(|b| b.is_ascii_whitespace()).count().min(fault.at - start);
         let position = fault.at - start + 1;
         let message = if fault.excerpt {
-            let shown = String::from_utf8_lossy(&text[blanks..]);
+            let shown = String::from_utf8_lossy(&text[blanks..]).replace(|c: char| c.is_control(), ".");
             let mark = String::from_utf8_lossy(&text[blanks..fault.at - start]).chars().count();
             format!("{} at position {position}:\n  {shown}\n  {:mark$}^", fault.what, "")
         } else {

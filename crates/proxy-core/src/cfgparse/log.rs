@@ -14,7 +14,7 @@ use crate::{
 
 /// Parses `log <target> [len L] [format F] <facility> [<max> [<min>]]`.
 pub(super) fn target(words: &[&str], resolve: &dyn Resolve) -> Result<LogTarget, ParseError> {
-    if words.len() < 3 {
+    if words.len() < 3 && words.get(1) != Some(&"global") {
         return Err(ParseError::new("log : expects <address> and <facility>  as arguments"));
     }
     let to = destination(words[1], resolve).map_err(|why| ParseError::at(1, format!("log : {why}")))?;
@@ -114,7 +114,8 @@ const LEN_DEFAULT: usize = 1024;
 /// By their syslog numbers.
 const FACILITIES: &[&str] = &[
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp", "ntp",
-    "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
 ];
 
 const LEVELS: &[(&str, Level)] = &[

@@ -15,6 +15,7 @@
 mod address;
 mod balance;
 mod bind;
+mod check;
 pub mod condition;
 mod diagnostic;
 mod directive;
@@ -31,6 +32,7 @@ mod parser;
 mod proxy;
 mod rule;
 mod server;
+mod setvar;
 mod source;
 mod stats;
 mod suggest;

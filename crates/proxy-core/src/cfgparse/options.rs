@@ -3,7 +3,7 @@
 //! Source: configuration.txt section 4.2.
 
 use super::{
-    ParseError, known,
+    ParseError, check, known,
     proxy::{ProxyLine, Side},
     words,
 };
@@ -20,11 +20,15 @@ pub(super) fn option(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
         set(&mut line.draft.settings.options, !line.negated);
         return Ok(());
     }
+    if !line.negated && line.registry.checks.contains_key(name) {
+        line.warn_without(Side::Back, name);
+        return check::probe(line, name);
+    }
     let Some((_, side, negatable, parse)) = OTHERS.iter().find(|(known, ..)| *known == name) else {
         if line.negated && !known::words(known::OPTIONS).any(|known| known == name) {
             return Err(ParseError::at(1, format!("negation/default is not supported for option '{name}'.")));
         }
-        return Err(ParseError::at(1, unknown(name)));
+        return Err(ParseError::at(1, unknown(name, line)));
     };
     if line.negated && !negatable {
         return Err(ParseError::at(1, format!("negation/default is not supported for option '{name}'.")));
@@ -36,6 +40,7 @@ pub(super) fn option(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
 /// Plain switches: on, and off again with `no`.
 const SWITCHES: &[(&str, Side, fn(&mut Options, bool))] = &[
     ("abortonclose", Side::Any, |o, on| o.abortonclose = on),
+    ("allbackups", Side::Back, |o, on| o.allbackups = on),
     ("dontlog-normal", Side::Front, |o, on| o.dontlog_normal = on),
     ("dontlognull", Side::Front, |o, on| o.dontlognull = on),
     ("http-buffer-request", Side::Any, |o, on| o.http_buffer_request = on),
@@ -60,13 +65,16 @@ type Parse = fn(&mut ProxyLine<'_>) -> Result<(), ParseError>;
 /// Options with arguments: name, side, whether `no` may stand in front.
 const OTHERS: &[(&str, Side, bool, Parse)] = &[
     ("forwardfor", Side::Any, false, forwardfor),
+    ("httpchk", Side::Back, false, check::httpchk),
     ("httplog", Side::Any, false, httplog),
     ("redispatch", Side::Back, true, redispatch),
+    ("tcp-check", Side::Back, false, check::tcp_check_option),
     ("tcplog", Side::Any, false, tcplog),
 ];
 
-fn unknown(name: &str) -> String {
+fn unknown(name: &str, line: &ProxyLine<'_>) -> String {
     let ours = SWITCHES.iter().map(|(name, ..)| *name).chain(OTHERS.iter().map(|(name, ..)| *name));
+    let ours = ours.chain(line.registry.checks.keys().map(String::as_str));
     let text = words::unknown(name, ours, known::words(known::OPTIONS), "");
     match text.strip_prefix("unknown keyword") {
         Some(rest) => format!("unknown option{rest}"),
@@ -86,7 +94,8 @@ fn forwardfor(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
                 continue;
             }
             "except" => {
-                let net = value.and_then(|text| text.parse().ok().or_else(|| text.parse().ok().map(host_net)));
+                let net =
+                    value.and_then(|text| text.parse().ok().or_else(|| text.parse().ok().map(host_net)));
                 let text = "'option forwardfor except' expects <address>[/mask] as argument.";
                 option.except = Some(net.ok_or_else(|| ParseError::at(at, text))?);
             }
@@ -114,7 +123,10 @@ fn httplog(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     match line.words.get(2).copied() {
         None => {}
         Some("clf") => {
-            return Err(ParseError::at(2, "'option httplog clf' is a keyword of HAProxy that is not supported yet"));
+            return Err(ParseError::at(
+                2,
+                "'option httplog clf' is a keyword of HAProxy that is not supported yet",
+            ));
         }
         Some(_) => return Err(ParseError::at(2, "keyword 'httplog' only supports option 'clf'.")),
     }

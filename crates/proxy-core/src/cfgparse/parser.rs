@@ -257,7 +257,12 @@ impl Reader {
         }
     }
 
-    fn statement(&mut self, words: &[&str], place: &Place, warnings: &mut Vec<String>) -> Result<(), ParseError> {
+    fn statement(
+        &mut self,
+        words: &[&str],
+        place: &Place,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), ParseError> {
         if words[0] == "global" {
             self.leave();
             self.current = Current::Global;
@@ -275,12 +280,15 @@ impl Reader {
         let (skip, negated) = negation(words)?;
         let words = &words[skip..];
         let result = match &mut self.current {
-            Current::Nothing => Err(ParseError::at(0, format!("unknown keyword '{}' out of section.", words[0]))),
+            Current::Nothing => {
+                Err(ParseError::at(0, format!("unknown keyword '{}' out of section.", words[0])))
+            }
             Current::Refused(_) => Ok(()),
             Current::Global if negated => Err(ParseError::at(0, NEGATION)),
             Current::Global => global::line(GlobalLine {
                 words,
                 global: &mut self.parts.global,
+                proc_vars: &mut self.parts.proc_vars,
                 registry: &mut self.registry,
                 place,
                 warnings,
@@ -309,7 +317,8 @@ impl Reader {
         self.begin(section, name, place, settings);
         let header = header?;
         if let Some(missing) = missing {
-            let text = format!("defaults section '{missing}' not found for {} '{}'.", section.name(), header.name);
+            let text =
+                format!("defaults section '{missing}' not found for {} '{}'.", section.name(), header.name);
             return Err(ParseError::new(text));
         }
         self.unique(section, header.name, place)

@@ -3,9 +3,9 @@
 //! Source: configuration.txt section 4.
 
 use super::{
-    ParseError, Resolve, balance, bind, known, log, number, options, rule, server,
+    ParseError, Resolve, balance, bind, check,
     draft::{Draft, LogLine, Section},
-    switching, timeout, words,
+    known, log, number, options, rule, server, switching, timeout, words,
 };
 use crate::{
     config::{HttpReuse, Mode, Place},
@@ -143,6 +143,7 @@ const KEYWORDS: &[Keyword] = &[
     keyword("filter", Defaults::No, Side::Any, rule::filter),
     keyword("fullconn", Defaults::Yes, Side::Back, fullconn),
     keyword("http-after-response", Defaults::Named, Side::Any, rule::http_after_response),
+    keyword("http-check", Defaults::Yes, Side::Back, check::http_check),
     keyword("http-request", Defaults::Named, Side::Any, rule::http_request),
     keyword("http-response", Defaults::Named, Side::Any, rule::http_response),
     keyword("http-reuse", Defaults::Yes, Side::Back, http_reuse),
@@ -157,6 +158,7 @@ const KEYWORDS: &[Keyword] = &[
     keyword("server", Defaults::No, Side::BackOnly, server::server),
     keyword("source", Defaults::Yes, Side::Back, server::source),
     keyword("srvtimeout", Defaults::Yes, Side::Any, timeout::retired),
+    keyword("tcp-check", Defaults::Yes, Side::Back, check::tcp_check),
     keyword("tcp-request", Defaults::Named, Side::Any, rule::tcp_request),
     keyword("tcp-response", Defaults::Named, Side::Back, rule::tcp_response),
     keyword("timeout", Defaults::Yes, Side::Any, timeout::timeout),
@@ -174,7 +176,9 @@ fn mode(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     let mode = match name {
         "tcp" => Mode::Tcp,
         "http" => Mode::Http,
-        "spop" if line.draft.section != Section::Frontend && line.draft.section != Section::Listen => Mode::Spop,
+        "spop" if line.draft.section != Section::Frontend && line.draft.section != Section::Listen => {
+            Mode::Spop
+        }
         "spop" => {
             let title = line.draft.title();
             return Err(ParseError::at(1, format!("mode 'spop' is only for backends, {title} is none.")));
@@ -182,7 +186,9 @@ fn mode(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
         "log" | "haterm" | "health" => {
             return Err(ParseError::at(1, format!("proxy mode '{name}' is not supported yet.")));
         }
-        _ => return Err(ParseError::at(line.words.len().min(2) - 1, format!("unknown proxy mode '{name}'."))),
+        _ => {
+            return Err(ParseError::at(line.words.len().min(2) - 1, format!("unknown proxy mode '{name}'.")));
+        }
     };
     words::at_most(line.words, 1)?;
     line.draft.settings.mode = mode;
@@ -212,7 +218,8 @@ fn fullconn(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
 }
 
 fn retries(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
-    let value = words::number(line.words, "'retries' expects an integer argument (dispatch counts for one).")?;
+    let value =
+        words::number(line.words, "'retries' expects an integer argument (dispatch counts for one).")?;
     line.draft.settings.retries = u32::try_from(value).unwrap_or(u32::MAX);
     Ok(())
 }

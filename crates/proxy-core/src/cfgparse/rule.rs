@@ -1,8 +1,9 @@
 //! `acl`, rule and `filter` lines: what is compiled elsewhere.
 
 use super::{
-    Line, ParseError, known,
+    Line, ParseError,
     draft::Section,
+    known,
     proxy::ProxyLine,
     time::{self, TimeError, Unit},
     words,

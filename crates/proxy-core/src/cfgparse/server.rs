@@ -19,7 +19,10 @@ pub(super) fn server(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     let name = words::word(line.words, 1, expected)?;
     let addr = words::word(line.words, 2, expected)?;
     if let Some(bad) = name.chars().find(|c| !is_name_char(*c)) {
-        return Err(ParseError::at(1, format!("character '{bad}' is not permitted in server name '{name}'.")));
+        return Err(ParseError::at(
+            1,
+            format!("character '{bad}' is not permitted in server name '{name}'."),
+        ));
     }
     let title = format!("'server {}/{name}'", line.draft.name);
     let parsed = address::parse(addr, address::SERVER, line.resolve)
@@ -39,13 +42,16 @@ pub(super) fn default_server(line: &mut ProxyLine<'_>) -> Result<(), ParseError>
     if let Some(at) = line.words.iter().position(|word| *word == "id") {
         return Err(ParseError::at(at, "'default-server' : 'id' is not supported in 'default-server'."));
     }
+    // For the texts of errors.
+    server.name = "default-server".to_owned();
     settings(line, 1, &mut server, "'default-server'")?;
     line.draft.settings.server = server;
     Ok(())
 }
 
 pub(super) fn source(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
-    let expected = "'source' expects <addr>[:<port>], and optionally 'usesrc' <addr>, and 'interface' <name>.";
+    let expected =
+        "'source' expects <addr>[:<port>], and optionally 'usesrc' <addr>, and 'interface' <name>.";
     let text = words::word(line.words, 1, expected)?;
     let source = source_addr(text, line.resolve)
         .map_err(|why| ParseError::at(1, format!("'source {text}' : {why}")))?;

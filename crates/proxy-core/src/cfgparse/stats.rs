@@ -61,7 +61,7 @@ fn level(name: &str) -> Result<AccessLevel, String> {
 }
 
 fn timeout(line: &mut GlobalLine<'_>) -> Result<(), ParseError> {
-    let text = line.words.get(2).copied().unwrap_or_default();
+    let text = words::word(line.words, 2, "'stats timeout' expects a positive value")?;
     let value = time::parse(text, Unit::Millis).map_err(|error| match error {
         TimeError::Unexpected(_) => {
             ParseError::at(2, format!("'stats timeout' : unexpected character '{}'", error.shown()))

@@ -11,7 +11,7 @@ impl<'a> Closest<'a> {
     /// Words that differ in more than a third of their letters are not worth a mention.
     pub(super) fn to(word: &'a str) -> Self {
         let word = if word.len() > WORD_MAX { "" } else { word };
-        Self { word, limit: word.chars().count().div_ceil(3), best: None }
+        Self { word, limit: (word.chars().count() / 3).max(1), best: None }
     }
 
     /// Looks at a known word; of two that are equally close the first wins.

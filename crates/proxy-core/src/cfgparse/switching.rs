@@ -35,8 +35,9 @@ pub(super) fn use_backend(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
             Some(cond)
         }
         Some(other) => {
-            let text =
-                format!("unexpected keyword '{other}' after switching rule, only 'if' and 'unless' are allowed.");
+            let text = format!(
+                "unexpected keyword '{other}' after switching rule, only 'if' and 'unless' are allowed."
+            );
             return Err(ParseError::at(2, text));
         }
     };

@@ -78,9 +78,17 @@ mod tests {
 
     #[test]
     fn units_are_read() {
-        for (text, millis) in
-            [("0", 0), ("5", 5), ("1us", 1), ("1500us", 2), ("7ms", 7), ("2s", 2_000), ("1m", 60_000), ("1h", 3_600_000), ("24d", 2_073_600_000)]
-        {
+        for (text, millis) in [
+            ("0", 0),
+            ("5", 5),
+            ("1us", 1),
+            ("1500us", 2),
+            ("7ms", 7),
+            ("2s", 2_000),
+            ("1m", 60_000),
+            ("1h", 3_600_000),
+            ("24d", 2_073_600_000),
+        ] {
             assert_eq!(parse(text, Unit::Millis), Ok(Duration::from_millis(millis)), "{text}");
         }
         assert_eq!(parse("5", Unit::Seconds), Ok(Duration::from_secs(5)));
@@ -88,7 +96,14 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_character() {
-        for (text, c) in [("x", Some('x')), ("", None), ("5x", Some('x')), ("1.5s", Some('.')), ("-1", Some('-')), ("5sx", Some('x'))] {
+        for (text, c) in [
+            ("x", Some('x')),
+            ("", None),
+            ("5x", Some('x')),
+            ("1.5s", Some('.')),
+            ("-1", Some('-')),
+            ("5sx", Some('x')),
+        ] {
             assert_eq!(parse(text, Unit::Millis), Err(TimeError::Unexpected(c)), "{text}");
         }
         for text in ["99999d", "2147483648", "99999999999999999999999999999999999999999999"] {

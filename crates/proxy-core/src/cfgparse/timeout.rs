@@ -14,7 +14,9 @@ pub(super) fn timeout(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     let Some((name, side, field)) = TIMEOUTS.iter().find(|(known, ..)| *known == name) else {
         let word = line.words.len().min(2) - 1;
         return Err(match name {
-            "client-hs" => ParseError::at(word, "'timeout client-hs' is a keyword of HAProxy that is not supported yet"),
+            "client-hs" => {
+                ParseError::at(word, "'timeout client-hs' is a keyword of HAProxy that is not supported yet")
+            }
             _ => ParseError::at(word, format!("'timeout' supports {SUPPORTED} (got '{name}')")),
         });
     };
@@ -54,7 +56,9 @@ pub(super) fn retired(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     };
     Err(ParseError::at(
         0,
-        format!("the '{name}' directive is not supported anymore since HAProxy 2.1. Use 'timeout {instead}'."),
+        format!(
+            "the '{name}' directive is not supported anymore since HAProxy 2.1. Use 'timeout {instead}'."
+        ),
     ))
 }
 

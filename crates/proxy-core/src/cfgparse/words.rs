@@ -28,7 +28,10 @@ pub(super) fn word<'a>(words: &[&'a str], at: usize, expected: &str) -> Result<&
 /// `KEYWORD NUMBER`.
 pub(super) fn number(words: &[&str], expected: &str) -> Result<usize, ParseError> {
     let text = word(words, 1, expected)?;
-    let value = number::count(text).ok_or_else(|| ParseError::at(1, format!("{expected} (got '{text}')")))?;
+    let value = number::count(text).ok_or_else(|| {
+        let expected = expected.trim_end_matches('.');
+        ParseError::at(1, format!("{expected} (got '{text}')."))
+    })?;
     at_most(words, 1)?;
     Ok(value)
 }

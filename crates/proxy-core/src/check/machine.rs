@@ -191,3 +191,6 @@ fn describe(error: &io::Error) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -246,3 +246,6 @@ impl Exchange {
         Ok(Poll::Ready(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,10 @@ impl RuleRun {
 }
 
 /// TEMP
-pub fn parse_rule(_: RuleSet, _: &[&str], _: &mut crate::registry::ParseContext<'_>) -> Result<Rule, crate::cfgparse::ParseError> {
+pub fn parse_rule(
+    _: RuleSet,
+    _: &[&str],
+    _: &mut crate::registry::ParseContext<'_>,
+) -> Result<Rule, crate::cfgparse::ParseError> {
     Err(crate::cfgparse::ParseError::new("no rules yet"))
 }

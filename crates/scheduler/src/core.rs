@@ -349,6 +349,10 @@ impl Core {
     pub(crate) fn poll_timer(&self, index: u32, cx: &Context<'_>) -> Poll<()> {
         let mut waits = self.waits.borrow_mut();
         if waits.deadline(index) <= self.now.get() {
+            // Heard: nobody waits for this timer any more.
+            let told = std::mem::take(waits.listener(index));
+            drop(waits);
+            drop(told);
             return Poll::Ready(());
         }
         // The usual case is a task polling with its own waker: its id will do, no reference is counted.

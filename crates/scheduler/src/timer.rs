@@ -33,7 +33,7 @@ impl Timer {
 
     /// Sets the deadline, or disarms the timer with `None`.
     ///
-    /// A deadline that has passed is due at once. Whoever polled last stays the one to be woken.
+    /// A deadline that has passed is due at once. Whoever was told "pending" last stays the one to be woken.
     pub fn set(&self, deadline: Option<Instant>) {
         self.deadline.set(deadline);
         self.core.set_timer(self.index, deadline);

@@ -187,6 +187,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
+    // A failing case becomes a named test, not a seed in a file.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Against a plain list of deadlines: each timer fires at the first pass at or after its deadline,
     /// and `next_expiry` is never later than the earliest one.
     #[test]

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use spoe::connection::{
-    AgentEnd, AgentEndConfig, AgentEvent, HaproxyEnd, HaproxyEndConfig, HaproxyEvent, Sent, health_check,
+    AgentEnd, AgentEndConfig, AgentEvent, HaproxyEnd, HaproxyEndConfig, HaproxyEvent, health_check,
 };
 use spoe::frame::{
     AgentHello, Capabilities, Disconnect, Flags, Frame, FrameType, HaproxyHello, Header, MessageReader,
     Version, header,
 };
-use spoe::{EngineId, Error, FrameId, Status, StreamId, TypedData};
+use spoe::{EngineId, Error, FrameId, NotifyWriter, Status, StreamId, TypedData};
 
 #[expect(clippy::disallowed_methods, reason = "a test is its own host; any instant will do")]
 fn start() -> Instant {
@@ -110,12 +110,12 @@ impl Pair {
         }
     }
 
-    fn notify(&mut self, stream: u64, name: &str, body: &[u8]) -> Sent {
+    fn notify(&mut self, stream: u64, name: &str, body: &[u8]) {
         let (stream, frame) = (StreamId(stream), FrameId(1));
-        let mut encode = |w: &mut spoe::NotifyWriter<'_>| {
-            w.message(name).arg("body", TypedData::Binary(body)).arg("n", 5i64.into());
-        };
-        self.haproxy.notify(self.now, stream, frame, &mut encode).unwrap()
+        let mut payload = Vec::new();
+        let mut writer = NotifyWriter::new(&mut payload);
+        writer.message(name).arg("body", TypedData::Binary(body)).arg("n", 5i64.into());
+        self.haproxy.notify(self.now, stream, frame, &payload).unwrap();
     }
 }
 
@@ -470,14 +470,13 @@ proptest! {
         let mut pair = Pair::new(haproxy_config(), agent, usize::MAX);
         pair.drive();
         let mut want = Vec::new();
-        let encode = &mut |w: &mut spoe::NotifyWriter<'_>| {
-            for (n, len) in bodies.iter().enumerate() {
-                w.message(format!("message-{n}")).arg("n", (*len as i64).into());
-                w.arg("ip", TypedData::Ipv6([n as u8; 16].into())).arg("body", TypedData::Binary(&vec![n as u8; *len]));
-            }
-        };
-        encode(&mut spoe::NotifyWriter::new(&mut want));
-        pair.haproxy.notify(pair.now, StreamId(stream.into()), FrameId(1), encode).unwrap();
+        let mut writer = NotifyWriter::new(&mut want);
+        for (n, len) in bodies.iter().enumerate() {
+            writer.message(format!("message-{n}")).arg("n", (*len as i64).into());
+            writer.arg("ip", TypedData::Ipv6([n as u8; 16].into()));
+            writer.arg("body", TypedData::Binary(&vec![n as u8; *len]));
+        }
+        pair.haproxy.notify(pair.now, StreamId(stream.into()), FrameId(1), &want).unwrap();
         let mut out = Vec::new();
         pair.haproxy.poll_transmit(&mut out);
         let frames = split(&out);

@@ -79,8 +79,10 @@ fn poll_connection(
             // What the agent said last may still be there to read; the end of the stream follows it.
             socket.output.clear();
         }
-        if next.closed && !matches!(written, Poll::Pending) {
-            return socket.poll_close(cx).map(|()| Status::IO);
+        if next.closed {
+            // What an agent that is gone or silent does not take in is not worth waiting for.
+            let _ = Pin::new(&mut socket.io).poll_shutdown(cx);
+            return Poll::Ready(Status::IO);
         }
         match socket.poll_read(cx) {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => {
@@ -112,12 +114,11 @@ struct Socket {
     /// Bytes of `output` already written.
     written: usize,
     input: Input,
-    closing: bool,
 }
 
 impl Socket {
     fn new(io: Box<dyn Io>) -> Self {
-        Self { io, output: Vec::new(), written: 0, input: Input::default(), closing: false }
+        Self { io, output: Vec::new(), written: 0, input: Input::default() }
     }
 
     /// Ready once all output is written.
@@ -127,15 +128,6 @@ impl Socket {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.poll_fill(&mut self.io, cx)
-    }
-
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.closing {
-            // An error is an end as well.
-            let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
-            self.closing = true;
-        }
-        Poll::Ready(())
     }
 }
 

@@ -5,8 +5,8 @@
 //!      ◀──────── Actions or StreamError ──────┘ ◀── ACKs ────────────┘
 //! ```
 //!
-//! One engine serves one thread. It encodes a NOTIFY straight into the output of a connection and wakes that connection's
-//! task once however many follow before it runs, so that they leave in one write. A per-exchange timer does not exist: all
+//! One engine serves one thread. It appends a NOTIFY to the output of a connection and wakes that connection's task once,
+//! however many follow before it runs, so that they leave in one write. A per-exchange timer does not exist: all
 //! exchanges have one timeout, so their deadlines form a queue and one task keeps the oldest.
 //!
 //! Source: SPOE.txt §1, §3.2.3, §3.5.
@@ -14,7 +14,7 @@
 mod pool;
 mod slots;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -27,7 +27,7 @@ use crate::drive;
 use crate::error::StreamError;
 use crate::frame::{FrameId, NotifyWriter, Status, StreamId};
 use crate::host::Host;
-use pool::{Begun, Pool};
+use pool::Pool;
 
 /// How an engine talks to its agent: the `spoe-agent` section, as far as the wire is concerned.
 #[derive(Clone, Debug)]
@@ -102,36 +102,49 @@ pub struct EngineStats {
 /// One agent's engine on one thread. Dropping it ends its connections and fails what waits.
 pub struct Engine {
     shared: Rc<Shared>,
+    /// Where messages are encoded.
+    scratch: Cell<Vec<u8>>,
 }
 
 impl Engine {
     /// An engine without connections: the first exchange opens one.
     pub fn new(config: EngineConfig, host: Box<dyn Host>) -> Self {
         let engine_id = EngineId::from_random(host.random());
-        Self { shared: Rc::new(Shared { host, pool: RefCell::new(Pool::new(config, engine_id)) }) }
+        let pool = RefCell::new(Pool::new(config, engine_id));
+        Self { shared: Rc::new(Shared { host, pool }), scratch: Cell::default() }
     }
 
-    /// Asks the agent: `encode` writes the messages, at once, with arguments already evaluated; it must not call the engine.
+    /// Asks the agent: `encode` writes the messages, at once.
     ///
-    /// If it writes no message nothing is sent, and the answer is empty. Otherwise the NOTIFY is on its way (or queued)
-    /// when this returns, whether the [`Exchange`] is polled or not.
+    /// If it writes none, nothing is sent and the answer is empty. Otherwise the NOTIFY is on its way, or queued, when this
+    /// returns, whether the [`Exchange`] is polled or not. More than 255 arguments in a message fail with
+    /// [`StreamError::TooBig`].
     pub fn exchange(&self, stream: StreamId, encode: &mut dyn FnMut(&mut NotifyWriter<'_>)) -> Exchange {
-        let shared = &self.shared;
-        let now = shared.host.now();
-        let begun = match shared.pool.try_borrow_mut() {
-            Ok(mut pool) => pool.begin(now, stream, encode),
-            // `encode` of another exchange called us.
-            Err(_) => return Exchange(Stage::Over(StreamError::Unknown)),
+        // The buffer is ours while `encode` runs: it may panic, or call the engine, and nothing is half done.
+        let mut payload = self.scratch.take();
+        payload.clear();
+        let mut writer = NotifyWriter::new(&mut payload);
+        encode(&mut writer);
+        let stage = if writer.overflowed() {
+            Stage::Over(StreamError::TooBig)
+        } else if writer.is_empty() {
+            Stage::Nothing
+        } else {
+            self.begin(stream, &mut payload)
         };
-        if matches!(begun, Ok(Begun::Waiting(..))) {
-            shared.start_keeper();
-        }
-        shared.flush();
-        Exchange(match begun {
-            Ok(Begun::Waiting(index, frame)) => Stage::Waiting { shared: Rc::clone(shared), index, frame },
-            Ok(Begun::Nothing) => Stage::Nothing,
+        self.scratch.set(payload);
+        Exchange(stage)
+    }
+
+    fn begin(&self, stream: StreamId, payload: &mut Vec<u8>) -> Stage {
+        let begun = self.shared.with(|pool, now| pool.begin(now, stream, payload));
+        match begun {
+            Ok((index, frame)) => {
+                self.shared.start_keeper();
+                Stage::Waiting { shared: Rc::clone(&self.shared), index, frame }
+            }
             Err(error) => Stage::Over(error),
-        })
+        }
     }
 
     /// Whether `maxerrrate` is used up for this second: then events are skipped, without exchange, error or log.

@@ -128,10 +128,14 @@ fn a_late_answer_is_never_taken_for_another_exchange() {
     World::run(config(), support::agent(echo), |world| async move {
         let stream = StreamId(7);
         let late = world.engine.exchange(stream, &mut slow(1, 600));
+        // Other answers show that the connection is alive, so that it is kept.
+        sleep(Duration::from_millis(100)).await;
+        world.engine.exchange(StreamId(8), &mut message(0)).await.unwrap();
         assert_eq!(late.await.unwrap_err(), StreamError::Timeout);
-        // The answer to the first comes while this one waits, on the same stream.
+        // The answer to the first comes while this one waits, on the same stream and connection.
         let next = world.engine.exchange(stream, &mut slow(2, 300));
         assert_eq!(value(&next.await.unwrap()), 2);
+        assert_eq!(world.host.connects.get(), 1);
     });
 }
 
@@ -290,6 +294,77 @@ fn a_lost_connection_fails_its_waiters_with_the_reason() {
             }
             assert!(start.elapsed().as_millis() <= 1, "{what}");
             assert_eq!(value(&world.engine.exchange(StreamId(9), &mut message(9)).await.unwrap()), 9);
+        });
+    }
+}
+
+#[test]
+fn a_panic_while_encoding_leaves_nothing_behind() {
+    World::run(config(), support::agent(echo), |world| async move {
+        world.engine.exchange(StreamId(0), &mut message(0)).await.unwrap();
+        for _ in 0..100 {
+            let encode = std::panic::AssertUnwindSafe(|| {
+                drop(world.engine.exchange(StreamId(1), &mut |w| {
+                    w.message("half");
+                    std::panic::resume_unwind(Box::new("injected"));
+                }));
+            });
+            assert!(std::panic::catch_unwind(encode).is_err());
+        }
+        assert_eq!(world.engine.stats().exchanges, 0);
+        assert_eq!(value(&world.engine.exchange(StreamId(2), &mut message(2)).await.unwrap()), 2);
+        assert_eq!(world.host.connects.get(), 1);
+    });
+}
+
+#[test]
+fn an_exchange_may_be_made_while_another_is_encoded() {
+    World::run(config(), support::agent(echo), |world| async move {
+        for _ in 0..2 {
+            let mut inner = None;
+            let outer = world.engine.exchange(StreamId(0), &mut |w| {
+                w.message("m");
+                inner = Some(world.engine.exchange(StreamId(1), &mut message(1)));
+                w.arg("x", 0i64.into());
+            });
+            assert_eq!(value(&outer.await.unwrap()), 0);
+            assert_eq!(value(&inner.unwrap().await.unwrap()), 1);
+        }
+    });
+}
+
+#[test]
+fn bad_greetings_under_concurrent_traffic_cost_their_waiters_only() {
+    for (what, script, _) in bad_greetings() {
+        let agents = support::scripted_once(script, echo);
+        World::run(config(), agents, move |world| async move {
+            let world = std::rc::Rc::new(world);
+            let start = Instant::now();
+            let mut clients = Vec::new();
+            // 50 clients come over 250 ms, and each asks until half a second is over.
+            for n in 0..50i64 {
+                let world = std::rc::Rc::clone(&world);
+                clients.push(support::spawn(async move {
+                    sleep(Duration::from_millis(n as u64 * 5)).await;
+                    while start.elapsed() < Duration::from_millis(500) {
+                        let began = start.elapsed();
+                        let outcome = world.engine.exchange(StreamId(n as u64), &mut slow(n, 1)).await;
+                        match outcome {
+                            Ok(actions) => assert_eq!(value(&actions), n, "{what}"),
+                            // Only those that came before the first connection was over may fail.
+                            Err(error) => {
+                                assert!(began <= Duration::from_millis(100), "{what}: {error} at {began:?}")
+                            }
+                        }
+                        sleep(Duration::from_millis(3)).await;
+                    }
+                }));
+            }
+            for client in clients {
+                client.await.unwrap();
+            }
+            let stats = world.engine.stats();
+            assert_eq!((stats.exchanges, stats.waiting, stats.queued), (0, 0, 0), "{what}");
         });
     }
 }

@@ -232,6 +232,26 @@ async fn an_agent_that_restarts_in_mid_traffic_costs_no_request() {
     agent.stop().await;
 }
 
+#[tokio::test]
+async fn the_readmes_configuration_works() {
+    let Some(place) = Place::new() else { return };
+    let agent = place.agent(|request: Request| async move {
+        assert!(request.message("get-ip-reputation").unwrap().arg("ip").is_some());
+        Reply::new().set(Scope::Session, "ip_score", 100)
+    });
+    let blocks: Vec<&str> = include_str!("../README.md").split("```haproxy\n").skip(1).collect();
+    let block = |at: usize| blocks[at].split("```").next().unwrap().to_owned();
+    let dir = place.dir.path().display();
+    let main = block(0)
+        .replace("127.0.0.1:8080", &format!("unix@{dir}/www.sock"))
+        .replace("127.0.0.1:12345", &format!("unix@{dir}/agent.sock"))
+        .replace("spoe-ip-reputation.conf", &format!("{dir}/spoe.cfg"));
+    let haproxy = place.run(&main, &block(1));
+    let answer = haproxy.client().await.get("/", &[]).await;
+    assert_eq!((answer.status, &*answer.body), (200, "score 100\n"));
+    agent.stop().await;
+}
+
 async fn echo_id(request: Request) -> Reply {
     match request.message("id").and_then(|message| message.arg("id")) {
         Some(id) => Reply::new().set(Scope::Transaction, "id", id),
@@ -297,6 +317,10 @@ impl Place {
         let spoe = format!(
             "[e]\nspoe-agent a\n  option var-prefix t\n  option set-on-error err\n  timeout hello 2s\n  timeout idle 10s\n  timeout processing 5s\n  use-backend agents\n{agent}{messages}"
         );
+        self.run(&main, &spoe)
+    }
+
+    fn run(&self, main: &str, spoe: &str) -> Haproxy {
         std::fs::write(self.path("haproxy.cfg"), main).unwrap();
         std::fs::write(self.path("spoe.cfg"), spoe).unwrap();
         let _ = std::fs::remove_file(self.path("www.sock"));
@@ -350,6 +374,7 @@ struct Client {
 struct Answer {
     status: u16,
     head: String,
+    body: String,
 }
 
 impl Answer {
@@ -386,10 +411,12 @@ impl Client {
         };
         let head = String::from_utf8(bytes[..head_len].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let answer = Answer { status, head };
+        let mut answer = Answer { status, head, body: String::new() };
         let length: usize = answer.header("content-length").unwrap().parse().unwrap();
-        let mut body = vec![0; length - (bytes.len() - head_len)];
-        self.io.read_exact(&mut body).await.unwrap();
+        let read = bytes.len();
+        bytes.resize(head_len + length, 0);
+        self.io.read_exact(&mut bytes[read..]).await.unwrap();
+        answer.body = String::from_utf8(bytes.split_off(head_len)).unwrap();
         answer
     }
 }

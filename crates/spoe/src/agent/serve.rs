@@ -4,8 +4,10 @@
 //! needs a thread of its own takes it. Answers that are ready together leave in one write.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -51,6 +53,7 @@ where
         stopping: false,
         read_ended: false,
         fault: None,
+        close_by: None,
     };
     let mut timer = LazyTimer::new(Box::new(clock.timer()));
     let handle = |request| handler.handle(request);
@@ -75,6 +78,8 @@ struct Served<T, F> {
     /// The proxy has closed its half: answers are still sent, nothing more comes.
     read_ended: bool,
     fault: Option<Error>,
+    /// When a proxy that does not read is no longer waited for.
+    close_by: Option<Instant>,
 }
 
 impl<T, F> Served<T, F>
@@ -111,10 +116,7 @@ where
                 });
             }
             if self.end.is_closed() || (self.read_ended && self.end.waiting() == 0) {
-                ready!(written)?;
-                // An error is an end as well.
-                let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
-                return Poll::Ready(self.fault.take().map_or(Ok(()), Err));
+                return self.poll_close(written, clock, timer, cx);
             }
             if written.is_pending() || self.read_ended || !self.end.wants_input() {
                 // The proxy does not read, or waits for us: nothing more is taken in.
@@ -140,6 +142,24 @@ where
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Lets the last words out, for a moment.
+    fn poll_close<C: Clock>(
+        &mut self,
+        written: Poll<io::Result<()>>,
+        clock: &C,
+        timer: &mut LazyTimer<C::Timer>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let now = clock.now();
+        let close_by = *self.close_by.get_or_insert(now + LINGER);
+        if written.is_pending() && now < close_by && timer.poll(Some(close_by), cx).is_pending() {
+            return Poll::Pending;
+        }
+        // An error is an end as well.
+        let _ = Pin::new(&mut self.io).poll_shutdown(cx);
+        Poll::Ready(self.fault.take().map_or(Ok(()), Err))
     }
 
     fn take_input<C: Clock>(&mut self, handle: &impl Fn(Request) -> F, clock: &C, cx: &mut Context<'_>) {
@@ -248,3 +268,4 @@ impl<F: Future<Output = Reply>> Running<F> {
 /// Reads of one connection before others get their turn.
 const TURN_READS_MAX: usize = 16;
 const SPARE_MAX: usize = 64;
+const LINGER: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use super::state::{EngineId, State, Terms, Transmit, drain_output};
 use crate::error::{Error, Violation};
 use crate::frame::{
     AgentHello, Capabilities, DecodeError, DecodeErrorKind, Disconnect, Flags, Frame, FrameId, FrameType,
-    HaproxyHello, Header, NotifyWriter, Status, StreamId, Version, header,
+    HaproxyHello, Header, Status, StreamId, Version,
 };
 
 /// What the proxy's end offers and how long it waits.
@@ -85,15 +85,6 @@ pub enum NotifyError {
     /// The payload does not fit and cannot be fragmented.
     #[error("payload too big")]
     TooBig,
-}
-
-/// What became of a NOTIFY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// It is in the output, and waits for its ACK.
-    Queued,
-    /// There was no message, so no frame is sent and no ACK will come.
-    Nothing,
 }
 
 /// The proxy's end. See the module's text.
@@ -270,8 +261,8 @@ impl HaproxyEnd {
         }
     }
 
-    /// Sends a NOTIFY whose messages `encode` writes straight into the output. The pair of ids must never have been used on
-    /// this connection.
+    /// Sends a NOTIFY with this list of messages (see [`NotifyWriter`](crate::frame::NotifyWriter)), in fragments if it must
+    /// be. The pair of ids must never have been used on this connection.
     ///
     /// # Errors
     /// See [`NotifyError`]; the connection is as before.
@@ -281,56 +272,22 @@ impl HaproxyEnd {
         now: Instant,
         stream: StreamId,
         frame: FrameId,
-        encode: &mut dyn FnMut(&mut NotifyWriter<'_>),
-    ) -> Result<Sent, NotifyError> {
-        let terms = self.terms_if_room()?;
-        let head = Header::of(FrameType::Notify, Flags::FIN, stream, frame);
-        let start = header::begin(head, &mut self.out);
-        let mut writer = NotifyWriter::new(&mut self.out);
-        encode(&mut writer);
-        let (empty, overflowed) = (writer.is_empty(), writer.overflowed());
-        if empty || overflowed {
-            self.out.truncate(start);
-            return if empty { Ok(Sent::Nothing) } else { Err(NotifyError::TooBig) };
-        }
-        let mut fragments_end = 0;
-        if self.out.len() - start - header::LENGTH_BYTES > terms.frame_size_bytes_max as usize {
-            let payload = self.out.split_off(start + header::LENGTH_BYTES + head.encoded_len());
-            self.out.truncate(start);
-            fragments_end = self.fragments(head, &payload, terms)?;
-        } else {
-            header::end(start, &mut self.out);
-        }
-        self.in_flight.push(InFlight { stream, frame, fragments_end });
-        self.last_exchange = now;
-        Ok(Sent::Queued)
-    }
-
-    /// Sends a NOTIFY whose payload was encoded before there was a connection.
-    ///
-    /// # Errors
-    /// See [`NotifyError`]; the connection is as before.
-    pub fn notify_payload(
-        &mut self,
-        now: Instant,
-        stream: StreamId,
-        frame: FrameId,
         payload: &[u8],
-    ) -> Result<Sent, NotifyError> {
-        let terms = self.terms_if_room()?;
-        if payload.is_empty() {
-            return Ok(Sent::Nothing);
-        }
-        let head = Header::of(FrameType::Notify, Flags::FIN, stream, frame);
+    ) -> Result<(), NotifyError> {
+        let terms = match self.state {
+            State::Running(terms) if self.can_notify() => terms,
+            _ => return Err(NotifyError::NotNow),
+        };
+        let header = Header::of(FrameType::Notify, Flags::FIN, stream, frame);
         let mut fragments_end = 0;
-        if head.encoded_len() + payload.len() > terms.frame_size_bytes_max as usize {
-            fragments_end = self.fragments(head, payload, terms)?;
+        if header.encoded_len() + payload.len() > terms.frame_size_bytes_max as usize {
+            fragments_end = self.fragments(header, payload, terms)?;
         } else {
-            Frame { header: head, payload }.encode(&mut self.out);
+            Frame { header, payload }.encode(&mut self.out);
         }
         self.in_flight.push(InFlight { stream, frame, fragments_end });
         self.last_exchange = now;
-        Ok(Sent::Queued)
+        Ok(())
     }
 
     /// Forgets an exchange: its ACK will be skipped. Without pipelining the connection closes, because the agent must not be
@@ -380,13 +337,6 @@ impl HaproxyEnd {
 
     fn pipelining(&self) -> bool {
         matches!(self.state, State::Running(terms) if terms.capabilities.contains(Capabilities::PIPELINING))
-    }
-
-    fn terms_if_room(&self) -> Result<Terms, NotifyError> {
-        match self.state {
-            State::Running(terms) if self.can_notify() => Ok(terms),
-            _ => Err(NotifyError::NotNow),
-        }
     }
 
     fn fragments(&mut self, head: Header, payload: &[u8], terms: Terms) -> Result<u64, NotifyError> {

@@ -15,5 +15,5 @@ pub mod health_check;
 mod state;
 
 pub use agent_end::{AgentEnd, AgentEndConfig, AgentEvent};
-pub use haproxy_end::{HaproxyEnd, HaproxyEndConfig, HaproxyEvent, NotifyError, Sent};
+pub use haproxy_end::{HaproxyEnd, HaproxyEndConfig, HaproxyEvent, NotifyError};
 pub use state::{EngineId, Transmit};

@@ -16,9 +16,9 @@ use slab::Slab;
 
 use super::slots::{List, Slots, Stage};
 use super::{EngineConfig, EngineStats};
-use crate::connection::{EngineId, HaproxyEnd, HaproxyEndConfig, HaproxyEvent, NotifyError, Sent};
+use crate::connection::{EngineId, HaproxyEnd, HaproxyEndConfig, HaproxyEvent, NotifyError};
 use crate::error::StreamError;
-use crate::frame::{Capabilities, FrameId, NotifyWriter, Status, StreamId};
+use crate::frame::{Capabilities, FrameId, Status, StreamId};
 use crate::host::Notice;
 
 /// One connection of the pool.
@@ -40,14 +40,6 @@ pub(super) struct Effects {
     pub(super) wakes: Vec<Waker>,
     pub(super) connects: Vec<usize>,
     pub(super) notices: Vec<Notice>,
-}
-
-/// How an exchange began.
-pub(super) enum Begun {
-    /// There was no message.
-    Nothing,
-    /// Its slot and id.
-    Waiting(u32, FrameId),
 }
 
 pub(super) struct Pool {
@@ -99,39 +91,31 @@ impl Pool {
         }
     }
 
-    /// Starts an exchange: sends it, or queues it.
+    /// Starts an exchange: sends `payload`, or queues it and leaves an empty buffer instead.
     #[inline]
     pub(super) fn begin(
         &mut self,
         now: Instant,
         stream: StreamId,
-        encode: &mut dyn FnMut(&mut NotifyWriter<'_>),
-    ) -> Result<Begun, StreamError> {
+        payload: &mut Vec<u8>,
+    ) -> Result<(u32, FrameId), StreamError> {
         if self.stopping {
             return Err(StreamError::Interrupted);
         }
+        self.stats.processed += 1;
         let begun = match self.pick() {
-            Some(key) => self.send(now, key, stream, encode),
-            None => self.queue(now, stream, encode),
+            Some(key) => self.send(now, key, stream, payload),
+            None => self.queue(now, stream, payload),
         };
-        match begun {
-            Ok(Begun::Waiting(index, _)) => {
-                self.stats.processed += 1;
-                if let Some(timeout) = self.config.processing_timeout {
-                    self.slots.get(index).deadline = Some(now + timeout);
-                    self.slots.link(List::Deadlines, index);
-                    if std::mem::take(&mut self.keeper_idles) {
-                        self.effects.wakes.extend(self.keeper.take());
-                    }
-                }
-            }
-            Ok(Begun::Nothing) => {}
-            Err(_) => {
-                self.stats.processed += 1;
-                self.count_error(now);
+        let index = begun.inspect_err(|_| self.count_error(now))?;
+        if let Some(timeout) = self.config.processing_timeout {
+            self.slots.get(index).deadline = Some(now + timeout);
+            self.slots.link(List::Deadlines, index);
+            if std::mem::take(&mut self.keeper_idles) {
+                self.effects.wakes.extend(self.keeper.take());
             }
         }
-        begun
+        Ok((index, self.slots.frame_id(index)))
     }
 
     #[inline]
@@ -140,59 +124,38 @@ impl Pool {
         now: Instant,
         key: usize,
         stream: StreamId,
-        encode: &mut dyn FnMut(&mut NotifyWriter<'_>),
-    ) -> Result<Begun, StreamError> {
+        payload: &[u8],
+    ) -> Result<u32, StreamError> {
         let stage = Stage::Sent { connection: key, at: now };
         let index = self.slots.insert(stream, stage).ok_or(StreamError::Resources)?;
         let frame = self.slots.frame_id(index);
         let connection = &mut self.connections[key];
         let end = connection.end.as_mut().expect("invariant: picked connections are greeted");
-        match end.notify(now, stream, frame, encode) {
-            Ok(Sent::Queued) => {
-                self.effects.wakes.extend(connection.waker.take());
-                if self.config.spread > 1 {
-                    self.open_for_spread(now);
-                }
-                Ok(Begun::Waiting(index, frame))
-            }
-            Ok(Sent::Nothing) => {
-                self.slots.remove(index);
-                Ok(Begun::Nothing)
-            }
-            Err(error) => {
-                self.slots.remove(index);
-                Err(refused(error))
-            }
+        if let Err(error) = end.notify(now, stream, frame, payload) {
+            self.slots.remove(index);
+            return Err(refused(error));
         }
+        self.effects.wakes.extend(connection.waker.take());
+        if self.config.spread > 1 {
+            self.open_for_spread(now);
+        }
+        Ok(index)
     }
 
-    fn queue(
-        &mut self,
-        now: Instant,
-        stream: StreamId,
-        encode: &mut dyn FnMut(&mut NotifyWriter<'_>),
-    ) -> Result<Begun, StreamError> {
-        let mut payload = self.spare();
-        let mut writer = NotifyWriter::new(&mut payload);
-        encode(&mut writer);
-        let overflowed = writer.overflowed();
-        if payload.is_empty() || overflowed {
-            self.recycle(payload);
-            return if overflowed { Err(StreamError::TooBig) } else { Ok(Begun::Nothing) };
-        }
+    fn queue(&mut self, now: Instant, stream: StreamId, payload: &mut Vec<u8>) -> Result<u32, StreamError> {
         let too_big = payload.len() + HEADER_BYTES_MIN > self.config.frame_size_bytes_max as usize;
         if too_big && !self.config.send_fragments {
-            self.recycle(payload);
             return Err(StreamError::TooBig);
         }
-        let stage = Stage::Queued { payload, behind: None };
+        let spare = self.spares.pop().unwrap_or_default();
+        let stage = Stage::Queued { payload: std::mem::replace(payload, spare), behind: None };
         let index = self.slots.insert(stream, stage).ok_or(StreamError::Resources)?;
         self.slots.link(List::Queue, index);
         self.open_for_queue(now);
         if let Stage::Queued { behind, .. } = &mut self.slots.get(index).stage {
             *behind = self.connections.iter().rev().find(|(_, c)| !c.greeted && !c.ended).map(|(key, _)| key);
         }
-        Ok(Begun::Waiting(index, self.slots.frame_id(index)))
+        Ok(index)
     }
 
     /// The connection that takes the next NOTIFY.
@@ -223,10 +186,10 @@ impl Pool {
             let stream = slot.stream;
             let connection = &mut self.connections[key];
             let end = connection.end.as_mut().expect("invariant: picked connections are greeted");
-            let sent = end.notify_payload(now, stream, frame, &payload);
+            let sent = end.notify(now, stream, frame, &payload);
             self.recycle(payload);
             match sent {
-                Ok(_) => {
+                Ok(()) => {
                     let waker = self.connections[key].waker.take();
                     self.effects.wakes.extend(waker);
                 }
@@ -586,12 +549,6 @@ impl Pool {
         if self.spares.len() < SPARE_MAX && (1..=SPARE_BYTES_MAX).contains(&buffer.capacity()) {
             self.spares.push(buffer);
         }
-    }
-
-    fn spare(&mut self) -> Vec<u8> {
-        let mut spare = self.spares.pop().unwrap_or_default();
-        spare.clear();
-        spare
     }
 
     fn debug_assert_valid(&self) {

@@ -17,13 +17,14 @@ impl<'a> MessageReader<'a> {
         Self { reader: Reader::new(payload) }
     }
 
+    #[inline]
     fn message(&mut self) -> Result<Message<'a>, DecodeError> {
         let name = self.reader.name()?;
         let nb_args = self.reader.u8()?;
         let start = self.reader.at();
         for _ in 0..nb_args {
             self.reader.name()?;
-            TypedData::read(&mut self.reader)?;
+            TypedData::skip(&mut self.reader)?;
         }
         Ok(Message { name, nb_args, arguments: self.reader.since(start) })
     }

@@ -73,6 +73,18 @@ impl<'a> TypedData<'a> {
         })
     }
 
+    /// Steps over a value, checked as by [`read`](Self::read).
+    #[inline]
+    pub(crate) fn skip(reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+        match reader.u8()? & 0x0f {
+            INT32..=UINT64 => reader.varint().map(drop),
+            IPV4 => reader.take(4).map(drop),
+            IPV6 => reader.take(16).map(drop),
+            STRING | BINARY => reader.name().map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Appends the value.
     #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) {

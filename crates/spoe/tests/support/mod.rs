@@ -91,8 +91,8 @@ impl Host for TestHost {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is its own host")]
-fn spawn(task: Pin<Box<dyn Future<Output = ()>>>) {
-    tokio::task::spawn_local(task);
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::task::spawn_local(task)
 }
 
 /// Lets paused time pass.

@@ -5,6 +5,7 @@
 //! told in [`script`]; what each step does, in [`world`].
 
 mod client;
+mod command_line;
 mod script;
 mod steps;
 mod world;
@@ -34,9 +35,12 @@ cases! {
     acl_methods
     bad_responses
     balance
+    balance_hash
     balance_leastconn
+    big_bodies
     bodiless
     chunked
+    client_leaves
     config_errors
     config_language
     config_script_error
@@ -48,27 +52,40 @@ cases! {
     http_1_0
     http_final_rules
     keep_alive
+    limits
     logs
     lua_action_sleeps
     lua_converter
+    lua_core
     lua_endless_action
     lua_endless_task
     lua_event_sub
+    lua_event_sub_server
     lua_http_objects
+    lua_load_both
     lua_memory_cap
+    lua_per_thread
+    lua_proxies
     lua_script_errors
     lua_service_body
     lua_socket
     lua_task_logs
+    lua_tcp_actions
     lua_tcp_service
+    lua_then_spoe
+    lua_txn
+    many_clients
     my_hash_fetch
+    server_changes
     server_queue
+    slow_pieces
     smuggling
     smuggling_strict
     soft_stop
     spoe_agent_killed
     spoe_agent_silent
     spoe_variable
+    stale_connections
     stats_socket
     target_rules
     tcp_mode
@@ -76,6 +93,7 @@ cases! {
     tunnels
     use_backend
     variables
+    warnings_are_fatal
 }
 
 #[test]

@@ -12,7 +12,9 @@
 //! | `expect pending` | nothing has come yet |
 //! | `finish`, `close` | ends our direction, or the connection |
 //! | `get TARGET STATUS [LISTENER]` | request and response on a connection of its own; indented: conditions |
-//! | `spread N TARGET` | N such requests; indented: `BODY COUNT` lines for how the bodies are spread |
+//! | `spread N TARGET [LISTENER]` | N such requests; indented: `BODY COUNT` lines for how the bodies are spread; `* N`: all alike |
+//! | `crowd N M TARGET` | N clients at once, M requests each, to TARGET and a mark; indented: conditions with `MARK` |
+//! | `trickle "…"` | sends byte by byte |
 //! | `table FILE [LISTENER]` | each line `STATUS… "request"` on a connection of its own |
 //! | `cli "command"` | one command on the stats socket; indented: `has`, `lacks`, `matches` |
 //! | `await STEP` | repeats a `cli` or `get` until it succeeds |
@@ -66,7 +68,10 @@ impl World {
             ["close"] => self.clients.remove(who).map(drop).ok_or_else(|| format!("{who} is not connected")),
             ["get", target, status] => self.get(target, status, "", details),
             ["get", target, status, door] => self.get(target, status, door, details),
-            ["spread", count, target] => self.spread(count, target, details),
+            ["spread", count, target] => self.spread(count, target, "", details),
+            ["spread", count, target, door] => self.spread(count, target, door, details),
+            ["crowd", clients, requests, target] => self.crowd(clients, requests, target, details),
+            ["trickle", text] => self.trickle(who, text),
             ["table", file] => self.table(file, ""),
             ["table", file, door] => self.table(file, door),
             ["cli", command] => self.cli(command, details),
@@ -185,10 +190,10 @@ impl World {
         hold(&response, details)
     }
 
-    fn spread(&mut self, count: &str, target: &str, details: &[Vec<String>]) -> Done {
+    fn spread(&mut self, count: &str, target: &str, door: &str, details: &[Vec<String>]) -> Done {
         let mut got: BTreeMap<String, usize> = BTreeMap::new();
         for _ in 0..number(count)? {
-            let mut client = Client::new(self.open("")?);
+            let mut client = Client::new(self.open(door)?);
             client.asked("GET");
             client.send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"))?;
             *got.entry(client.response()?.body).or_default() += 1;
@@ -198,7 +203,41 @@ impl World {
             let [body, count] = &detail[..] else { return Err(format!("{detail:?} is not BODY COUNT")) };
             wanted.insert(body.clone(), number(count)?);
         }
-        if got == wanted { Ok(()) } else { Err(format!("spread as {got:?}")) }
+        let anybody = wanted.remove("*").is_some_and(|all| wanted.is_empty() && got.values().eq([&all]));
+        if anybody || got == wanted { Ok(()) } else { Err(format!("spread as {got:?}")) }
+    }
+
+    /// Clients side by side, each with requests on one connection that carry a mark of their own.
+    fn crowd(&self, clients: &str, requests: &str, target: &str, details: &[Vec<String>]) -> Done {
+        let requests: usize = number(requests)?;
+        let one = |client: usize| -> Done {
+            let mut connection = Client::new(self.open("")?);
+            for request in 0..requests {
+                let mark = format!("m{client}-{request}");
+                connection.asked("GET");
+                connection.send(&format!("GET {target}{mark} HTTP/1.1\r\nhost: test\r\n\r\n"))?;
+                let response = connection.response()?;
+                equal("status", &response.status().to_string(), "200")?;
+                let line = |line: &Vec<String>| line.iter().map(|word| word.replace("MARK", &mark)).collect();
+                hold(&response, &details.iter().map(line).collect::<Vec<_>>())?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..number(clients)?).map(|client| scope.spawn(move || one(client))).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("a client does not panic"))
+        })
+    }
+
+    /// Sends byte by byte, each in a segment of its own as far as one can ask for that.
+    fn trickle(&mut self, who: &str, text: &str) -> Done {
+        let client = self.connected(who)?;
+        for byte in text.chars() {
+            client.send(byte.encode_utf8(&mut [0; 4]))?;
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Every line of the file, one after the other; all that fail are told.

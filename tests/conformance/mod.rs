@@ -40,12 +40,14 @@ cases! {
     big_bodies
     bodiless
     chunked
+    cli_levels
     client_leaves
     config_errors
     config_language
     config_script_error
     connect_refused
     expect_continue
+    header_injection
     header_rules
     health_checks
     hello_world_service
@@ -59,8 +61,12 @@ cases! {
     lua_core
     lua_endless_action
     lua_endless_task
+    lua_error_values
+    lua_event_burst
     lua_event_sub
     lua_event_sub_server
+    lua_fetch_types
+    lua_forced_yields
     lua_http_objects
     lua_load_both
     lua_memory_cap
@@ -68,7 +74,10 @@ cases! {
     lua_proxies
     lua_script_errors
     lua_service_body
+    lua_service_misbehaves
     lua_socket
+    lua_socket_reads
+    lua_stack_overflow
     lua_task_logs
     lua_tcp_actions
     lua_tcp_service
@@ -84,6 +93,8 @@ cases! {
     soft_stop
     spoe_agent_killed
     spoe_agent_silent
+    spoe_bad_answer
+    spoe_bad_greeting
     spoe_variable
     stale_connections
     stats_socket

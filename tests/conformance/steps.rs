@@ -2,7 +2,7 @@
 //!
 //! | step | does |
 //! |---|---|
-//! | `connect [LISTENER\|cli]` | opens the client's connection (default: the first listener) |
+//! | `connect [LISTENER\|cli\|PATH]` | opens the client's connection (default: the first listener) |
 //! | `rejected LISTENER` | a connection there is closed at once |
 //! | `request METHOD TARGET [VERSION]` | sends a request, connecting if need be; indented: headers, `body "…"`, `chunk "…"` |
 //! | `send "…"` | sends raw bytes, connecting if need be |
@@ -17,16 +17,18 @@
 //! | `trickle "…"` | sends byte by byte |
 //! | `table FILE [LISTENER]` | each line `STATUS… "request"` on a connection of its own |
 //! | `cli "command"` | one command on the stats socket; indented: `has`, `lacks`, `matches` |
+//! | `repeat N STEP` | does it N times |
 //! | `await STEP` | repeats a `cli` or `get` until it succeeds |
 //! | `log "…"`, `log matches "…"`, `log N "…"`, `no log "…"` | waits for (N) lines printed or logged |
 //! | `origin NAME up\|down\|well\|fails STATUS\|stalls\|hangs-up\|says "…"` | changes an origin's mood |
-//! | `agent NAME up\|down\|well\|silent\|dies` | changes an agent's mood |
+//! | `agent NAME up\|down\|well\|silent\|dies\|greets-wrongly\|greets-garbage\|answers-garbage` | changes an agent's mood |
 //! | `seen ORIGIN "…"`, `unseen ORIGIN "…"`, `seen ORIGIN N` | looks at the requests an origin has had |
 //! | `connections ORIGIN N` | how many connections an origin has had |
 //! | `signal NAME`, `exit CODE` | to the proxy, and its end |
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -75,6 +77,9 @@ impl World {
             ["table", file] => self.table(file, ""),
             ["table", file, door] => self.table(file, door),
             ["cli", command] => self.cli(command, details),
+            ["repeat", count, ref step @ ..] => {
+                (0..number(count)?).try_for_each(|_: usize| self.act(who, step, details))
+            }
             ["await", ref step @ ..] => self.until_it_succeeds(who, step, details),
             _ => self.look(words),
         }
@@ -157,6 +162,9 @@ impl World {
         let failed = |error| format!("connecting to {door}: {error}");
         if door == "cli" {
             return Wire::unix(&self.tmp.path().join("cli")).map_err(failed);
+        }
+        if door.starts_with('/') {
+            return Wire::unix(Path::new(door)).map_err(failed);
         }
         let found = self.doors.iter().find(|(name, _)| door.is_empty() || name == door);
         let (_, addr) = found.ok_or_else(|| format!("no listener {door:?}"))?;
@@ -349,6 +357,9 @@ fn change_agent(agent: &mut Agent, mood: &str) -> Done {
         "well" => agent.set_mood(agent::Mood::Well),
         "silent" => agent.set_mood(agent::Mood::Silent),
         "dies" => agent.set_mood(agent::Mood::Dies),
+        "greets-wrongly" => agent.set_mood(agent::Mood::GreetsWrongly),
+        "greets-garbage" => agent.set_mood(agent::Mood::GreetsGarbage),
+        "answers-garbage" => agent.set_mood(agent::Mood::AnswersGarbage),
         _ => return Err(format!("{mood:?} is no mood of an agent")),
     }
     Ok(())

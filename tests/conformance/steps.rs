@@ -16,6 +16,7 @@
 //! | `crowd N M TARGET` | N clients at once, M requests each, to TARGET and a mark; indented: conditions with `MARK` |
 //! | `trickle "…"` | sends byte by byte |
 //! | `table FILE [LISTENER]` | each line `STATUS… "request"` on a connection of its own |
+//! | `answers ORIGIN FILE` | each line `STATUS… "response"`: what a client gets when the origin says that |
 //! | `cli "command"` | one command on the stats socket; indented: `has`, `lacks`, `matches` |
 //! | `repeat N STEP` | does it N times |
 //! | `await STEP` | repeats a `cli` or `get` until it succeeds |
@@ -76,6 +77,7 @@ impl World {
             ["trickle", text] => self.trickle(who, text),
             ["table", file] => self.table(file, ""),
             ["table", file, door] => self.table(file, door),
+            ["answers", origin, file] => self.answers(origin, file),
             ["cli", command] => self.cli(command, details),
             ["repeat", count, ref step @ ..] => {
                 (0..number(count)?).try_for_each(|_: usize| self.act(who, step, details))
@@ -248,17 +250,32 @@ impl World {
         Ok(())
     }
 
-    /// Every line of the file, one after the other; all that fail are told.
-    fn table(&mut self, file: &str, door: &str) -> Done {
+    /// Every request of the file, one after the other; all that got something else are told.
+    fn table(&self, file: &str, door: &str) -> Done {
+        self.rows(file, |request| self.status_of(request, door))
+    }
+
+    /// Every response of the file, as the answer to a plain request.
+    fn answers(&mut self, origin: &str, file: &str) -> Done {
+        named(&mut self.origins, origin)?;
+        let origin = &self.origins[origin];
+        self.rows(file, |response| {
+            origin.set_mood(origin::Mood::Says(response.to_owned()));
+            self.status_of("GET / HTTP/1.1\r\nhost: test\r\n\r\n", "")
+        })
+    }
+
+    /// Holds what `got` makes of the last word of each line against the words before it.
+    fn rows(&self, file: &str, got: impl Fn(&str) -> Result<String, String>) -> Done {
         let text =
             fs::read_to_string(self.folder().join(file)).map_err(|error| format!("{file}: {error}"))?;
         let mut wrong = Vec::new();
         for row in script::parse(&text)? {
-            let Some((request, statuses)) = row.words.split_last() else { continue };
-            let got = self.status_of(request, door)?;
+            let Some((bytes, statuses)) = row.words.split_last() else { continue };
+            let got = got(bytes)?;
             if !statuses.contains(&got) {
                 wrong.push(format!(
-                    "{file}:{}: {request:?} got {got}, not {}",
+                    "{file}:{}: {bytes:?} got {got}, not {}",
                     row.line,
                     statuses.join(" or ")
                 ));

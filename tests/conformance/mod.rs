@@ -5,6 +5,7 @@
 //! told in [`script`]; what each step does, in [`world`].
 
 mod client;
+mod command_line;
 mod script;
 mod steps;
 mod world;
@@ -34,41 +35,68 @@ cases! {
     acl_methods
     bad_responses
     balance
+    balance_hash
     balance_leastconn
+    big_bodies
     bodiless
     chunked
+    cli_levels
+    client_leaves
     config_errors
     config_language
     config_script_error
     connect_refused
     expect_continue
+    header_injection
     header_rules
     health_checks
     hello_world_service
     http_1_0
     http_final_rules
     keep_alive
+    limits
     logs
     lua_action_sleeps
     lua_converter
+    lua_core
     lua_endless_action
     lua_endless_task
+    lua_error_values
+    lua_event_burst
     lua_event_sub
+    lua_event_sub_server
+    lua_fetch_types
+    lua_forced_yields
     lua_http_objects
+    lua_load_both
     lua_memory_cap
+    lua_per_thread
+    lua_proxies
     lua_script_errors
     lua_service_body
+    lua_service_misbehaves
     lua_socket
+    lua_socket_reads
+    lua_stack_overflow
     lua_task_logs
+    lua_tcp_actions
     lua_tcp_service
+    lua_then_spoe
+    lua_txn
+    many_clients
     my_hash_fetch
+    server_changes
     server_queue
+    slow_pieces
     smuggling
     smuggling_strict
     soft_stop
     spoe_agent_killed
     spoe_agent_silent
+    spoe_bad_answer
+    spoe_bad_greeting
     spoe_variable
+    stale_connections
     stats_socket
     target_rules
     tcp_mode
@@ -76,6 +104,7 @@ cases! {
     tunnels
     use_backend
     variables
+    warnings_are_fatal
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! | step | does |
 //! |---|---|
-//! | `connect [LISTENER\|cli]` | opens the client's connection (default: the first listener) |
+//! | `connect [LISTENER\|cli\|PATH]` | opens the client's connection (default: the first listener) |
 //! | `rejected LISTENER` | a connection there is closed at once |
 //! | `request METHOD TARGET [VERSION]` | sends a request, connecting if need be; indented: headers, `body "…"`, `chunk "…"` |
 //! | `send "…"` | sends raw bytes, connecting if need be |
@@ -12,19 +12,24 @@
 //! | `expect pending` | nothing has come yet |
 //! | `finish`, `close` | ends our direction, or the connection |
 //! | `get TARGET STATUS [LISTENER]` | request and response on a connection of its own; indented: conditions |
-//! | `spread N TARGET` | N such requests; indented: `BODY COUNT` lines for how the bodies are spread |
+//! | `spread N TARGET [LISTENER]` | N such requests; indented: `BODY COUNT` lines for how the bodies are spread; `* N`: all alike |
+//! | `crowd N M TARGET` | N clients at once, M requests each, to TARGET and a mark; indented: conditions with `MARK` |
+//! | `trickle "…"` | sends byte by byte |
 //! | `table FILE [LISTENER]` | each line `STATUS… "request"` on a connection of its own |
+//! | `answers ORIGIN FILE` | each line `STATUS… "response"`: what a client gets when the origin says that |
 //! | `cli "command"` | one command on the stats socket; indented: `has`, `lacks`, `matches` |
+//! | `repeat N STEP` | does it N times |
 //! | `await STEP` | repeats a `cli` or `get` until it succeeds |
 //! | `log "…"`, `log matches "…"`, `log N "…"`, `no log "…"` | waits for (N) lines printed or logged |
 //! | `origin NAME up\|down\|well\|fails STATUS\|stalls\|hangs-up\|says "…"` | changes an origin's mood |
-//! | `agent NAME up\|down\|well\|silent\|dies` | changes an agent's mood |
+//! | `agent NAME up\|down\|well\|silent\|dies\|greets-wrongly\|greets-garbage\|answers-garbage` | changes an agent's mood |
 //! | `seen ORIGIN "…"`, `unseen ORIGIN "…"`, `seen ORIGIN N` | looks at the requests an origin has had |
 //! | `connections ORIGIN N` | how many connections an origin has had |
 //! | `signal NAME`, `exit CODE` | to the proxy, and its end |
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -66,10 +71,17 @@ impl World {
             ["close"] => self.clients.remove(who).map(drop).ok_or_else(|| format!("{who} is not connected")),
             ["get", target, status] => self.get(target, status, "", details),
             ["get", target, status, door] => self.get(target, status, door, details),
-            ["spread", count, target] => self.spread(count, target, details),
+            ["spread", count, target] => self.spread(count, target, "", details),
+            ["spread", count, target, door] => self.spread(count, target, door, details),
+            ["crowd", clients, requests, target] => self.crowd(clients, requests, target, details),
+            ["trickle", text] => self.trickle(who, text),
             ["table", file] => self.table(file, ""),
             ["table", file, door] => self.table(file, door),
+            ["answers", origin, file] => self.answers(origin, file),
             ["cli", command] => self.cli(command, details),
+            ["repeat", count, ref step @ ..] => {
+                (0..number(count)?).try_for_each(|_: usize| self.act(who, step, details))
+            }
             ["await", ref step @ ..] => self.until_it_succeeds(who, step, details),
             _ => self.look(words),
         }
@@ -153,6 +165,9 @@ impl World {
         if door == "cli" {
             return Wire::unix(&self.tmp.path().join("cli")).map_err(failed);
         }
+        if door.starts_with('/') {
+            return Wire::unix(Path::new(door)).map_err(failed);
+        }
         let found = self.doors.iter().find(|(name, _)| door.is_empty() || name == door);
         let (_, addr) = found.ok_or_else(|| format!("no listener {door:?}"))?;
         Wire::tcp(*addr).map_err(failed)
@@ -185,10 +200,10 @@ impl World {
         hold(&response, details)
     }
 
-    fn spread(&mut self, count: &str, target: &str, details: &[Vec<String>]) -> Done {
+    fn spread(&mut self, count: &str, target: &str, door: &str, details: &[Vec<String>]) -> Done {
         let mut got: BTreeMap<String, usize> = BTreeMap::new();
         for _ in 0..number(count)? {
-            let mut client = Client::new(self.open("")?);
+            let mut client = Client::new(self.open(door)?);
             client.asked("GET");
             client.send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"))?;
             *got.entry(client.response()?.body).or_default() += 1;
@@ -198,20 +213,69 @@ impl World {
             let [body, count] = &detail[..] else { return Err(format!("{detail:?} is not BODY COUNT")) };
             wanted.insert(body.clone(), number(count)?);
         }
-        if got == wanted { Ok(()) } else { Err(format!("spread as {got:?}")) }
+        let anybody = wanted.remove("*").is_some_and(|all| wanted.is_empty() && got.values().eq([&all]));
+        if anybody || got == wanted { Ok(()) } else { Err(format!("spread as {got:?}")) }
     }
 
-    /// Every line of the file, one after the other; all that fail are told.
-    fn table(&mut self, file: &str, door: &str) -> Done {
+    /// Clients side by side, each with requests on one connection that carry a mark of their own.
+    fn crowd(&self, clients: &str, requests: &str, target: &str, details: &[Vec<String>]) -> Done {
+        let requests: usize = number(requests)?;
+        let one = |client: usize| -> Done {
+            let mut connection = Client::new(self.open("")?);
+            for request in 0..requests {
+                let mark = format!("m{client}-{request}");
+                connection.asked("GET");
+                connection.send(&format!("GET {target}{mark} HTTP/1.1\r\nhost: test\r\n\r\n"))?;
+                let response = connection.response()?;
+                equal("status", &response.status().to_string(), "200")?;
+                let line = |line: &Vec<String>| line.iter().map(|word| word.replace("MARK", &mark)).collect();
+                hold(&response, &details.iter().map(line).collect::<Vec<_>>())?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..number(clients)?).map(|client| scope.spawn(move || one(client))).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("a client does not panic"))
+        })
+    }
+
+    /// Sends byte by byte, each in a segment of its own as far as one can ask for that.
+    fn trickle(&mut self, who: &str, text: &str) -> Done {
+        let client = self.connected(who)?;
+        for byte in text.chars() {
+            client.send(byte.encode_utf8(&mut [0; 4]))?;
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Every request of the file, one after the other; all that got something else are told.
+    fn table(&self, file: &str, door: &str) -> Done {
+        self.rows(file, |request| self.status_of(request, door))
+    }
+
+    /// Every response of the file, as the answer to a plain request.
+    fn answers(&mut self, origin: &str, file: &str) -> Done {
+        named(&mut self.origins, origin)?;
+        let origin = &self.origins[origin];
+        self.rows(file, |response| {
+            origin.set_mood(origin::Mood::Says(response.to_owned()));
+            self.status_of("GET / HTTP/1.1\r\nhost: test\r\n\r\n", "")
+        })
+    }
+
+    /// Holds what `got` makes of the last word of each line against the words before it.
+    fn rows(&self, file: &str, got: impl Fn(&str) -> Result<String, String>) -> Done {
         let text =
             fs::read_to_string(self.folder().join(file)).map_err(|error| format!("{file}: {error}"))?;
         let mut wrong = Vec::new();
         for row in script::parse(&text)? {
-            let Some((request, statuses)) = row.words.split_last() else { continue };
-            let got = self.status_of(request, door)?;
+            let Some((bytes, statuses)) = row.words.split_last() else { continue };
+            let got = got(bytes)?;
             if !statuses.contains(&got) {
                 wrong.push(format!(
-                    "{file}:{}: {request:?} got {got}, not {}",
+                    "{file}:{}: {bytes:?} got {got}, not {}",
                     row.line,
                     statuses.join(" or ")
                 ));
@@ -310,6 +374,9 @@ fn change_agent(agent: &mut Agent, mood: &str) -> Done {
         "well" => agent.set_mood(agent::Mood::Well),
         "silent" => agent.set_mood(agent::Mood::Silent),
         "dies" => agent.set_mood(agent::Mood::Dies),
+        "greets-wrongly" => agent.set_mood(agent::Mood::GreetsWrongly),
+        "greets-garbage" => agent.set_mood(agent::Mood::GreetsGarbage),
+        "answers-garbage" => agent.set_mood(agent::Mood::AnswersGarbage),
         _ => return Err(format!("{mood:?} is no mood of an agent")),
     }
     Ok(())

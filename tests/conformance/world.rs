@@ -5,7 +5,7 @@
 //! | line | brings | the environment gets |
 //! |---|---|---|
 //! | `listen NAME` | a listener that the proxy inherits: `bind "fd@${NAME}"` | `NAME` |
-//! | `origin NAME`, `echo NAME`, `agent NAME` | a server on loopback | `NAME` = address:port |
+//! | `origin NAME`, `echo NAME`, `agent NAME` | a server on loopback | `NAME` = address:port (`NAME_port` of an origin) |
 //! | `args WORD…` | more arguments for the proxy | |
 //! | `needs EXPR` | skips the scenario unless `-cc EXPR` holds | |
 //! | `check` | runs the proxy with `-c`; `exit` and `log` look at what it said | |
@@ -134,6 +134,7 @@ impl World {
             ["origin", name] => {
                 let origin = Origin::start(name).map_err(failed)?;
                 self.env.insert(name.to_owned(), origin.addr().to_string());
+                self.env.insert(format!("{name}_port"), origin.addr().port().to_string());
                 self.origins.insert(name.to_owned(), origin);
             }
             ["echo", name] => {
@@ -204,8 +205,11 @@ impl World {
         peer::skipped(name, &format!("does not apply to {}: {why}", self.program.display()));
     }
 
-    fn fail(&self, what: &str) -> ! {
+    fn fail(&mut self, what: &str) -> ! {
+        let ended =
+            self.process.as_mut().and_then(|process| process.wait(Duration::from_millis(100)).ok()?);
+        let ended = ended.map_or(String::new(), |status| format!(" has ended ({status}); it"));
         let said = self.said.all().join("\n  ");
-        panic!("{what}\n\nthe proxy ({}) said:\n  {said}\n", self.program.display());
+        panic!("{what}\n\nthe proxy {}{ended} said:\n  {said}\n", self.program.display());
     }
 }

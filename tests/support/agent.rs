@@ -19,6 +19,12 @@ pub(crate) enum Mood {
     Silent,
     /// Closes the connection.
     Dies,
+    /// Greets new connections with a version that nobody speaks.
+    GreetsWrongly,
+    /// Greets new connections with bytes that are no frame.
+    GreetsGarbage,
+    /// Answers with bytes that are no frame.
+    AnswersGarbage,
 }
 
 /// The agent.
@@ -72,26 +78,37 @@ const AGENT_HELLO: u8 = 101;
 const ACK: u8 = 103;
 const SET_VAR: u8 = 1;
 const SCOPE_TXN: u8 = 2;
+/// Read as a frame it would be 1.2 GB long.
+const GARBAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nthis is no agent";
 
 impl Shared {
+    fn mood(&self) -> Mood {
+        *self.mood.lock().unwrap()
+    }
+
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         loop {
             let frame = read_frame(&mut stream)?;
             let (kind, body) = (frame[0], &frame[5..]);
             match kind {
                 HAPROXY_HELLO => {
-                    stream.write_all(&write_frame(AGENT_HELLO, &[0, 0], &hello()))?;
+                    let greeting = match self.mood() {
+                        Mood::GreetsWrongly => write_frame(AGENT_HELLO, &[0, 0], &hello(b"1.0")),
+                        Mood::GreetsGarbage => GARBAGE.to_vec(),
+                        _ => write_frame(AGENT_HELLO, &[0, 0], &hello(b"2.0")),
+                    };
+                    stream.write_all(&greeting)?;
                     if contains(body, b"healthcheck") {
                         return Ok(());
                     }
                 }
                 NOTIFY => {
                     let count = self.notified.fetch_add(1, Ordering::SeqCst) + 1;
-                    let mood = *self.mood.lock().unwrap();
-                    match mood {
-                        Mood::Well => stream.write_all(&acknowledge(body, count)?)?,
+                    match self.mood() {
                         Mood::Silent => {}
                         Mood::Dies => return Ok(()),
+                        Mood::AnswersGarbage => stream.write_all(GARBAGE)?,
+                        _ => stream.write_all(&acknowledge(body, count)?)?,
                     }
                 }
                 HAPROXY_DISCONNECT => return Ok(()),
@@ -101,11 +118,11 @@ impl Shared {
     }
 }
 
-fn hello() -> Vec<u8> {
+fn hello(version: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     string(&mut payload, b"version");
     payload.push(8);
-    string(&mut payload, b"2.0");
+    string(&mut payload, version);
     string(&mut payload, b"max-frame-size");
     payload.push(3);
     varint(&mut payload, 16380);

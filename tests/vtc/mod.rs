@@ -1,7 +1,7 @@
 //! Scenarios in varnishtest's language, run by varnishtest over the proxy under test.
 //!
 //! They show that a test suite written for upstream's binary can drive ours: varnishtest starts it as
-//! `$HAPROXY_PROGRAM -d -f FILE`, hands listeners over as `fd@${name}`, talks to a stats socket on
+//! `$HAPROXY_PROGRAM -d -dM -dI -dW -f FILE`, hands listeners over as `fd@${name}`, talks to a stats socket on
 //! `fd@${cli}` and ends it with SIGINT.
 
 use std::fs;
@@ -62,7 +62,9 @@ fn run(name: &str) {
     let tmp_path = tmp.path().to_str().expect("temporary folders have plain names").to_owned();
     let program = program.to_str().expect("programs of tests have plain names").to_owned();
     let args = ["-v", "-t", "30"].map(str::to_owned).into_iter().chain([format!("{name}.vtc")]);
-    let env = [("HAPROXY_PROGRAM".to_owned(), program), ("TMPDIR".to_owned(), tmp_path)].into();
+    let env =
+        [("HAPROXY_PROGRAM", program), ("HAPROXY_ARGS", "-dM -dI -dW".to_owned()), ("TMPDIR", tmp_path)];
+    let env = env.map(|(name, value)| (name.to_owned(), value)).into();
     let said = Lines::default();
     let mut process =
         Process::start(&varnishtest, &args.collect::<Vec<_>>(), &folder(), &env, Vec::new(), &said)

@@ -26,12 +26,13 @@ impl Workspace {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
     }
 
-    /// Every `.rs` file under `folder` (relative to the root), sorted, build output left out.
-    pub(crate) fn rust_files(&self, folder: &str) -> Result<Vec<PathBuf>> {
+    /// Every file under `folder` (relative to the root) with one of these extensions, sorted, build
+    /// output left out.
+    pub(crate) fn files(&self, folder: &str, extensions: &[&str]) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         let start = self.root.join(folder);
         if start.is_dir() {
-            collect(&start, &mut found)?;
+            collect(&start, extensions, &mut found)?;
         }
         found.sort();
         Ok(found)
@@ -43,15 +44,15 @@ impl Workspace {
     }
 }
 
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+fn collect(folder: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default();
         if path.is_dir() {
             if name != "target" && name != ".git" {
-                collect(&path, found)?;
+                collect(&path, extensions, found)?;
             }
-        } else if path.extension().is_some_and(|ext| ext == "rs") {
+        } else if path.extension().is_some_and(|ext| extensions.iter().any(|wanted| ext == *wanted)) {
             found.push(path);
         }
     }

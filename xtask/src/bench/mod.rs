@@ -45,6 +45,9 @@ pub(crate) struct Options {
     /// Milliseconds that each peer runs in a round.
     #[arg(long, default_value_t = 1000)]
     millis: u64,
+    /// Requests that each peer answers in a round, if that is less than the time allows.
+    #[arg(long)]
+    requests: Option<u64>,
     /// Keep-alive connections of the load.
     #[arg(long, default_value_t = 32)]
     connections: usize,
@@ -176,6 +179,7 @@ impl Bench<'_> {
             load.args(["--bulk", "--connections", "4"]);
         } else {
             load.args(["--connections", &self.options.connections.to_string()]);
+            load.args(self.options.requests.map(|requests| format!("--requests={requests}")));
         }
         let command = if self.counters { meter::counting(proxy.pid(), &report, &load) } else { load };
         let (cpu, began) = (meter::cpu_ns(proxy.pid())?, Instant::now());

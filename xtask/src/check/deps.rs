@@ -34,7 +34,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
         let manifest = workspace.root.join("Cargo.toml");
         findings.push(Finding::new(workspace, &manifest, 1, format!("library crate {name} is not a member")));
     }
-    for file in workspace.rust_files(&format!("{ROOT}/src"))? {
+    for file in workspace.files(&format!("{ROOT}/src"), &["rs"])? {
         findings.extend(joins(workspace, &file)?);
     }
     Ok(findings)

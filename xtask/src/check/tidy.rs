@@ -1,7 +1,7 @@
 //! What the compiler does not see.
 //!
 //! Every `.rs` file opens with `//!`; an ignored test says why; `proxy-core` has never heard of Lua or
-//! SPOE, so neither word stands anywhere in its sources.
+//! SPOE, so neither word stands anywhere in that crate.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ const UNKNOWN_TO_IT: [&str; 2] = ["lua", "spoe"];
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for folder in FOLDERS {
-        for file in workspace.rust_files(folder)? {
+        for file in workspace.files(folder, &["rs"])? {
             let text = read(&file)?;
             findings.extend(unintroduced(&text).map(|what| Finding::new(workspace, &file, 1, what)));
             let ignored = unexplained_ignores(&text);
@@ -27,7 +27,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
             );
         }
     }
-    for file in workspace.rust_files(IGNORANT)? {
+    for file in workspace.files(IGNORANT, &["rs", "toml", "md", "txt", "cfg", "snap"])? {
         let text = read(&file)?;
         let known = forbidden_words(&text);
         findings
@@ -58,23 +58,24 @@ fn unexplained_ignores(text: &str) -> impl Iterator<Item = usize> {
     text.lines().enumerate().filter(move |(_, line)| line.trim() == bare).map(|(index, _)| index + 1)
 }
 
-/// Lines (from 1) that contain, in any case and as a whole word, what the crate must not know.
+/// Lines (from 1) that contain, in any case and as a word of its own, what the crate must not know.
 fn forbidden_words(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
     text.lines().enumerate().flat_map(|(index, line)| {
-        let lower = line.to_ascii_lowercase();
-        UNKNOWN_TO_IT
-            .into_iter()
-            .filter(move |word| has_word(&lower, word))
-            .map(move |word| (index + 1, word))
+        UNKNOWN_TO_IT.into_iter().filter(move |word| has_word(line, word)).map(move |word| (index + 1, word))
     })
 }
 
-/// Whether `line` has `word` with no letter or digit on either side (`_` and `-` separate words).
+/// Whether `line` has `word` (in lower case) as a word, also as a part of `snake_case` or `CamelCase`.
 fn has_word(line: &str, word: &str) -> bool {
-    line.match_indices(word).any(|(at, _)| {
+    line.to_ascii_lowercase().match_indices(word).any(|(at, _)| {
+        let found = &line[at..at + word.len()];
         let before = line[..at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
-        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+        let capital = found.starts_with(char::is_uppercase);
+        let starts = before.is_none_or(|c| !c.is_alphabetic() || (c.is_lowercase() && capital));
+        let ends = after
+            .is_none_or(|c| !c.is_alphabetic() || (c.is_uppercase() && found.ends_with(char::is_lowercase)));
+        starts && ends
     })
 }
 
@@ -99,8 +100,9 @@ mod tests {
 
     #[test]
     fn words_are_found_in_any_case_but_not_inside_others() {
-        let text = "evaluate\nthe LUA way\nlua_action\nspoex\nfilter spoe\n";
+        let text =
+            "evaluate\nthe LUA way\nlua_action\nspoex\nfilter spoe\nEVALUATE\nRunLuaNow\nlua54\nvaLuable";
         let found: Vec<_> = forbidden_words(text).collect();
-        assert_eq!(found, [(2, "lua"), (3, "lua"), (5, "spoe")]);
+        assert_eq!(found, [(2, "lua"), (3, "lua"), (5, "spoe"), (7, "lua"), (8, "lua")]);
     }
 }

@@ -2,4 +2,126 @@
 //!
 //! They convert and delegate; a branch that decides something belongs in a library.
 
+pub mod hlua_event_hdl;
+pub mod hlua_proxy_core;
+pub mod hlua_scheduler;
+pub mod proxy_core_event_hdl;
+pub mod proxy_core_hlua;
 pub mod proxy_core_scheduler;
+pub mod proxy_core_spoe;
+pub mod values;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use hlua::{CallSite, Runtime, VmKind};
+use proxy_core::worker::Worker;
+
+use self::{
+    hlua_proxy_core::{Catalog, LuaTxn},
+    proxy_core_hlua::Sites,
+    proxy_core_spoe::Engines,
+};
+
+/// What the extensions keep for each worker: its VMs, its engines, what they recycle.
+pub struct Extension {
+    /// The samples that scripts reach.
+    pub catalog: Arc<Catalog>,
+    /// Where a transaction keeps what scripts store with `set_priv`.
+    pub private_slot: usize,
+    /// The box that transactions are lent in, while none is lent.
+    pub spare_txn: Cell<Option<Box<LuaTxn>>>,
+    /// SPOE engines.
+    pub engines: Engines,
+    lua: [Option<Runtime>; 2],
+    sites: Arc<Sites>,
+    calls: RefCell<Vec<Option<CallSite>>>,
+}
+
+impl Extension {
+    /// The extension of a worker with these VMs.
+    #[must_use]
+    pub fn new(
+        catalog: Arc<Catalog>,
+        private_slot: usize,
+        engines: Engines,
+        sites: Arc<Sites>,
+        shared: Option<Runtime>,
+        per_thread: Option<Runtime>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            catalog,
+            private_slot,
+            spare_txn: Cell::default(),
+            engines,
+            lua: [shared, per_thread],
+            sites,
+            calls: RefCell::default(),
+        })
+    }
+
+    /// This worker's extension.
+    ///
+    /// # Panics
+    /// The worker was not made by [`wiring`](crate::wiring).
+    #[must_use]
+    pub fn of(worker: &Worker) -> &Self {
+        worker.extension().expect("every worker is made by the wiring")
+    }
+
+    /// This worker's VM of one kind.
+    #[must_use]
+    pub fn lua(&self, kind: VmKind) -> Option<&Runtime> {
+        self.lua[usize::from(kind == VmKind::PerThread)].as_ref()
+    }
+
+    /// Both VMs, as far as there are any.
+    pub fn runtimes(&self) -> impl Iterator<Item = &Runtime> {
+        self.lua.iter().flatten()
+    }
+
+    /// A Lua function as one place of the configuration names it, bound to this worker's VM.
+    #[must_use]
+    pub fn lua_call(&self, site: usize) -> Option<(&Runtime, CallSite)> {
+        let known = self.calls.borrow().get(site).copied().flatten();
+        let vm = self.sites.vm(site)?;
+        let runtime = self.lua(vm)?;
+        if let Some(call) = known {
+            return Some((runtime, call));
+        }
+        let call = self.bind(runtime, site)?;
+        Some((runtime, call))
+    }
+
+    fn bind(&self, runtime: &Runtime, number: usize) -> Option<CallSite> {
+        let site = self.sites.find(number)?;
+        let args: Vec<&[u8]> = site.args.iter().map(String::as_bytes).collect();
+        let call = runtime.call_site(&site.kind, &site.name, &args).ok()?;
+        let mut calls = self.calls.borrow_mut();
+        if calls.len() <= number {
+            calls.resize(number + 1, None);
+        }
+        calls[number] = Some(call);
+        Some(call)
+    }
+}
+
+/// The same level in the other crate's words.
+#[must_use]
+pub fn level_from_lua(level: hlua::host::Level) -> proxy_core::log::Level {
+    use hlua::host::Level as From;
+    use proxy_core::log::Level as To;
+    match level {
+        From::Emerg => To::Emerg,
+        From::Alert => To::Alert,
+        From::Crit => To::Crit,
+        From::Err => To::Err,
+        From::Warning => To::Warning,
+        From::Notice => To::Notice,
+        From::Info => To::Info,
+        From::Debug => To::Debug,
+    }
+}

@@ -1,0 +1,137 @@
+//! The classes AppletHTTP and AppletTCP: a service's io.
+
+use std::{
+    any::Any,
+    io,
+    task::{Context, Poll},
+};
+
+use hlua::host::{self, AppletPart, HostResult, Lent, Level, SampleId, Value};
+use proxy_core::{
+    applet::AppletIo,
+    http::message::Version,
+    txn::{Direction, Txn},
+};
+
+use super::{
+    catalog::{refused, run_converter, run_fetch},
+    stream::{stream_methods, var_name},
+};
+use crate::adapters::{Extension, level_from_lua, values};
+
+/// A service's io while a script has it. One lives as long as the service's run.
+#[derive(Default)]
+pub struct LuaApplet {
+    io: Option<AppletIo>,
+}
+
+impl LuaApplet {
+    /// Puts a service's io in for one poll.
+    #[must_use]
+    pub fn with(mut self: Box<Self>, io: AppletIo) -> Box<Self> {
+        self.io = Some(io);
+        self
+    }
+
+    /// The box and the io, after the script.
+    #[must_use]
+    pub fn back(lent: Lent) -> (Box<Self>, AppletIo) {
+        let any = lent.into_any().expect("a lent applet comes back");
+        let mut applet: Box<Self> = any.downcast().expect("hlua hands back what it was lent");
+        let io = applet.io.take().expect("was put in by with");
+        (applet, io)
+    }
+
+    fn io(&self) -> &AppletIo {
+        self.io.as_ref().expect("a script runs only while the io is in")
+    }
+
+    fn io_mut(&mut self) -> &mut AppletIo {
+        self.io.as_mut().expect("a script runs only while the io is in")
+    }
+
+    fn txn_mut(&mut self) -> &mut Txn {
+        &mut self.io_mut().txn
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::Request
+    }
+}
+
+impl host::Stream for LuaApplet {
+    stream_methods!();
+}
+
+impl host::AppletIo for LuaApplet {
+    fn poll_fill(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        // The stream polls the service again when it has put something in.
+        let io = self.io();
+        if io.input.is_empty() && !io.input_ended && !io.client_gone {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(&io.input))
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.io_mut().consume(len);
+    }
+
+    fn poll_send(&mut self, _cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let io = self.io_mut();
+        if io.client_gone {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let take = data.len().min(io.room());
+        if take == 0 && !data.is_empty() {
+            return Poll::Pending;
+        }
+        io.output.extend_from_slice(&data[..take]);
+        Poll::Ready(Ok(take))
+    }
+}
+
+impl host::AppletTcp for LuaApplet {}
+
+impl host::AppletHttp for LuaApplet {
+    fn request(&self, part: AppletPart) -> Option<&[u8]> {
+        let request = &self.io().txn.req;
+        Some(match part {
+            AppletPart::Method => request.method(),
+            AppletPart::Version => match request.version() {
+                Version::Http10 => b"1.0",
+                Version::Http11 => b"1.1",
+            },
+            AppletPart::Path => request.path(),
+            AppletPart::QueryString => request.query().unwrap_or_default(),
+        })
+    }
+
+    fn length(&self) -> u64 {
+        let length = self.io().txn.req.header(b"content-length");
+        length.and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok()).unwrap_or(0)
+    }
+
+    fn headers(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        for (name, value) in self.io().txn.req.headers() {
+            visit(name, value);
+        }
+    }
+
+    fn set_status(&mut self, status: u16, reason: Option<&[u8]>) {
+        let response = &mut self.io_mut().txn.res;
+        // A reason that cannot be sent (line ends) leaves the usual one; scripts were told of it by hlua.
+        if response.set_status(status, reason).is_err() {
+            let _ = response.set_status(status, None);
+        }
+    }
+
+    fn add_header(&mut self, name: &[u8], value: &[u8]) -> HostResult<()> {
+        self.io_mut().txn.res.add_header(name, value).map_err(refused)
+    }
+
+    fn start_response(&mut self) -> HostResult<()> {
+        self.io_mut().response_started = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! The class TXN and HTTP: proxy-core's transaction in a box with its direction.
+//!
+//! The box is kept by the worker and used again for the next run, so lending costs two moves of a
+//! pointer.
+
+use std::any::Any;
+
+use hlua::host::{self, HostResult, Level, RequestPart, SampleId, Side, Value};
+use proxy_core::{
+    action::Verdict,
+    applet::Reply,
+    txn::{Direction, Txn},
+};
+
+use super::{
+    catalog::{refused, run_converter, run_fetch},
+    stream::{stream_methods, var_name},
+};
+use crate::adapters::{Extension, level_from_lua, values};
+
+/// A transaction while a script has it.
+pub struct LuaTxn {
+    /// The transaction.
+    pub txn: Txn,
+    direction: Direction,
+    done: Option<Option<host::Reply>>,
+}
+
+impl LuaTxn {
+    /// Boxes a transaction for a script.
+    #[must_use]
+    pub fn lend(txn: Txn, direction: Direction) -> Box<dyn host::Txn> {
+        match Extension::of(&txn.worker.clone()).spare_txn.take() {
+            Some(mut spare) => {
+                spare.txn = txn;
+                spare.direction = direction;
+                spare
+            }
+            None => Box::new(Self { txn, direction, done: None }),
+        }
+    }
+
+    /// The same box, after the script.
+    #[must_use]
+    pub fn back_whole(lent: Box<dyn host::Txn>) -> Box<Self> {
+        let any: Box<dyn Any> = lent;
+        any.downcast().expect("hlua hands back what it was lent")
+    }
+
+    /// The transaction, after the script; the box goes back to the worker.
+    #[must_use]
+    pub fn back(lent: Box<dyn host::Txn>) -> Txn {
+        Self::back_whole(lent).keep()
+    }
+
+    /// Takes the transaction out and keeps the box for the next run.
+    #[must_use]
+    pub fn keep(mut self: Box<Self>) -> Txn {
+        let txn = self.txn.take();
+        self.done = None;
+        let worker = txn.worker.clone();
+        Extension::of(&worker).spare_txn.replace(Some(self));
+        txn
+    }
+
+    /// How the exchange ends after `txn:done`.
+    pub fn done_verdict(&mut self) -> Verdict {
+        match self.done.take().flatten() {
+            Some(reply) => Verdict::Reply(Box::new(Reply {
+                status: reply.status,
+                reason: reply.reason,
+                headers: reply.headers,
+                body: reply.body,
+                close: false,
+            })),
+            None => Verdict::Close,
+        }
+    }
+}
+
+impl LuaTxn {
+    fn txn_mut(&mut self) -> &mut Txn {
+        &mut self.txn
+    }
+
+    fn direction(&self) -> Direction {
+        self.direction
+    }
+}
+
+impl host::Stream for LuaTxn {
+    stream_methods!();
+}
+
+impl host::Txn for LuaTxn {
+    fn http(&mut self) -> Option<&mut dyn host::Http> {
+        if self.txn.req.is_empty() { None } else { Some(self) }
+    }
+
+    fn channel(&mut self, side: Side) -> Option<&mut dyn host::Channel> {
+        let _ = side;
+        None
+    }
+
+    fn done(&mut self, reply: Option<host::Reply>) -> HostResult<()> {
+        self.done = Some(reply);
+        Ok(())
+    }
+}
+
+fn direction(side: Side) -> Direction {
+    match side {
+        Side::Request => Direction::Request,
+        Side::Response => Direction::Response,
+    }
+}
+
+impl host::Http for LuaTxn {
+    fn headers(&mut self, side: Side, visit: &mut dyn FnMut(&[u8], &[u8])) -> HostResult<()> {
+        for (name, value) in self.txn.message(direction(side)).headers() {
+            visit(name, value);
+        }
+        Ok(())
+    }
+
+    fn add_header(&mut self, side: Side, name: &[u8], value: &[u8]) -> HostResult<()> {
+        self.txn.message_mut(direction(side)).add_header(name, value).map_err(refused)
+    }
+
+    fn del_header(&mut self, side: Side, name: &[u8]) -> HostResult<()> {
+        self.txn.message_mut(direction(side)).del_header(name);
+        Ok(())
+    }
+
+    fn set_header(&mut self, side: Side, name: &[u8], value: &[u8]) -> HostResult<()> {
+        self.txn.message_mut(direction(side)).set_header(name, value).map_err(refused)
+    }
+
+    fn replace_header(
+        &mut self,
+        side: Side,
+        name: &[u8],
+        regex: &str,
+        replacement: &[u8],
+        each_value: bool,
+    ) -> HostResult<()> {
+        let message = self.txn.message_mut(direction(side));
+        proxy_core::rules::replace_in_headers(message, name, regex, replacement, each_value).map_err(refused)
+    }
+
+    fn set_request_part(&mut self, part: RequestPart, value: &[u8]) -> HostResult<bool> {
+        let request = &mut self.txn.req;
+        let done = match part {
+            RequestPart::Method => request.set_method(value),
+            RequestPart::Path => request.set_path(value),
+            RequestPart::Query => request.set_query(value),
+            RequestPart::Uri => request.set_uri(value),
+        };
+        Ok(done.is_ok())
+    }
+
+    fn set_status(&mut self, status: u16, reason: Option<&[u8]>) -> HostResult<bool> {
+        Ok(self.txn.res.set_status(status, reason).is_ok())
+    }
+}
+

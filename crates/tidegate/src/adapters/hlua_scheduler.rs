@@ -1,0 +1,224 @@
+//! hlua's core on a worker: its clock, its scheduler, its sockets, its log.
+//!
+//! The core exists before its worker does: scripts are loaded while the configuration is read.
+//! Until then lines go to standard error, and nothing can sleep or connect.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant, SystemTime},
+};
+
+use hlua::host::{self, HostError, HostResult, Level, LocalFuture, Target, Value};
+use proxy_core::{
+    host::{Addr, BoxIo},
+    worker::Worker,
+};
+use scheduler::Handle;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+
+use super::{Extension, hlua_event_hdl::LuaEvents, hlua_proxy_core::LuaProxies, level_from_lua, values};
+
+/// `tune.lua.log.stderr`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogStderr {
+    /// Always.
+    On,
+    /// Where no log target would take the line.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
+/// Where a script's own lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogRoutes {
+    /// `tune.lua.log.loggers`.
+    pub loggers: bool,
+    /// `tune.lua.log.stderr`.
+    pub stderr: LogStderr,
+}
+
+impl Default for LogRoutes {
+    fn default() -> Self {
+        Self { loggers: true, stderr: LogStderr::Auto }
+    }
+}
+
+/// The core of one worker.
+pub struct WorkerCore {
+    clock: Rc<dyn Fn() -> Instant>,
+    wall: Rc<dyn Fn() -> Duration>,
+    routes: RefCell<LogRoutes>,
+    links: OnceCell<Links>,
+}
+
+struct Links {
+    worker: Weak<Worker>,
+    handle: Handle,
+    proxies: LuaProxies,
+    events: LuaEvents,
+}
+
+impl WorkerCore {
+    /// A core without a worker yet. `clock` and `wall` are read whenever a script asks.
+    #[must_use]
+    pub fn new(clock: Rc<dyn Fn() -> Instant>, wall: Rc<dyn Fn() -> Duration>) -> Rc<Self> {
+        Rc::new(Self { clock, wall, routes: RefCell::default(), links: OnceCell::new() })
+    }
+
+    /// Decides where lines go.
+    pub fn set_routes(&self, routes: LogRoutes) {
+        *self.routes.borrow_mut() = routes;
+    }
+
+    /// Joins it to its worker, once.
+    pub fn link(&self, worker: &Rc<Worker>, handle: Handle, events: LuaEvents) {
+        let links = Links {
+            worker: Rc::downgrade(worker),
+            handle,
+            proxies: LuaProxies::new(worker),
+            events,
+        };
+        assert!(self.links.set(links).is_ok(), "a core belongs to one worker");
+    }
+
+    fn worker(&self) -> Option<Rc<Worker>> {
+        self.links.get()?.worker.upgrade()
+    }
+}
+
+impl host::Core for WorkerCore {
+    fn now(&self) -> Instant {
+        (self.clock)()
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        let routes = *self.routes.borrow();
+        let level = level_from_lua(level);
+        let worker = self.worker();
+        let targets = worker.as_ref().map_or(&[][..], |worker| &worker.shared.config.global.logs);
+        if routes.loggers
+            && let Some(worker) = &worker
+        {
+            proxy_core::log::send(worker, targets, level, message.as_bytes());
+        }
+        let stderr = match routes.stderr {
+            LogStderr::On => true,
+            LogStderr::Auto => targets.is_empty() || !routes.loggers,
+            LogStderr::Off => false,
+        };
+        if stderr {
+            crate::console::print(level, message);
+        }
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + (self.wall)()
+    }
+
+    fn sleep_until(&self, at: Instant) -> Option<LocalFuture<()>> {
+        let handle = self.links.get()?.handle.clone();
+        Some(Box::pin(handle.sleep_until(at)))
+    }
+
+    fn spawn(&self, task: LocalFuture<()>) -> HostResult<()> {
+        let links = self.links.get().ok_or(HostError::Unsupported("tasks while loading"))?;
+        links.handle.spawn("lua", task);
+        Ok(())
+    }
+
+    fn info(&self) -> Vec<(String, Value<'static>)> {
+        let Some(worker) = self.worker() else { return Vec::new() };
+        let context = super::admin_context(&worker);
+        proxy_core::admin::info(&context)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), Value::Str(value.into_bytes().into())))
+            .collect()
+    }
+
+    fn process_var(&self, name: &str) -> Option<Value<'static>> {
+        let worker = self.worker()?;
+        let name = proxy_core::vars::VarName::parse(name).ok()?;
+        let vars = worker.shared.proc_vars.read();
+        vars.find(name.id).cloned().map(values::to_lua)
+    }
+
+    fn catalog(&self) -> Option<&dyn host::Catalog> {
+        None
+    }
+
+    fn proxies(&self) -> Option<&dyn host::Proxies> {
+        Some(&self.links.get()?.proxies)
+    }
+
+    fn events(&self) -> Option<&dyn host::Events> {
+        Some(&self.links.get()?.events)
+    }
+
+    fn sockets(&self) -> Option<&dyn host::Sockets> {
+        self.links.get().map(|_| self as &dyn host::Sockets)
+    }
+}
+
+impl host::Sockets for WorkerCore {
+    fn connect(&self, target: Target, tls: bool) -> LocalFuture<io::Result<Box<dyn host::Socket>>> {
+        let refuse = |text| io::Error::new(io::ErrorKind::Unsupported, text);
+        let Some(worker) = self.worker() else {
+            return Box::pin(std::future::ready(Err(refuse("no connections while loading"))));
+        };
+        if tls {
+            return Box::pin(std::future::ready(Err(refuse("TLS is not supported yet"))));
+        }
+        let connecting = worker.host.connect(&address(target), None);
+        Box::pin(async move {
+            let socket: Box<dyn host::Socket> = Box::new(WorkerSocket(connecting.await?));
+            Ok(socket)
+        })
+    }
+}
+
+fn address(target: Target) -> Addr {
+    match target {
+        Target::Ip(ip) => Addr::Ip(ip),
+        Target::Unix(path) => match path.strip_prefix(b"\0") {
+            Some(name) => Addr::Abstract(name.to_vec()),
+            None => Addr::Unix(String::from_utf8_lossy(&path).into_owned().into()),
+        },
+    }
+}
+
+/// A script's socket.
+struct WorkerSocket(BoxIo);
+
+impl host::Socket for WorkerSocket {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(into);
+        Pin::new(&mut self.0).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, data)
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        ip(self.0.local_addr())
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        ip(self.0.peer_addr())
+    }
+}
+
+fn ip(addr: Option<Addr>) -> Option<SocketAddr> {
+    match addr {
+        Some(Addr::Ip(ip)) => Some(ip),
+        _ => None,
+    }
+}

@@ -1,0 +1,319 @@
+//! proxy-core's extension points, filled by Lua functions: actions, fetches, converters, services.
+//!
+//! A function is named `lua.NAME` in the configuration. Each place that names one is a *site*: it
+//! gets a number while the configuration is read, and each worker binds that number to a call in
+//! its own VM when it first runs it.
+
+pub mod keywords;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use hlua::{
+    ActionContext, Execution, FunctionKind, ServiceMode, VmKind,
+    host::Lent,
+};
+use parking_lot::RwLock;
+use proxy_core::{
+    action::{Action, ActionKeyword, ActionMaker, Verdict},
+    applet::{AppletIo, Ended, Service, ServiceMaker},
+    cfgparse::ParseError,
+    registry::{ParseContext, Registry},
+    rules::RuleSet,
+    sample::{Arg, Converter, Fetch, Sample, SampleType},
+    txn::{Direction, Txn},
+    worker::Worker,
+};
+
+use super::{
+    Extension,
+    hlua_proxy_core::{LuaApplet, LuaTxn, report},
+    values,
+};
+
+/// Lua gives up to this many arguments to a fetch or converter.
+const ARGS_MAX: usize = 12;
+
+/// Every place of the configuration that names a Lua function.
+#[derive(Default)]
+pub struct Sites(RwLock<Vec<Site>>);
+
+/// One place: the function and the arguments written there.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where the function lives.
+    pub vm: VmKind,
+    /// What it is.
+    pub kind: FunctionKind,
+    /// Its name, without `lua.`.
+    pub name: String,
+    /// The arguments as written.
+    pub args: Vec<String>,
+}
+
+impl Sites {
+    fn add(&self, site: Site) -> usize {
+        let mut sites = self.0.write();
+        sites.push(site);
+        sites.len() - 1
+    }
+
+    /// The VM of that site's function.
+    #[must_use]
+    pub fn vm(&self, number: usize) -> Option<VmKind> {
+        self.0.read().get(number).map(|site| site.vm)
+    }
+
+    /// The site of that number.
+    #[must_use]
+    pub fn find(&self, number: usize) -> Option<Site> {
+        self.0.read().get(number).cloned()
+    }
+}
+
+/// Adds what a script registered to the configuration's tables.
+pub fn register(registry: &mut Registry, vm: VmKind, functions: &hlua::Registry, sites: &Arc<Sites>) {
+    for function in &functions.functions {
+        let name = format!("lua.{}", function.name);
+        let function = Function {
+            vm,
+            kind: function.kind.clone(),
+            name: function.name.clone(),
+            full_name: name.clone(),
+            sites: sites.clone(),
+        };
+        match function.kind {
+            FunctionKind::Action { .. } => drop(registry.actions.insert(name, Arc::new(function))),
+            FunctionKind::Fetch => drop(registry.fetches.insert(name, Arc::new(function))),
+            FunctionKind::Converter => drop(registry.converters.insert(name, Arc::new(function))),
+            FunctionKind::Service(_) => {
+                let site = function.site(Vec::new());
+                let maker = LuaServiceMaker { full_name: function.full_name, kind: function.kind, site };
+                registry.services.insert(name, Arc::new(maker));
+            }
+        }
+    }
+}
+
+/// A registered function, before the configuration names it anywhere.
+struct Function {
+    vm: VmKind,
+    kind: FunctionKind,
+    name: String,
+    full_name: String,
+    sites: Arc<Sites>,
+}
+
+impl Function {
+    fn site(&self, args: Vec<String>) -> usize {
+        self.sites.add(Site { vm: self.vm, kind: self.kind.clone(), name: self.name.clone(), args })
+    }
+
+    fn sample_args(&self, raw: &[&str]) -> Result<Vec<Arg>, ParseError> {
+        if raw.len() > ARGS_MAX {
+            return Err(ParseError::new(format!("'{}' takes at most {ARGS_MAX} arguments", self.full_name)));
+        }
+        let site = self.site(raw.iter().map(|&arg| arg.to_owned()).collect());
+        Ok(vec![Arg::Int(i64::try_from(site).expect("fewer sites than that"))])
+    }
+}
+
+fn site_of(args: &[Arg]) -> usize {
+    match args {
+        [Arg::Int(site)] => usize::try_from(*site).expect("made by sample_args"),
+        _ => unreachable!("made by sample_args"),
+    }
+}
+
+impl Fetch for Function {
+    fn output(&self) -> SampleType {
+        SampleType::Str
+    }
+
+    fn args(&self, raw: &[&str]) -> Result<Vec<Arg>, ParseError> {
+        self.sample_args(raw)
+    }
+
+    fn fetch(&self, txn: &mut Txn, args: &[Arg], direction: Direction) -> Option<Sample> {
+        let worker = txn.worker.clone();
+        let (runtime, call) = Extension::of(&worker).lua_call(site_of(args))?;
+        let lent = LuaTxn::lend(txn.take(), direction);
+        let (lent, result) = runtime.fetch(call, lent, worker.host.now());
+        *txn = LuaTxn::back(lent);
+        match result {
+            Ok(value) => value.map(values::from_lua),
+            Err(error) => {
+                report(&worker, Some(txn), &error);
+                None
+            }
+        }
+    }
+}
+
+impl Converter for Function {
+    fn input(&self) -> SampleType {
+        SampleType::Str
+    }
+
+    fn output(&self) -> SampleType {
+        SampleType::Str
+    }
+
+    fn args(&self, raw: &[&str]) -> Result<Vec<Arg>, ParseError> {
+        self.sample_args(raw)
+    }
+
+    fn convert(&self, txn: &mut Txn, input: Sample, args: &[Arg]) -> Option<Sample> {
+        let worker = &txn.worker;
+        let (runtime, call) = Extension::of(worker).lua_call(site_of(args))?;
+        match runtime.convert(call, values::to_lua_borrowed(&input), worker.host.now()) {
+            Ok(value) => value.map(values::from_lua),
+            Err(error) => {
+                report(&worker.clone(), Some(txn), &error);
+                None
+            }
+        }
+    }
+}
+
+impl ActionKeyword for Function {
+    fn allowed_in(&self, at: RuleSet) -> bool {
+        let FunctionKind::Action { contexts, .. } = &self.kind else { return false };
+        contexts.iter().any(|context| {
+            matches!(
+                (context, at),
+                (ActionContext::TcpReq, RuleSet::TcpRequest)
+                    | (ActionContext::TcpRes, RuleSet::TcpResponse)
+                    | (ActionContext::HttpReq, RuleSet::HttpRequest)
+                    | (ActionContext::HttpRes, RuleSet::HttpResponse)
+                    | (ActionContext::HttpAfterRes, RuleSet::HttpAfterResponse)
+            )
+        })
+    }
+
+    fn parse(
+        &self,
+        args: &[&str],
+        _cx: &mut ParseContext<'_>,
+        _at: RuleSet,
+    ) -> Result<Arc<dyn ActionMaker>, ParseError> {
+        let FunctionKind::Action { nb_args, .. } = self.kind else {
+            return Err(ParseError::new(format!("'{}' is not an action", self.full_name)));
+        };
+        if args.len() != nb_args {
+            return Err(ParseError::new(format!("'{}' expects {nb_args} arguments", self.full_name)));
+        }
+        let site = self.site(args.iter().map(|&arg| arg.to_owned()).collect());
+        Ok(Arc::new(LuaActionMaker { site }))
+    }
+}
+
+/// An action at one place of the configuration.
+struct LuaActionMaker {
+    site: usize,
+}
+
+impl ActionMaker for LuaActionMaker {
+    fn start(&self, worker: &Worker, at: RuleSet) -> Box<dyn Action> {
+        let call = Extension::of(worker).lua_call(self.site);
+        Box::new(LuaAction { run: call.map(|(runtime, call)| runtime.start(call)), direction: direction_of(at) })
+    }
+}
+
+fn direction_of(at: RuleSet) -> Direction {
+    match at {
+        RuleSet::TcpResponse | RuleSet::HttpResponse | RuleSet::HttpAfterResponse => Direction::Response,
+        _ => Direction::Request,
+    }
+}
+
+/// One run of an action.
+struct LuaAction {
+    run: Option<Execution>,
+    direction: Direction,
+}
+
+impl Action for LuaAction {
+    fn poll(&mut self, txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Verdict>) {
+        let Some(run) = &mut self.run else { return (txn, Poll::Ready(Verdict::Continue)) };
+        let worker = txn.worker.clone();
+        let lent = Lent::Txn(LuaTxn::lend(txn, self.direction));
+        let (lent, result) = run.poll(lent, worker.host.now(), cx);
+        let mut lent = LuaTxn::back_whole(lent.into_txn().expect("a lent TXN comes back"));
+        let verdict = match result {
+            Poll::Pending => return (lent.txn, Poll::Pending),
+            Poll::Ready(Ok(outcome)) if outcome.done => lent.done_verdict(),
+            Poll::Ready(Ok(outcome)) => verdict_of(outcome.action_code()),
+            Poll::Ready(Err(error)) => {
+                report(&worker, Some(&mut lent.txn), &error);
+                Verdict::Continue
+            }
+        };
+        (lent.txn, Poll::Ready(verdict))
+    }
+}
+
+/// What an `act.…` code means (lua-api "act class").
+fn verdict_of(code: i64) -> Verdict {
+    match code {
+        1 => Verdict::Stop,
+        2 => Verdict::WaitData,
+        3 => Verdict::Fail,
+        4 | 6 => Verdict::Close,
+        5 => Verdict::Reply(Box::new(proxy_core::applet::Reply { status: 403, ..Default::default() })),
+        7 => Verdict::Reply(Box::new(proxy_core::applet::Reply { status: 400, ..Default::default() })),
+        _ => Verdict::Continue,
+    }
+}
+
+/// A service of the configuration.
+struct LuaServiceMaker {
+    full_name: String,
+    kind: FunctionKind,
+    site: usize,
+}
+
+impl ServiceMaker for LuaServiceMaker {
+    fn name(&self) -> &str {
+        &self.full_name
+    }
+
+    fn is_http(&self) -> bool {
+        self.kind == FunctionKind::Service(ServiceMode::Http)
+    }
+
+    fn start(self: Arc<Self>, worker: &Worker) -> Box<dyn Service> {
+        let run = Extension::of(worker).lua_call(self.site).map(|(runtime, call)| runtime.start(call));
+        Box::new(LuaService { run, applet: None, http: self.is_http() })
+    }
+}
+
+/// One run of a service.
+struct LuaService {
+    run: Option<Execution>,
+    applet: Option<Box<LuaApplet>>,
+    http: bool,
+}
+
+impl Service for LuaService {
+    fn poll(&mut self, io: AppletIo, cx: &mut Context<'_>) -> (AppletIo, Poll<Ended>) {
+        let Some(run) = &mut self.run else { return (io, Poll::Ready(Ended::Failed)) };
+        let worker = io.txn.worker.clone();
+        let applet = self.applet.take().unwrap_or_default().with(io);
+        let lent = if self.http { Lent::AppletHttp(applet) } else { Lent::AppletTcp(applet) };
+        let (lent, result) = run.poll(lent, worker.host.now(), cx);
+        let (applet, mut io) = LuaApplet::back(lent);
+        self.applet = Some(applet);
+        let ended = match result {
+            Poll::Pending => return (io, Poll::Pending),
+            Poll::Ready(Ok(_)) => Ended::Done,
+            Poll::Ready(Err(error)) => {
+                report(&worker, Some(&mut io.txn), &error);
+                Ended::Failed
+            }
+        };
+        (io, Poll::Ready(ended))
+    }
+}

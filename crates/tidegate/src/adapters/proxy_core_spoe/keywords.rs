@@ -1,0 +1,194 @@
+//! The keywords `filter spoe` and `send-spoe-group`: reads the agent's file and compiles it.
+
+use std::{path::Path, sync::Arc};
+
+use parking_lot::Mutex;
+use proxy_core::{
+    action::{ActionKeyword, ActionMaker},
+    cfgparse::ParseError,
+    filter::{FilterKeyword, FilterMaker, Point},
+    registry::{ParseContext, Registry},
+    rules::{RuleSet, acl::AclTable},
+};
+use spoe::{
+    Event,
+    config::{Line, SpoeConfig},
+};
+
+use super::{EnginePlan, EngineSpec, Message, SpoeFilterMaker, SpoeGroupMaker, event_of};
+
+/// What a frame may be larger than, in bytes: a buffer less its length prefix.
+const FRAME_SIZE_BYTES_MAX: u32 = 16384 - 4;
+
+/// Every point of an exchange.
+const POINTS: [Point; 8] = [
+    Point::ClientSession,
+    Point::FrontendTcpRequest,
+    Point::FrontendHttpRequest,
+    Point::BackendTcpRequest,
+    Point::BackendHttpRequest,
+    Point::ServerSession,
+    Point::TcpResponse,
+    Point::HttpResponse,
+];
+
+/// Adds the keywords to the tables.
+pub fn register(registry: &mut Registry, plan: &Arc<EnginePlan>) {
+    // Each engine remembers something of each stream; the slots are taken here, while we may.
+    let slots = (0..ENGINES_MAX).map(|_| registry.private_slot()).collect();
+    let filter = SpoeKeyword { plan: plan.clone(), slots: Mutex::new(slots) };
+    registry.filters.insert("spoe".to_owned(), Arc::new(filter));
+    registry.actions.insert("send-spoe-group".to_owned(), Arc::new(GroupKeyword { plan: plan.clone() }));
+}
+
+/// Engines in one configuration.
+const ENGINES_MAX: usize = 32;
+
+struct SpoeKeyword {
+    plan: Arc<EnginePlan>,
+    slots: Mutex<Vec<usize>>,
+}
+
+impl FilterKeyword for SpoeKeyword {
+    fn parse(&self, args: &[&str], cx: &mut ParseContext<'_>) -> Result<Arc<dyn FilterMaker>, ParseError> {
+        let (engine, file) = engine_and_file(args)?;
+        let config = read(file, engine, cx)?;
+        let name = engine.unwrap_or(&config.agent.name.text).to_owned();
+        if self.plan.find(cx.proxy, &name).is_some() {
+            return Err(ParseError::new(format!("SPOE engine name '{name}' already used in this proxy")));
+        }
+        let slot = self.slots.lock().pop();
+        let slot = slot.ok_or_else(|| ParseError::new(format!("more than {ENGINES_MAX} SPOE engines")))?;
+        let spec = compile(&config, name, slot, cx)?;
+        let spec = self.plan.add(|number| EngineSpec { number, ..spec });
+        Ok(Arc::new(SpoeFilterMaker { spec }))
+    }
+}
+
+fn engine_and_file<'a>(args: &[&'a str]) -> Result<(Option<&'a str>, &'a str), ParseError> {
+    let (mut engine, mut file) = (None, None);
+    let mut words = args.chunks(2);
+    for pair in &mut words {
+        match pair {
+            ["engine", name] => engine = Some(*name),
+            ["config", path] => file = Some(*path),
+            ["engine" | "config"] => {
+                return Err(ParseError::new(format!("'filter spoe' : '{}' expects a value", pair[0])));
+            }
+            [other, ..] => return Err(ParseError::new(format!("'filter spoe' : unknown keyword '{other}'"))),
+            [] => {}
+        }
+    }
+    let file = file.ok_or_else(|| ParseError::new("'filter spoe' : no config file: use 'config <file>'"))?;
+    Ok((engine, file))
+}
+
+fn read(file: &str, engine: Option<&str>, cx: &mut ParseContext<'_>) -> Result<SpoeConfig, ParseError> {
+    let lines = cx.read_lines(Path::new(file))?.into_iter().map(|line| Line {
+        file: line.file,
+        line_no: line.number as usize,
+        words: line.words,
+    });
+    let config = SpoeConfig::parse(lines, engine, FRAME_SIZE_BYTES_MAX)
+        .map_err(|errors| ParseError::new(format!("'filter spoe' :\n{errors}")))?;
+    cx.warnings.extend(config.warnings.iter().map(ToString::to_string));
+    Ok(config)
+}
+
+fn compile(
+    config: &SpoeConfig,
+    engine: String,
+    slot: usize,
+    cx: &mut ParseContext<'_>,
+) -> Result<EngineSpec, ParseError> {
+    let in_listen = cx.capabilities.frontend && cx.capabilities.backend;
+    let mut events = Vec::new();
+    for point in POINTS {
+        let event: Event = event_of(point);
+        let messages = config
+            .messages_on(event, in_listen)
+            .map(|message| compile_message(message, cx))
+            .collect::<Result<Vec<_>, _>>()?;
+        if !messages.is_empty() {
+            events.push((point, messages));
+        }
+    }
+    let mut groups = Vec::new();
+    for name in &config.agent.groups {
+        let messages = config.group(&name.text).into_iter().flatten();
+        let messages = messages.map(|message| compile_message(message, cx)).collect::<Result<Vec<_>, _>>()?;
+        groups.push((name.text.clone(), messages));
+    }
+    for name in &config.agent.register_var_names {
+        proxy_core::vars::register(&format!("proc.{}.{}", config.agent.var_prefix, name.text));
+    }
+    let mut log = Vec::new();
+    for line in &config.agent.log {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        log.extend(cx.log_targets(&words)?);
+    }
+    Ok(EngineSpec {
+        proxy: cx.proxy.to_owned(),
+        engine,
+        agent: config.agent.clone(),
+        events,
+        groups,
+        log,
+        slot,
+        number: 0,
+    })
+}
+
+fn compile_message(message: &spoe::config::Message, cx: &ParseContext<'_>) -> Result<Message, ParseError> {
+    let place = |place: &spoe::config::Place, error: ParseError| {
+        ParseError::new(format!("[{}:{}] : {}", place.file, place.line_no, error.message))
+    };
+    let mut acls = AclTable::default();
+    for line in &message.acls {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        acls.add(&words, cx.registry).map_err(|error| place(&line.place, error))?;
+    }
+    let mut args = Vec::new();
+    for arg in &message.args {
+        let words: Vec<&str> = arg.sample.split_whitespace().collect();
+        let mut at = 0;
+        let expr = cx.expr(&words, &mut at).map_err(|error| place(&arg.place, error))?;
+        args.push((arg.name.clone(), expr));
+    }
+    let condition = message.event.as_ref().and_then(|rule| rule.condition.as_ref());
+    let cond = condition
+        .map(|condition| {
+            let mut words = vec![if condition.unless { "unless" } else { "if" }];
+            words.extend(condition.words.words.iter().map(String::as_str));
+            cx.cond(&words, Some(&acls)).map_err(|error| place(&condition.words.place, error))
+        })
+        .transpose()?;
+    Ok(Message { name: message.name.text.clone(), args, cond })
+}
+
+struct GroupKeyword {
+    plan: Arc<EnginePlan>,
+}
+
+impl ActionKeyword for GroupKeyword {
+    fn allowed_in(&self, at: RuleSet) -> bool {
+        matches!(at, RuleSet::TcpRequest | RuleSet::TcpResponse | RuleSet::HttpRequest | RuleSet::HttpResponse)
+    }
+
+    fn parse(
+        &self,
+        args: &[&str],
+        cx: &mut ParseContext<'_>,
+        _at: RuleSet,
+    ) -> Result<Arc<dyn ActionMaker>, ParseError> {
+        let [engine, group] = args else {
+            return Err(ParseError::new("expects a SPOE engine name and a SPOE group name"));
+        };
+        Ok(Arc::new(SpoeGroupMaker {
+            plan: self.plan.clone(),
+            proxy: cx.proxy.to_owned(),
+            engine: (*engine).to_owned(),
+            group: (*group).to_owned(),
+        }))
+    }
+}

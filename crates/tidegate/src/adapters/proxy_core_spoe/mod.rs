@@ -1,0 +1,287 @@
+//! `filter spoe` and `send-spoe-group`: proxy-core's filter and action, carried out by a SPOE engine.
+//!
+//! ```text
+//!   keywords ──► EngineSpec (compiled once, shared) ──► Engines (one engine a worker, made when first used)
+//!                     │                                        ▲
+//!                  SpoeFilter, one a stream ─── Question ──────┘   evaluates arguments into the NOTIFY,
+//!                  SpoeGroup, an action                            applies the ACK's actions as variables
+//! ```
+
+mod keywords;
+mod question;
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use parking_lot::RwLock;
+use proxy_core::{
+    action::{Action, ActionMaker, Verdict},
+    config::Proxy,
+    filter::{Filter, FilterMaker, Point},
+    log::Level,
+    rules::{RuleSet, acl::Cond},
+    sample::expr::Expr,
+    txn::{Direction, Txn},
+    vars::VarName,
+    worker::Worker,
+};
+use spoe::{Engine, Event, Scope};
+
+pub use keywords::register;
+use question::Question;
+
+use super::{Extension, spoe_scheduler::EngineHost};
+
+/// One `filter spoe` line, compiled.
+pub struct EngineSpec {
+    proxy: String,
+    /// The engine's name, unique in its proxy.
+    engine: String,
+    agent: spoe::config::Agent,
+    events: Vec<(Point, Vec<Message>)>,
+    groups: Vec<(String, Vec<Message>)>,
+    log: Vec<proxy_core::config::LogTarget>,
+    slot: usize,
+    number: usize,
+}
+
+/// A message with its arguments compiled.
+#[derive(Clone)]
+struct Message {
+    name: String,
+    args: Vec<(String, Expr)>,
+    cond: Option<Cond>,
+}
+
+/// Every engine of the configuration. Shared by all threads.
+#[derive(Default)]
+pub struct EnginePlan(RwLock<Vec<Arc<EngineSpec>>>);
+
+impl EnginePlan {
+    fn find(&self, proxy: &str, engine: &str) -> Option<Arc<EngineSpec>> {
+        self.0.read().iter().find(|spec| spec.proxy == proxy && spec.engine == engine).cloned()
+    }
+
+    fn add(&self, make: impl FnOnce(usize) -> EngineSpec) -> Arc<EngineSpec> {
+        let mut specs = self.0.write();
+        let spec = Arc::new(make(specs.len()));
+        specs.push(spec.clone());
+        spec
+    }
+
+    /// What is wrong once the whole configuration is known: agents without their backend.
+    #[must_use]
+    pub fn check(&self, config: &proxy_core::config::Config) -> Vec<String> {
+        let missing = |spec: &&Arc<EngineSpec>| !config.backends.contains_key(&spec.agent.backend.text);
+        let specs = self.0.read();
+        let text = |spec: &Arc<EngineSpec>| {
+            format!(
+                "SPOE agent '{}': unknown backend '{}', used by proxy '{}'",
+                spec.agent.name.text, spec.agent.backend.text, spec.proxy
+            )
+        };
+        specs.iter().filter(missing).map(text).collect()
+    }
+}
+
+/// The engines of one worker.
+pub struct Engines {
+    plan: Arc<EnginePlan>,
+    running: RefCell<Vec<Option<Rc<Running>>>>,
+}
+
+/// One engine on one worker, with what it recycles.
+pub struct Running {
+    engine: Engine,
+    names: RefCell<Vec<KnownName>>,
+}
+
+/// A variable that this agent has set before, with its name compiled.
+struct KnownName {
+    scope: Scope,
+    name: Vec<u8>,
+    compiled: Option<VarName>,
+}
+
+/// More names than this are compiled anew each time.
+const NAMES_MAX: usize = 64;
+
+impl Engines {
+    /// No engine yet.
+    #[must_use]
+    pub fn new(plan: Arc<EnginePlan>) -> Self {
+        Self { plan, running: RefCell::default() }
+    }
+
+    /// The engine of a spec, made when first asked for. `None`: its backend is not there.
+    fn running(&self, spec: &EngineSpec, worker: &Rc<Worker>) -> Option<Rc<Running>> {
+        if let Some(Some(running)) = self.running.borrow().get(spec.number) {
+            return Some(running.clone());
+        }
+        let backend: Arc<Proxy> = worker.shared.config.backends.get(&spec.agent.backend.text)?.clone();
+        let config = spec.agent.engine_config(backend.servers.len());
+        let host = EngineHost::new(worker, backend, spec.agent.name.text.clone());
+        let running =
+            Rc::new(Running { engine: Engine::new(config, Box::new(host)), names: RefCell::default() });
+        let mut all = self.running.borrow_mut();
+        if all.len() <= spec.number {
+            all.resize_with(spec.number + 1, || None);
+        }
+        all[spec.number] = Some(running.clone());
+        Some(running)
+    }
+
+    /// Stops all softly: what runs may finish.
+    pub fn stop(&self) {
+        for running in self.running.borrow().iter().flatten() {
+            running.engine.stop();
+        }
+    }
+}
+
+impl Running {
+    /// The compiled name of an agent's variable; `None` if it is not a valid one.
+    fn name(&self, prefix: &str, scope: Scope, name: &[u8]) -> Option<VarName> {
+        let mut names = self.names.borrow_mut();
+        if let Some(known) = names.iter().find(|known| known.scope == scope && known.name == name) {
+            return known.compiled.clone();
+        }
+        let mut full = String::new();
+        let valid = spoe::action::variable_name(scope, prefix, name, &mut full).is_ok();
+        let compiled = valid.then(|| VarName::parse(&full).ok()).flatten();
+        if names.len() < NAMES_MAX {
+            names.push(KnownName { scope, name: name.to_vec(), compiled: compiled.clone() });
+        }
+        compiled
+    }
+}
+
+/// A configured filter.
+struct SpoeFilterMaker {
+    spec: Arc<EngineSpec>,
+}
+
+impl FilterMaker for SpoeFilterMaker {
+    fn attach(&self, _worker: &Worker) -> Box<dyn Filter> {
+        Box::new(SpoeFilter { spec: self.spec.clone(), asked: None })
+    }
+}
+
+/// The filter on one stream.
+struct SpoeFilter {
+    spec: Arc<EngineSpec>,
+    asked: Option<Question>,
+}
+
+impl Filter for SpoeFilter {
+    fn wants(&self, point: Point) -> bool {
+        self.spec.events.iter().any(|(at, _)| *at == point)
+    }
+
+    fn poll(&mut self, point: Point, mut txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<()>) {
+        let Some((_, messages)) = self.spec.events.iter().find(|(at, _)| *at == point) else {
+            return (txn, Poll::Ready(()));
+        };
+        let done = poll_question(&mut self.asked, &self.spec, messages, event_label(point), &mut txn, cx);
+        (txn, done)
+    }
+}
+
+/// A configured `send-spoe-group`.
+struct SpoeGroupMaker {
+    plan: Arc<EnginePlan>,
+    proxy: String,
+    engine: String,
+    group: String,
+}
+
+impl ActionMaker for SpoeGroupMaker {
+    fn start(&self, worker: &Worker, _at: RuleSet) -> Box<dyn Action> {
+        let spec = self.plan.find(&self.proxy, &self.engine);
+        if spec.is_none() {
+            let text = format!("send-spoe-group: proxy '{}' has no engine '{}'", self.proxy, self.engine);
+            proxy_core::log::send(worker, &worker.shared.config.global.logs, Level::Err, text.as_bytes());
+        }
+        Box::new(SpoeGroup { spec, group: self.group.clone(), asked: None })
+    }
+}
+
+/// One run of `send-spoe-group`.
+struct SpoeGroup {
+    spec: Option<Arc<EngineSpec>>,
+    group: String,
+    asked: Option<Question>,
+}
+
+impl Action for SpoeGroup {
+    fn poll(&mut self, mut txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Verdict>) {
+        let Some(spec) = &self.spec else { return (txn, Poll::Ready(Verdict::Continue)) };
+        let group = spec.groups.iter().find(|(name, _)| *name == self.group);
+        let Some((name, messages)) = group else { return (txn, Poll::Ready(Verdict::Continue)) };
+        let label = Label { kind: "GROUP", name, direction: Direction::Request };
+        let done = poll_question(&mut self.asked, spec, messages, label, &mut txn, cx);
+        (txn, done.map(|()| Verdict::Continue))
+    }
+}
+
+fn poll_question(
+    asked: &mut Option<Question>,
+    spec: &EngineSpec,
+    messages: &[Message],
+    label: Label<'_>,
+    txn: &mut Txn,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let question = match asked {
+        Some(question) => question,
+        None => {
+            let worker = txn.worker.clone();
+            let Some(running) = Extension::of(&worker).engines.running(spec, &worker) else {
+                return Poll::Ready(());
+            };
+            let Some(question) = Question::ask(running, spec, messages, label.direction, txn) else {
+                return Poll::Ready(());
+            };
+            asked.insert(question)
+        }
+    };
+    let done = question.poll(spec, label, txn, cx);
+    if done.is_ready() {
+        *asked = None;
+    }
+    done
+}
+
+/// What the log calls an exchange.
+#[derive(Clone, Copy)]
+struct Label<'a> {
+    kind: &'a str,
+    name: &'a str,
+    direction: Direction,
+}
+
+fn event_label(point: Point) -> Label<'static> {
+    let event = event_of(point);
+    let direction = match point {
+        Point::ServerSession | Point::TcpResponse | Point::HttpResponse => Direction::Response,
+        _ => Direction::Request,
+    };
+    Label { kind: "EVENT", name: event.as_str(), direction }
+}
+
+fn event_of(point: Point) -> Event {
+    match point {
+        Point::ClientSession => Event::ClientSession,
+        Point::FrontendTcpRequest => Event::FrontendTcpRequest,
+        Point::FrontendHttpRequest => Event::FrontendHttpRequest,
+        Point::BackendTcpRequest => Event::BackendTcpRequest,
+        Point::BackendHttpRequest => Event::BackendHttpRequest,
+        Point::ServerSession => Event::ServerSession,
+        Point::TcpResponse => Event::TcpResponse,
+        Point::HttpResponse => Event::HttpResponse,
+    }
+}

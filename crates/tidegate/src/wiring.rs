@@ -1,0 +1,234 @@
+//! The object graph: from keyword tables to running workers. The one place that sees all crates.
+//!
+//! ```text
+//!   Preparation ──(configuration read with its tables)──► Process (shared by all threads)
+//!                                                            │ one for each thread
+//!                                                            ▼
+//!                                          Node: proxy-core's Worker + VMs + engines + tasks
+//! ```
+//!
+//! It takes its time, sockets and tasks from the [`Host`] and [`Handle`] it is given, so that the
+//! simulation starts the very same graph on virtual time.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    time::{Duration, Instant},
+};
+
+use hlua::Runtime;
+use proxy_core::{
+    backend::pool::Pools,
+    channel::BufferPool,
+    config::{Bind, Config, Proxy},
+    host::{BoxIo, Host},
+    registry::Registry,
+    worker::{Shared, Worker},
+};
+use scheduler::Handle;
+
+use crate::adapters::{
+    Extension,
+    hlua_event_hdl::LuaEvents,
+    hlua_proxy_core::Catalog,
+    hlua_scheduler::WorkerCore,
+    proxy_core_event_hdl::ServerEvents,
+    proxy_core_hlua::{
+        Sites,
+        keywords::{self, LuaPlan, LuaSetup},
+    },
+    proxy_core_spoe::{self, EnginePlan, Engines},
+};
+
+/// The clocks of one world, real or simulated.
+#[derive(Clone, Copy)]
+pub struct Clocks {
+    /// Monotonic.
+    pub instant: fn() -> Instant,
+    /// Since the Unix epoch.
+    pub wall: fn() -> Duration,
+}
+
+impl Clocks {
+    /// The machine's.
+    pub const REAL: Self = Self { instant: crate::clock::instant, wall: crate::clock::wall };
+}
+
+/// Everything that must exist before a configuration is read.
+pub struct Preparation {
+    /// The keyword tables, for the parser.
+    pub registry: Registry,
+    clocks: Clocks,
+    core: Rc<WorkerCore>,
+    lua: Rc<RefCell<LuaSetup>>,
+    sites: Arc<Sites>,
+    engines: Arc<EnginePlan>,
+    private_slot: usize,
+}
+
+impl Preparation {
+    /// The tables with Lua's and SPOE's keywords in them.
+    #[must_use]
+    pub fn new(clocks: Clocks) -> Self {
+        let mut registry = Registry::builtin();
+        let private_slot = registry.private_slot();
+        let sites = Arc::new(Sites::default());
+        let core = WorkerCore::new(Rc::new(clocks.instant), Rc::new(clocks.wall));
+        let lua = Rc::new(RefCell::new(LuaSetup::new(core.clone(), sites.clone())));
+        keywords::register(&mut registry, &lua);
+        let engines = Arc::new(EnginePlan::default());
+        proxy_core_spoe::register(&mut registry, &engines);
+        Self { registry, clocks, core, lua, sites, engines, private_slot }
+    }
+
+    /// The process, once the configuration was read with these tables, and what its first worker
+    /// takes over: it must be started on this thread.
+    #[must_use]
+    pub fn finish(self, registry: &Registry, config: Config) -> (Arc<Process>, FirstWorker) {
+        let loaded = self.lua.borrow().finish();
+        let events = ServerEvents::new(self.clocks.wall);
+        let shared = Arc::new(Shared {
+            config: Arc::new(config),
+            observer: events.clone(),
+            stopping: AtomicBool::new(false),
+            next_stream: AtomicU64::new(0),
+            counters: Default::default(),
+            proc_vars: Default::default(),
+        });
+        let process = Process {
+            shared,
+            events,
+            lua: loaded.plan,
+            sites: self.sites,
+            engines: self.engines,
+            catalog: Arc::new(Catalog::new(registry)),
+            private_slot: self.private_slot,
+            clocks: self.clocks,
+        };
+        (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
+    }
+}
+
+/// What the thread that read the configuration hands to its own worker.
+pub struct FirstWorker {
+    core: Rc<WorkerCore>,
+    runtimes: [Option<Runtime>; 2],
+}
+
+/// What all threads share.
+pub struct Process {
+    /// proxy-core's part: configuration, counters, observer.
+    pub shared: Arc<Shared>,
+    /// The event bus.
+    pub events: Arc<ServerEvents>,
+    lua: LuaPlan,
+    sites: Arc<Sites>,
+    engines: Arc<EnginePlan>,
+    catalog: Arc<Catalog>,
+    private_slot: usize,
+    clocks: Clocks,
+}
+
+/// One thread's part of the graph.
+pub struct Node {
+    /// proxy-core's context of this thread.
+    pub worker: Rc<Worker>,
+    handle: Handle,
+}
+
+impl Node {
+    /// Builds the part of the thread number `thread`. The thread that read the configuration gives
+    /// what it has as `first`; others load their scripts now.
+    ///
+    /// # Errors
+    /// A script fails to load or to initialise.
+    pub fn new(
+        process: &Arc<Process>,
+        thread: usize,
+        host: Box<dyn Host>,
+        handle: Handle,
+        first: Option<FirstWorker>,
+    ) -> Result<Self, hlua::Error> {
+        let FirstWorker { core, runtimes } = match first {
+            Some(first) => first,
+            None => {
+                let core = WorkerCore::new(Rc::new(process.clocks.instant), Rc::new(process.clocks.wall));
+                let runtimes = process.lua.runtimes(&core, thread)?;
+                FirstWorker { core, runtimes }
+            }
+        };
+        core.set_routes(process.lua.routes);
+        let [shared, per_thread] = runtimes;
+        let extension = Extension::new(
+            process.catalog.clone(),
+            process.private_slot,
+            Engines::new(process.engines.clone()),
+            process.sites.clone(),
+            shared,
+            per_thread,
+        );
+        let worker = Rc::new(Worker {
+            thread,
+            host,
+            shared: process.shared.clone(),
+            buffers: BufferPool::new(process.shared.config.global.bufsize),
+            pools: Pools::default(),
+            extension,
+        });
+        core.link(&worker, handle.clone(), LuaEvents(process.events.clone()));
+        Ok(Self { worker, handle })
+    }
+
+    /// Runs what scripts asked to run once the configuration is read. On every thread, before any
+    /// connection is served.
+    ///
+    /// # Errors
+    /// A function of `core.register_init` fails.
+    pub fn run_init(&self) -> Result<(), hlua::Error> {
+        let extension = Extension::of(&self.worker);
+        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))
+    }
+
+    /// Starts this thread's tasks: scripts' own, and on the first thread the health checks.
+    ///
+    /// # Errors
+    /// The host cannot run tasks.
+    pub fn start(&self) -> Result<(), hlua::Error> {
+        let extension = Extension::of(&self.worker);
+        for runtime in extension.runtimes() {
+            runtime.start_tasks()?;
+        }
+        if self.worker.thread == 0 {
+            self.start_checks();
+        }
+        Ok(())
+    }
+
+    /// The shared VM's init functions run once, on the first thread.
+    fn owns<'a>(&self, runtime: &'a Runtime) -> Option<&'a Runtime> {
+        (self.worker.thread == 0 || runtime.kind() == hlua::VmKind::PerThread).then_some(runtime)
+    }
+
+    fn start_checks(&self) {
+        for proxy in &self.worker.shared.config.proxies {
+            for server in proxy.servers.iter().filter(|server| server.config.check) {
+                let check = proxy_core::check::run(self.worker.clone(), server.clone(), proxy.clone());
+                self.handle.spawn("check", check);
+            }
+        }
+    }
+
+    /// Serves one accepted connection to its end.
+    pub fn serve(
+        &self,
+        frontend: Arc<Proxy>,
+        bind: Arc<Bind>,
+        io: BoxIo,
+    ) -> impl Future<Output = ()> + use<> {
+        proxy_core::session::serve(self.worker.clone(), frontend, bind, io)
+    }
+}

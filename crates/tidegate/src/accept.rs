@@ -36,6 +36,12 @@ impl Limit {
         Arc::new(Self { max, taken: AtomicUsize::new(0), waiting: Mutex::default() })
     }
 
+    /// How many places there are; `usize::MAX` for any number.
+    #[must_use]
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
     /// How many places are taken.
     #[must_use]
     pub fn taken(&self) -> usize {

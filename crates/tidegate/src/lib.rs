@@ -1,10 +1,74 @@
 //! The composition root: joins the crates into one proxy.
+//!
+//! [`wiring`] builds the object graph, [`app`] runs it on real threads, clocks and sockets.
 
 pub mod accept;
 pub mod adapters;
+pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod console;
+pub mod control;
+pub mod demo;
+pub mod facts;
 pub mod fd;
 pub mod net;
+pub mod process;
 pub mod services;
+pub mod wiring;
 pub mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// The native subcommands, beside HAProxy's command line.
+#[derive(clap::Parser)]
+#[command(name = "tidegate", version = facts::version(), disable_help_subcommand = true)]
+enum Native {
+    /// Run the built-in demonstration: three origins, Lua, an SPOE agent
+    Demo(demo::DemoArgs),
+}
+
+/// Runs the program with the arguments that follow its name.
+pub fn run(args: Vec<String>) -> ExitCode {
+    if args.first().is_some_and(|word| word == "demo") {
+        return run_native(args);
+    }
+    match cli::parse(args) {
+        Ok(cli::Command::Help) => {
+            print!("{}", cli::HELP);
+            ExitCode::SUCCESS
+        }
+        Ok(cli::Command::Version { long }) => {
+            print_version(long);
+            ExitCode::SUCCESS
+        }
+        Ok(cli::Command::Condition(expr)) => app::check_condition(&expr),
+        Ok(cli::Command::Run(options)) => {
+            app::serve(app::Startup { options, env: app::environment(), ..app::Startup::default() })
+        }
+        Err(error) => {
+            eprintln!("tidegate: {error}\nTry 'tidegate -h'.");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_native(args: Vec<String>) -> ExitCode {
+    let Native::Demo(args) = Native::parse_from(std::iter::once("tidegate".to_owned()).chain(args));
+    demo::run(&args).unwrap_or_else(|error| {
+        eprintln!("tidegate: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn print_version(long: bool) {
+    println!("HAProxy version {} compatible; see COMPATIBILITY.md for what differs", facts::version());
+    if long {
+        println!("Feature list : {}", app::FEATURES.iter().map(|f| format!("+{f}")).collect::<Vec<_>>().join(" "));
+        println!("Built with Lua version : Lua 5.4 (vendored)");
+        println!("Built with multi-threading support (default={}).", process::cores());
+        println!("Default settings :\n  bufsize = 16384, maxrewrite = 1024");
+    }
+}

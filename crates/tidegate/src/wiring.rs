@@ -15,7 +15,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,6 +31,7 @@ use proxy_core::{
 };
 use scheduler::Handle;
 
+use crate::facts::Facts;
 use crate::adapters::{
     Extension,
     hlua_event_hdl::LuaEvents,
@@ -85,10 +86,21 @@ impl Preparation {
         Self { registry, clocks, core, lua, sites, engines, private_slot }
     }
 
+    /// What extensions find wrong with a configuration that was read.
+    #[must_use]
+    pub fn check(&self, config: &Config) -> Vec<String> {
+        self.engines.check(config)
+    }
+
     /// The process, once the configuration was read with these tables, and what its first worker
     /// takes over: it must be started on this thread.
     #[must_use]
-    pub fn finish(self, registry: &Registry, config: Config) -> (Arc<Process>, FirstWorker) {
+    pub fn finish(
+        self,
+        registry: &Registry,
+        config: Config,
+        facts: Arc<Facts>,
+    ) -> (Arc<Process>, FirstWorker) {
         let loaded = self.lua.borrow().finish();
         let events = ServerEvents::new(self.clocks.wall);
         let shared = Arc::new(Shared {
@@ -108,6 +120,7 @@ impl Preparation {
             catalog: Arc::new(Catalog::new(registry)),
             private_slot: self.private_slot,
             clocks: self.clocks,
+            facts,
         };
         (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
     }
@@ -125,6 +138,8 @@ pub struct Process {
     pub shared: Arc<Shared>,
     /// The event bus.
     pub events: Arc<ServerEvents>,
+    /// What the process knows about itself.
+    pub facts: Arc<Facts>,
     lua: LuaPlan,
     sites: Arc<Sites>,
     engines: Arc<EnginePlan>,
@@ -138,6 +153,7 @@ pub struct Node {
     /// proxy-core's context of this thread.
     pub worker: Rc<Worker>,
     handle: Handle,
+    events: Arc<ServerEvents>,
 }
 
 impl Node {
@@ -167,6 +183,7 @@ impl Node {
             process.catalog.clone(),
             process.private_slot,
             Engines::new(process.engines.clone()),
+            process.facts.clone(),
             process.sites.clone(),
             shared,
             per_thread,
@@ -180,7 +197,7 @@ impl Node {
             extension,
         });
         core.link(&worker, handle.clone(), LuaEvents(process.events.clone()));
-        Ok(Self { worker, handle })
+        Ok(Self { worker, handle, events: process.events.clone() })
     }
 
     /// Runs what scripts asked to run once the configuration is read. On every thread, before any
@@ -219,6 +236,16 @@ impl Node {
                 let check = proxy_core::check::run(self.worker.clone(), server.clone(), proxy.clone());
                 self.handle.spawn("check", check);
             }
+        }
+    }
+
+    /// Begins a soft stop on this thread: engines finish what runs, and on the first thread event
+    /// subscriptions end.
+    pub fn stop_softly(&self) {
+        self.worker.shared.stopping.store(true, Ordering::Release);
+        Extension::of(&self.worker).engines.stop();
+        if self.worker.thread == 0 {
+            self.events.close();
         }
     }
 

@@ -22,7 +22,7 @@ use proxy_core::{
 use scheduler::Handle;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::{Extension, hlua_event_hdl::LuaEvents, hlua_proxy_core::LuaProxies, level_from_lua, values};
+use super::{Extension, hlua_event_hdl::LuaEvents, hlua_proxy_core::{Catalog, LuaProxies}, level_from_lua, values};
 
 /// `tune.lua.log.stderr`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub struct WorkerCore {
 struct Links {
     worker: Weak<Worker>,
     handle: Handle,
+    catalog: Arc<Catalog>,
     proxies: LuaProxies,
     events: LuaEvents,
 }
@@ -83,6 +84,7 @@ impl WorkerCore {
         let links = Links {
             worker: Rc::downgrade(worker),
             handle,
+            catalog: Extension::of(worker).catalog.clone(),
             proxies: LuaProxies::new(worker),
             events,
         };
@@ -136,10 +138,9 @@ impl host::Core for WorkerCore {
 
     fn info(&self) -> Vec<(String, Value<'static>)> {
         let Some(worker) = self.worker() else { return Vec::new() };
-        let context = super::admin_context(&worker);
-        proxy_core::admin::info(&context)
+        super::with_admin(&worker, &[], proxy_core::admin::info::fields)
             .into_iter()
-            .map(|(name, value)| (name.to_owned(), Value::Str(value.into_bytes().into())))
+            .map(|(name, value)| (name.to_owned(), values::from_stat(&value)))
             .collect()
     }
 
@@ -151,7 +152,7 @@ impl host::Core for WorkerCore {
     }
 
     fn catalog(&self) -> Option<&dyn host::Catalog> {
-        None
+        Some(&*self.links.get()?.catalog)
     }
 
     fn proxies(&self) -> Option<&dyn host::Proxies> {

@@ -18,7 +18,12 @@ use std::{
 };
 
 use hlua::{CallSite, Runtime, VmKind};
-use proxy_core::worker::Worker;
+use proxy_core::{
+    admin::{AdminContext, Command},
+    worker::Worker,
+};
+
+use crate::facts::Facts;
 
 use self::{
     hlua_proxy_core::{Catalog, LuaTxn},
@@ -36,6 +41,8 @@ pub struct Extension {
     pub spare_txn: Cell<Option<Box<LuaTxn>>>,
     /// SPOE engines.
     pub engines: Engines,
+    /// What the process knows about itself.
+    pub facts: Arc<Facts>,
     lua: [Option<Runtime>; 2],
     sites: Arc<Sites>,
     calls: RefCell<Vec<Option<CallSite>>>,
@@ -48,6 +55,7 @@ impl Extension {
         catalog: Arc<Catalog>,
         private_slot: usize,
         engines: Engines,
+        facts: Arc<Facts>,
         sites: Arc<Sites>,
         shared: Option<Runtime>,
         per_thread: Option<Runtime>,
@@ -57,6 +65,7 @@ impl Extension {
             private_slot,
             spare_txn: Cell::default(),
             engines,
+            facts,
             lua: [shared, per_thread],
             sites,
             calls: RefCell::default(),
@@ -124,4 +133,21 @@ pub fn level_from_lua(level: hlua::host::Level) -> proxy_core::log::Level {
         From::Info => To::Info,
         From::Debug => To::Debug,
     }
+}
+
+/// Calls `with` with what the runtime API's commands work on.
+pub fn with_admin<R>(
+    worker: &Worker,
+    commands: &[Command],
+    with: impl FnOnce(&AdminContext<'_>) -> R,
+) -> R {
+    let process = Extension::of(worker).facts.info(&worker.shared.config.global);
+    with(&AdminContext {
+        shared: &worker.shared,
+        host: Some(&*worker.host),
+        now: worker.host.now(),
+        wall: worker.host.wall(),
+        process: &process,
+        commands,
+    })
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use hlua::host::Value;
-use proxy_core::sample::Sample;
+use proxy_core::{admin::stat::Value as Stat, sample::Sample};
 
 /// A sample as a script sees it.
 #[must_use]
@@ -45,5 +45,14 @@ pub fn text(value: &Value<'_>) -> String {
         Value::Int(number) => number.to_string(),
         Value::Str(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Ip(addr) => addr.to_string(),
+    }
+}
+
+/// A statistics value as a script sees it.
+#[must_use]
+pub fn from_stat(value: &Stat) -> Value<'static> {
+    match value {
+        Stat::Int(number) => Value::Int(i64::try_from(*number).unwrap_or(i64::MAX)),
+        other => Value::Str(Cow::Owned(other.to_string().into_bytes())),
     }
 }

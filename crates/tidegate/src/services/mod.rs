@@ -1,3 +1,4 @@
 //! What tidegate itself offers on top of the joined crates.
 
 pub mod cli_session;
+pub mod runtime_api;

@@ -69,7 +69,7 @@ pub(super) fn run_converter(txn: &mut Txn, id: SampleId, input: Value<'_>, args:
     let words = written(args);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let args = converter.args(&words).map_err(refused)?;
-    let Some(input) = proxy_core::sample::cast(values::from_lua(input), converter.input()) else { return Ok(None) };
+    let Some(input) = values::from_lua(input).cast(converter.input()) else { return Ok(None) };
     Ok(converter.convert(txn, input, &args))
 }
 

@@ -2,9 +2,11 @@
 
 mod applet;
 mod catalog;
+mod proxies;
 mod stream;
 mod txn;
 
 pub use applet::LuaApplet;
 pub use catalog::Catalog;
+pub use proxies::LuaProxies;
 pub use txn::LuaTxn;

@@ -20,21 +20,22 @@ macro_rules! stream_methods {
         fn set_var(&mut self, name: &[u8], value: Value<'_>, if_exists: bool) -> bool {
             let Some(name) = var_name(name) else { return false };
             let txn = self.txn_mut();
-            if if_exists && !proxy_core::vars::is_known(&name) {
+            // Only process variables must be known beforehand (configuration.txt 2.8).
+            if if_exists && name.scope == proxy_core::vars::Scope::Proc && txn.var(&name).is_none() {
                 return false;
             }
-            proxy_core::vars::set(txn, &name, values::from_lua(value))
+            txn.set_var(&name, values::from_lua(value))
         }
 
         fn unset_var(&mut self, name: &[u8]) -> bool {
             let Some(name) = var_name(name) else { return false };
-            proxy_core::vars::unset(self.txn_mut(), &name);
+            self.txn_mut().unset_var(&name);
             true
         }
 
         fn var(&mut self, name: &[u8]) -> Option<Value<'_>> {
             let name = var_name(name)?;
-            proxy_core::vars::get(self.txn_mut(), &name).map(values::to_lua)
+            self.txn_mut().var(&name).map(values::to_lua)
         }
 
         fn log(&mut self, level: Level, message: &str) {

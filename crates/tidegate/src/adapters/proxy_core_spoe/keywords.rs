@@ -119,9 +119,6 @@ fn compile(
         let messages = messages.map(|message| compile_message(message, cx)).collect::<Result<Vec<_>, _>>()?;
         groups.push((name.text.clone(), messages));
     }
-    for name in &config.agent.register_var_names {
-        proxy_core::vars::register(&format!("proc.{}.{}", config.agent.var_prefix, name.text));
-    }
     let mut log = Vec::new();
     for line in &config.agent.log {
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();

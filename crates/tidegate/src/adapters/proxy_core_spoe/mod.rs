@@ -49,6 +49,17 @@ pub struct EngineSpec {
     number: usize,
 }
 
+impl EngineSpec {
+    /// Process variables must be known: registered, set before, or the agent forces them.
+    fn may_set_proc(&self, variable: &VarName, txn: &Txn) -> bool {
+        let prefix = format!("{}.", self.agent.var_prefix);
+        let own = variable.name.strip_prefix(&prefix);
+        self.agent.force_set_var
+            || self.agent.register_var_names.iter().any(|known| own == Some(&*known.text))
+            || txn.var(variable).is_some()
+    }
+}
+
 /// A message with its arguments compiled.
 #[derive(Clone)]
 struct Message {

@@ -13,7 +13,7 @@ use proxy_core::{
     log::Level,
     sample::Sample,
     txn::{Direction, Txn},
-    vars::{self, VarName},
+    vars::VarName,
 };
 use spoe::{Action, Actions, Exchange, NotifyWriter, Scope, StreamError, StreamId, TypedData};
 
@@ -83,15 +83,15 @@ impl Question {
                 Action::SetVar { scope, name, .. } | Action::UnsetVar { scope, name } => (*scope, *name),
             };
             let Some(variable) = self.running.name(prefix, scope, name) else { continue };
-            if scope == Scope::Proc && !spec.agent.force_set_var && !vars::is_known(&variable) {
+            if scope == Scope::Proc && !spec.may_set_proc(&variable, txn) {
                 continue;
             }
             match action {
                 Action::SetVar { value, .. } => match sample(value) {
-                    Some(value) => drop(vars::set(txn, &variable, value)),
-                    None => drop(vars::unset(txn, &variable)),
+                    Some(value) => drop(txn.set_var(&variable, value)),
+                    None => drop(txn.unset_var(&variable)),
                 },
-                Action::UnsetVar { .. } => drop(vars::unset(txn, &variable)),
+                Action::UnsetVar { .. } => drop(txn.unset_var(&variable)),
             }
         }
     }
@@ -111,7 +111,7 @@ impl Question {
         let code = error.map_or(0, StreamError::code);
         let set = |name: &Option<String>, value: i64, txn: &mut Txn| {
             if let Some(name) = name.as_ref().and_then(|name| own_variable(spec, name)) {
-                vars::set(txn, &name, Sample::Int(value));
+                txn.set_var(&name, Sample::Int(value));
             }
         };
         if error.is_some() {

@@ -3,13 +3,11 @@
 //! [`Error`] is what an embedder gets: its `Display` is the text to log, already with the function's name as
 //! HAProxy writes it (`Lua function 'x': runtime error: …`).
 
-use crate::context::ContextKind;
-
 /// What went wrong, and by whose doing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The script raised an error; the text has file, line and trace.
-    #[error("{function}: runtime error: {message}")]
+    #[error("{function}: {message}")]
     Script {
         /// Who ran, as in `Lua function 'name'`.
         function: String,
@@ -34,7 +32,7 @@ pub enum Error {
         message: String,
     },
     /// A blocking call where the context forbids it.
-    #[error("{function}: yield not allowed{message}")]
+    #[error("{function}: yield not allowed. ({message})")]
     Yield {
         /// Who ran.
         function: String,
@@ -42,10 +40,10 @@ pub enum Error {
         message: String,
     },
     /// The embedder asked for something that is not there.
-    #[error("lua: no {context} named '{name}'")]
+    #[error("lua: no {kind} named '{name}'")]
     Unknown {
-        /// The kind of function.
-        context: ContextKind,
+        /// What was looked for.
+        kind: String,
         /// Its name.
         name: String,
     },

@@ -1,16 +1,72 @@
 //! One run of one Lua function that may yield.
+//!
+//! ```text
+//! Fresh ──poll──▶ runs ──returns──▶ Over
+//!                  │ ▲
+//!         waits    ▼ │ results
+//!               Waiting ──ready, VM busy──▶ Ready
+//! ```
+//! While it waits, the coroutine is parked in the VM and the operation is here, on the worker.
 
+use std::ffi::c_int;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::api::Class;
+use crate::context::ContextKind;
 use crate::host::{Lent, Value};
+use crate::op::{Means, Op, Results};
+use crate::raw::machine::{self, Coroutine, Step};
+use crate::raw::stack::Stack;
+use crate::value::Out;
+use crate::vm::{Dropped, Job, Vm, VmState};
 use crate::{Error, Runtime};
 
 /// One run of an action, service, task or handler: begin it with [`Runtime::start`], poll it to its end.
 ///
-/// Dropping it ends the run wherever it waits; what the script holds is collected.
+/// Dropping it ends the run wherever it waits; what the script holds is collected when the VM runs next.
 pub struct Execution {
-    pub(crate) runtime: Runtime,
+    runtime: Runtime,
+    inner: Inner,
+}
+
+/// All but the way into the VM.
+struct Inner {
+    state: State,
+    context: ContextKind,
+    name: Rc<str>,
+    handle: i64,
+    used: Duration,
+    started: bool,
+    /// Registry references that end with this run.
+    owned: Vec<c_int>,
+}
+
+enum State {
+    Fresh { function: c_int, args: Args },
+    Waiting { slot: u32, op: Op },
+    Ready { slot: u32, results: Results },
+    Over,
+}
+
+/// A coroutine ready to be resumed.
+struct Loaded {
+    coroutine: Coroutine,
+    args: c_int,
+    /// When its slice began, if that counts already.
+    start: Option<Instant>,
+    /// What the operation it waited for failed with.
+    error: Option<String>,
+}
+
+/// What a run is called with, after its object.
+pub(crate) enum Args {
+    Site(u32),
+    /// A converter's input, then the site's.
+    Input(u32, Value<'static>),
+    References(Vec<c_int>),
+    Values(Vec<Out>),
 }
 
 /// How a run ended.
@@ -35,19 +91,308 @@ impl Outcome {
 }
 
 impl Execution {
+    pub(crate) fn of_site(runtime: Runtime, site: u32, job: &Job) -> Execution {
+        let args = Args::Site(site);
+        Execution::new(runtime, job.context, job.name.clone(), job.function, args, Vec::new())
+    }
+
+    /// A run that owns its function and arguments.
+    pub(crate) fn of_job(runtime: Runtime, job: Job) -> Execution {
+        let mut owned = job.args.clone();
+        owned.push(job.function);
+        Execution::new(runtime, job.context, job.name, job.function, Args::References(job.args), owned)
+    }
+
+    pub(crate) fn of_values(
+        runtime: Runtime,
+        context: ContextKind,
+        function: c_int,
+        values: Vec<Out>,
+    ) -> Execution {
+        Execution::new(runtime, context, Rc::from(""), function, Args::Values(values), Vec::new())
+    }
+
+    fn new(
+        runtime: Runtime,
+        context: ContextKind,
+        name: Rc<str>,
+        function: c_int,
+        args: Args,
+        owned: Vec<c_int>,
+    ) -> Execution {
+        let state = State::Fresh { function, args };
+        let inner = Inner { state, context, name, handle: 0, used: Duration::ZERO, started: false, owned };
+        Execution { runtime, inner }
+    }
+
+    /// Puts a converter's input before the rule's arguments.
+    pub(crate) fn take_input(&mut self, input: Value<'_>) {
+        if let State::Fresh { args, .. } = &mut self.inner.state {
+            if let Args::Site(site) = args {
+                *args = Args::Input(*site, input.into_owned());
+            }
+        }
+    }
+
     /// Runs until the script ends, fails or must wait.
     ///
     /// `lent` goes in with every poll and comes back with every answer; while the answer is `Pending` the script
     /// has no way to reach it. `now` is the worker's current instant. Pending always has `cx` registered.
+    /// On the shared VM, Pending may also mean that another worker runs it: this one is woken when it is free.
     ///
     /// # Errors
     /// The run is over; the text is ready to log.
     pub fn poll(
         &mut self,
-        lent: Lent,
+        mut lent: Lent,
         now: Instant,
         cx: &mut Context<'_>,
     ) -> (Lent, Poll<Result<Outcome, Error>>) {
-        self.runtime.poll_execution(lent, now, cx)
+        let _ = now;
+        loop {
+            if let State::Waiting { slot, op } = &mut self.inner.state {
+                let mut means = Means { worker: &self.runtime.worker, lent: &mut lent, cx };
+                match op.poll(&mut means) {
+                    Poll::Pending => return (lent, Poll::Pending),
+                    Poll::Ready(results) => self.inner.state = State::Ready { slot: *slot, results },
+                }
+            }
+            let inner = &mut self.inner;
+            let entered = self.runtime.try_with(cx, |vm| {
+                let (back, ended) = inner.run(vm, std::mem::take(&mut lent));
+                lent = back;
+                ended
+            });
+            match entered {
+                None => return (lent, Poll::Pending),
+                Some(None) => {}
+                Some(Some(result)) => {
+                    self.finish();
+                    return (lent, Poll::Ready(result));
+                }
+            }
+        }
+    }
+
+    /// Runs to the end at once, where waiting is not possible; blocks for the shared VM's lock.
+    pub(crate) fn run_through(&mut self, lent: Lent) -> (Lent, Result<Outcome, Error>) {
+        let (lent, ended) = self.runtime.with(|vm| self.inner.run(vm, lent));
+        self.finish();
+        let impossible =
+            || Error::Internal { function: self.inner.label(), message: "a run did not end".into() };
+        (lent, ended.unwrap_or_else(|| Err(impossible())))
+    }
+
+    fn finish(&mut self) {
+        self.inner.state = State::Over;
+        self.runtime.start_new_tasks();
     }
 }
+
+impl Inner {
+    fn label(&self) -> String {
+        self.context.label(&self.name)
+    }
+
+    /// One stretch inside the VM. None: it waits, and the state says for what.
+    fn run(&mut self, vm: &Vm, lent: Lent) -> (Lent, Option<Result<Outcome, Error>>) {
+        let state = &*vm.state;
+        let Loaded { coroutine, args, start, error } = match self.load(state, &lent) {
+            Ok(loaded) => loaded,
+            Err(error) => return (lent, Some(Err(error))),
+        };
+        let outer = state.begin_run(self.handle, self.context, self.used, start);
+        state.run.slot.set(coroutine.slot());
+        state.run.op_error.set(error);
+        state.run.started.set(self.started);
+        state.run.lent.set(lent);
+        let step = coroutine.resume(state, args);
+        let lent = state.run.lent.take();
+        self.started = state.run.started.get();
+        let ended = self.settle(state, coroutine, step);
+        self.used = state.end_run(outer, ended.is_none());
+        (lent, ended)
+    }
+
+    /// The coroutine with its arguments on its stack.
+    fn load(&mut self, vm: &VmState, lent: &Lent) -> Result<Loaded, Error> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Fresh { function, args } => {
+                self.handle = vm.new_handle();
+                let coroutine = vm.coroutine().ok_or_else(|| self.out_of_memory())?;
+                match self.push_call(vm, &coroutine, function, &args, lent) {
+                    Some(args) => Ok(Loaded { coroutine, args, start: None, error: None }),
+                    None => {
+                        coroutine.discard(vm);
+                        Err(self.out_of_memory())
+                    }
+                }
+            }
+            State::Ready { slot, results } => {
+                let coroutine = vm.unpark(slot).expect("invariant: a waiting run is parked");
+                coroutine.dress(vm, class_of(lent));
+                let start = Some(vm.worker().core.now());
+                match results {
+                    Ok(values) => match push_all(vm, &coroutine, &values) {
+                        Some(args) => Ok(Loaded { coroutine, args, start, error: None }),
+                        None => {
+                            coroutine.discard(vm);
+                            Err(self.out_of_memory())
+                        }
+                    },
+                    Err(text) => Ok(Loaded { coroutine, args: 0, start, error: Some(text) }),
+                }
+            }
+            State::Waiting { .. } | State::Over => {
+                let message = "polled after its end".to_string();
+                Err(Error::Internal { function: self.label(), message })
+            }
+        }
+    }
+
+    fn out_of_memory(&self) -> Error {
+        Error::Memory { function: self.label() }
+    }
+
+    /// Pushes function, object and arguments; None for lack of memory.
+    fn push_call(
+        &self,
+        vm: &VmState,
+        coroutine: &Coroutine,
+        function: c_int,
+        args: &Args,
+        lent: &Lent,
+    ) -> Option<c_int> {
+        let mut count = 0;
+        let room = match args {
+            Args::Site(_) | Args::Input(..) => SITE_ARGS_MAX,
+            Args::References(references) => references.len(),
+            Args::Values(values) => values.len(),
+        };
+        let mut stack = coroutine.stack(vm, room)?;
+        stack.push_ref(function);
+        if !matches!(lent, Lent::Nothing) {
+            stack.push_object(class_of(lent), self.handle).ok()?;
+            coroutine.keep_object();
+            count += 1;
+        }
+        if let Args::Input(_, input) = args {
+            stack.push_text(Some(input)).ok()?;
+            count += 1;
+        }
+        match args {
+            Args::Site(site) | Args::Input(site, _) => {
+                for reference in &vm.sites.borrow()[*site as usize].job.args {
+                    stack.push_ref(*reference);
+                    count += 1;
+                }
+            }
+            Args::References(references) => {
+                for reference in references {
+                    stack.push_ref(*reference);
+                    count += 1;
+                }
+            }
+            Args::Values(values) => count += push_values(&mut stack, values)?,
+        }
+        Some(count)
+    }
+
+    /// What the step means: the end, or something to wait for (None).
+    fn settle(&mut self, vm: &VmState, coroutine: Coroutine, step: Step) -> Option<Result<Outcome, Error>> {
+        let result = match step {
+            Step::Suspended | Step::Strayed => {
+                let op = vm.run.op.take().unwrap_or(Op::Turn { taken: false });
+                coroutine.dress(vm, Class::Stale);
+                if self.context.may_yield() {
+                    self.state = State::Waiting { slot: vm.park(coroutine), op };
+                    return None;
+                }
+                coroutine.discard(vm);
+                Err(self.may_not_wait(vm, matches!(step, Step::Strayed)))
+            }
+            Step::Finished(count) => {
+                let values = read_values(vm, &coroutine, count);
+                coroutine.dress(vm, Class::Stale);
+                vm.give_back(coroutine);
+                Ok(values)
+            }
+            Step::Failed(fault) => {
+                coroutine.dress(vm, Class::Stale);
+                let exited = vm.run.exit.get() && !vm.run.killed();
+                coroutine.discard(vm);
+                if exited {
+                    Ok(Vec::from_iter(vm.run.exit_value.take()))
+                } else {
+                    Err(vm.error(self.label(), fault))
+                }
+            }
+        };
+        Some(result.map(|values| Outcome {
+            values,
+            done: vm.run.done.take(),
+            wake_after: vm.run.wake_after.take(),
+        }))
+    }
+
+    fn may_not_wait(&self, vm: &VmState, strayed: bool) -> Error {
+        let name = if strayed { "coroutine.yield" } else { vm.run.op_name.get() };
+        Error::Yield {
+            function: self.label(),
+            message: format!("'{name}' waits, and {}", self.context.instead()),
+        }
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        let garbage = self.runtime.garbage();
+        if let State::Waiting { slot, .. } | State::Ready { slot, .. } = &self.inner.state {
+            garbage.add(Dropped::Suspended(*slot));
+        }
+        for reference in self.inner.owned.drain(..) {
+            garbage.add(Dropped::Reference(reference));
+        }
+    }
+}
+
+/// A rule gives at most so many arguments.
+const SITE_ARGS_MAX: usize = 64;
+
+/// The class of the object that stands for what is lent.
+fn class_of(lent: &Lent) -> Class {
+    match lent {
+        Lent::AppletHttp(_) => Class::AppletHttp,
+        Lent::AppletTcp(_) => Class::AppletTcp,
+        Lent::Txn(_) | Lent::Nothing => Class::Txn,
+    }
+}
+
+fn push_all(vm: &VmState, coroutine: &Coroutine, values: &[Out]) -> Option<c_int> {
+    let mut stack = machine::main_stack(vm);
+    let count = push_values(&mut stack, values)?;
+    coroutine.take_from_main(vm, count).then_some(count)
+}
+
+fn push_values(stack: &mut Stack<'_>, values: &[Out]) -> Option<c_int> {
+    for value in values {
+        match value {
+            Out::Int(int) => stack.push_int(*int),
+            Out::Bytes(bytes) => stack.push_bytes(bytes).ok()?,
+            other => stack.push_out(other).ok()?,
+        }
+    }
+    c_int::try_from(values.len()).ok()
+}
+
+/// The `count` values on top of a finished coroutine.
+fn read_values(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Vec<Value<'static>> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let Some(stack) = coroutine.stack(vm, 0) else { return Vec::new() };
+    (-count..0).take(VALUES_MAX).map(|index| stack.value(index).into_owned()).collect()
+}
+
+/// More results than anyone reads are left behind.
+const VALUES_MAX: usize = 16;

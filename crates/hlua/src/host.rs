@@ -728,8 +728,9 @@ pub trait EventStream {
 }
 const _: Option<&dyn EventStream> = None;
 
-/// The way to end one subscription. Dropping it changes nothing.
-pub trait EventHandle {
+/// The way to end one subscription, from any thread (the shared VM's scripts may run on another worker than the
+/// one that subscribed). Dropping it changes nothing.
+pub trait EventHandle: Send + Sync {
     /// Ends it: what is already queued is still delivered, then the stream ends. May be repeated.
     fn unsubscribe(&self);
 }

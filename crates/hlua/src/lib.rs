@@ -1,17 +1,24 @@
 //! HAProxy's Lua API on mlua: contexts, yields, TXN, applets, sockets, events; the host supplies everything else.
 
+mod api;
 pub mod context;
 pub mod error;
+mod event_runner;
 pub mod execution;
 pub mod host;
 pub mod limits;
+mod op;
+mod raw;
 pub mod registry;
 pub mod runtime;
+mod value;
+mod vm;
 
-pub use context::ContextKind;
+pub use api::describe;
+pub use context::{ContextKind, Contexts};
 pub use error::Error;
 pub use execution::{Execution, Outcome};
 pub use host::{Lent, Value};
-pub use limits::{BoolSamples, Config, Interrupter, Preemption};
+pub use limits::{BoolSamples, Config, Interrupter, MemoryPool, Preemption, install_preemption};
 pub use registry::{ActionContext, FunctionInfo, FunctionKind, Registry, ServiceMode};
 pub use runtime::{CallSite, Runtime, SharedVm, VmKind};

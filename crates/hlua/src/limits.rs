@@ -1,6 +1,13 @@
 //! What bounds a script: the `tune.lua.*` settings, run-time accounting, preemption and the memory cap.
 
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use crate::raw::preempt;
+
+pub use crate::raw::preempt::install_preemption;
 
 /// The `tune.lua.*` settings; durations count run time, not waiting.
 #[derive(Debug, Clone)]
@@ -15,7 +22,7 @@ pub struct Config {
     pub service_timeout: Option<Duration>,
     /// `tune.lua.burst-timeout`: one run between two yields.
     pub burst_timeout: Option<Duration>,
-    /// `tune.lua.maxmem` in bytes, over all VMs that share this value's [`MemoryPool`].
+    /// `tune.lua.maxmem`: the budget shared by all VMs that are given the same value.
     pub memory: Option<MemoryPool>,
     /// `tune.lua.openlibs`; None for all.
     pub open_libs: Option<Vec<String>>,
@@ -26,6 +33,7 @@ pub struct Config {
 }
 
 impl Default for Config {
+    /// HAProxy's defaults, with the count hook of `lua-load-per-thread`.
     fn default() -> Self {
         Config {
             preemption: Preemption::Count(10_000),
@@ -44,9 +52,10 @@ impl Default for Config {
 /// How a run that takes long is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preemption {
-    /// A hook every so many instructions (`tune.lua.forced-yield`). Slows every loop.
+    /// A hook every so many instructions (`tune.lua.forced-yield`). Slows every loop two to three times.
     Count(u32),
-    /// No hook until [`Interrupter::interrupt`] asks for one: full speed, but the host must watch the clock.
+    /// No hook until [`Interrupter::interrupt`] asks for one: full speed, but the host must watch the clock, and
+    /// must have called [`install_preemption`].
     OnDemand,
 }
 
@@ -61,43 +70,109 @@ pub enum BoolSamples {
 
 /// One budget of bytes for any number of VMs (`tune.lua.maxmem`).
 #[derive(Debug, Clone)]
-pub struct MemoryPool(std::sync::Arc<Pool>);
+pub struct MemoryPool(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
-    limit: usize,
-    used: std::sync::atomic::AtomicUsize,
+    limit_bytes: usize,
+    used_bytes: AtomicUsize,
 }
 
 impl MemoryPool {
-    /// A budget of `limit` bytes.
+    /// A budget of `limit_bytes`.
     pub fn new(limit_bytes: usize) -> Self {
-        MemoryPool(std::sync::Arc::new(Pool { limit: limit_bytes, used: 0.into() }))
+        MemoryPool(Arc::new(Pool { limit_bytes, used_bytes: AtomicUsize::new(0) }))
     }
 
-    /// The budget, in bytes.
+    /// The budget.
     pub fn limit_bytes(&self) -> usize {
-        self.0.limit
+        self.0.limit_bytes
     }
 
-    /// What all VMs held when each last stopped running, in bytes.
+    /// What all VMs held when each last stopped running.
     pub fn used_bytes(&self) -> usize {
-        self.0.used.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.used_bytes.load(Ordering::Relaxed)
     }
 }
 
-/// Asks a running VM to stop at the next safe point. `Send`: meant for a watchdog thread.
-#[derive(Debug, Clone)]
-pub struct Interrupter;
+/// One VM's part of the budget.
+pub(crate) struct MemoryShare {
+    pool: MemoryPool,
+    published: Cell<usize>,
+}
 
-impl Interrupter {
-    /// How many runs this worker has begun. The same odd… number seen twice, a slice apart, is a run to interrupt.
-    pub fn epoch(&self) -> u64 {
-        0
+impl MemoryShare {
+    pub(crate) fn new(pool: &MemoryPool) -> Self {
+        MemoryShare { pool: pool.clone(), published: Cell::new(0) }
     }
 
-    /// Interrupts the run of that epoch if it still goes on: it yields where it may, or has its time checked.
+    /// What this VM may hold: all that the others do not. At least a byte, since 0 means no limit to mlua.
+    pub(crate) fn allowance(&self) -> usize {
+        let others = self.pool.used_bytes().saturating_sub(self.published.get());
+        self.pool.limit_bytes().saturating_sub(others).max(1)
+    }
+
+    pub(crate) fn publish(&self, used: usize) {
+        let before = self.published.replace(used);
+        let total = &self.pool.0.used_bytes;
+        if used >= before {
+            total.fetch_add(used - before, Ordering::Relaxed);
+        } else {
+            total.fetch_sub(before - used, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for MemoryShare {
+    fn drop(&mut self) {
+        self.publish(0);
+    }
+}
+
+/// Asks a running script to stop at the next safe point. `Send`: meant for a watchdog thread.
+///
+/// The watchdog wakes about every slice (10 ms, say), compares [`epoch`](Self::epoch) with what it saw last, and
+/// interrupts a run that it sees twice. A script that may yield then yields once; one that may not has its limits
+/// checked. Interrupting a run that has just ended does nothing.
+#[derive(Debug, Clone)]
+pub struct Interrupter {
+    pub(crate) beat: Arc<Beat>,
+}
+
+/// A worker's count of runs: odd while one goes on.
+#[derive(Debug)]
+pub(crate) struct Beat {
+    thread: i32,
+    epoch: AtomicU64,
+}
+
+impl Beat {
+    /// For the calling thread.
+    pub(crate) fn here() -> Arc<Beat> {
+        Arc::new(Beat { thread: preempt::thread_id(), epoch: AtomicU64::new(0) })
+    }
+
+    /// A run begins or ends: only this worker writes, so no read-modify-write is needed.
+    pub(crate) fn tick(&self) {
+        self.epoch.store(self.epoch.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+}
+
+impl Interrupter {
+    /// How often this worker began or ended a run. Odd while a run goes on.
+    pub fn epoch(&self) -> u64 {
+        self.beat.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Whether a run goes on.
+    pub fn is_running(&self) -> bool {
+        self.epoch() % 2 == 1
+    }
+
+    /// Interrupts the run of that epoch if it still goes on.
     pub fn interrupt(&self, epoch: u64) {
-        let _ = epoch;
+        if epoch % 2 == 1 && self.epoch() == epoch {
+            preempt::signal(self.beat.thread);
+        }
     }
 }

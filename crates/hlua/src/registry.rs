@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::context::ContextKind;
+
 /// Everything that one VM's scripts registered so far, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registry {
@@ -51,6 +53,20 @@ pub enum ActionContext {
     HttpAfterRes,
 }
 
+impl ActionContext {
+    /// The ruleset for a script's word.
+    pub(crate) fn parse(word: &str) -> Option<ActionContext> {
+        Some(match word {
+            "tcp-req" => ActionContext::TcpReq,
+            "tcp-res" => ActionContext::TcpRes,
+            "http-req" => ActionContext::HttpReq,
+            "http-res" => ActionContext::HttpRes,
+            "http-after-res" => ActionContext::HttpAfterRes,
+            _ => return None,
+        })
+    }
+}
+
 /// What a service speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ServiceMode {
@@ -58,6 +74,26 @@ pub enum ServiceMode {
     Tcp,
     /// `use-service` in `http-request`.
     Http,
+}
+
+impl FunctionKind {
+    /// Whether both are the same kind, whatever else the configuration must know.
+    pub fn is_like(&self, other: &FunctionKind) -> bool {
+        match (self, other) {
+            (FunctionKind::Service(a), FunctionKind::Service(b)) => a == b,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+
+    pub(crate) fn context(&self) -> ContextKind {
+        match self {
+            FunctionKind::Action { .. } => ContextKind::Action,
+            FunctionKind::Fetch => ContextKind::Fetch,
+            FunctionKind::Converter => ContextKind::Converter,
+            FunctionKind::Service(ServiceMode::Http) => ContextKind::ServiceHttp,
+            FunctionKind::Service(ServiceMode::Tcp) => ContextKind::ServiceTcp,
+        }
+    }
 }
 
 impl fmt::Display for FunctionKind {

@@ -1,16 +1,27 @@
 //! Lua VMs and the door to them: load scripts, look at what they registered, run what they registered.
 //!
 //! Two kinds of VM, and a worker may have both: the per-thread VM (`lua-load-per-thread`), which never leaves its
-//! thread and has no lock, and the shared VM (`lua-load`), one for all threads behind one mutex.
+//! thread and has no lock, and the shared VM (`lua-load`), one for all threads behind one mutex. The mutex is taken
+//! once a resume. An execution that finds it taken is parked and woken when it is free; a fetch or converter, which
+//! cannot wait, blocks its thread for it.
 
 use std::path::Path;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
+use parking_lot::{Mutex, ReentrantMutex};
+
+use crate::context::ContextKind;
+use crate::event_runner::EventRunner;
 use crate::execution::{Execution, Outcome};
-use crate::host::{Core, Lent, Txn, Value};
-use crate::limits::{Config, Interrupter};
+use crate::host::{Core, Lent, Level, Txn, Value};
+use crate::limits::{Beat, Config, Interrupter};
+use crate::raw::machine;
+use crate::value::Out;
+use crate::vm::{Garbage, Job, Site, Startup, Vm, Worker};
 use crate::{Error, FunctionKind, Registry};
 
 /// Which VM a function lives in.
@@ -25,16 +36,33 @@ pub enum VmKind {
 /// The VM of `lua-load`, for all worker threads: `Send`, `Sync`, cheap to clone. Each worker makes its
 /// [`Runtime`] from it.
 #[derive(Clone)]
-pub struct SharedVm;
+pub struct SharedVm(Arc<Shared>);
+
+struct Shared {
+    vm: ReentrantMutex<confined::Confined>,
+    garbage: Arc<Garbage>,
+    /// Executions that found the VM taken.
+    waiters: Mutex<Vec<Waker>>,
+    waiting: AtomicBool,
+}
 
 /// A worker's view of one VM: `!Send`, cheap to clone.
 #[derive(Clone)]
-pub struct Runtime;
+pub struct Runtime {
+    vm: VmRef,
+    pub(crate) worker: Rc<Worker>,
+}
+
+#[derive(Clone)]
+enum VmRef {
+    Local(Rc<Vm>),
+    Shared(Arc<Shared>),
+}
 
 /// A registered function with the arguments of one configuration rule: what [`Runtime::start`],
 /// [`Runtime::fetch`] and [`Runtime::convert`] run. Valid for the VM that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallSite(pub(crate) u32);
+pub struct CallSite(u32);
 
 impl SharedVm {
     /// Makes the VM; nothing is loaded yet.
@@ -42,8 +70,14 @@ impl SharedVm {
     /// # Errors
     /// [`Error::Load`] if a setting is unusable.
     pub fn new(config: &Config) -> Result<SharedVm, Error> {
-        let _ = config;
-        Ok(SharedVm)
+        let vm = Vm::new(config, 0)?;
+        let garbage = vm.state.garbage.clone();
+        Ok(SharedVm(Arc::new(Shared {
+            vm: ReentrantMutex::new(confined::Confined::new(vm)),
+            garbage,
+            waiters: Mutex::default(),
+            waiting: AtomicBool::new(false),
+        })))
     }
 }
 
@@ -53,28 +87,38 @@ impl Runtime {
     /// # Errors
     /// [`Error::Load`] if a setting is unusable.
     pub fn per_thread(config: &Config, core: Rc<dyn Core>, thread: u32) -> Result<Runtime, Error> {
-        let _ = (config, core, thread);
-        Ok(Runtime)
+        Ok(Runtime::new(VmRef::Local(Rc::new(Vm::new(config, thread)?)), core))
     }
 
-    /// This worker's view of the shared VM; `core.thread` is 0 in it.
+    /// This worker's view of the shared VM; `core.thread` is 0 in it. One a worker.
     pub fn shared(vm: &SharedVm, core: Rc<dyn Core>) -> Runtime {
-        let _ = (vm, core);
-        Runtime
+        Runtime::new(VmRef::Shared(vm.0.clone()), core)
+    }
+
+    fn new(vm: VmRef, core: Rc<dyn Core>) -> Runtime {
+        let worker = Rc::new(Worker { core, beat: Beat::here(), sockets: Default::default() });
+        Runtime { vm, worker }
     }
 
     /// Which VM this is.
     pub fn kind(&self) -> VmKind {
-        VmKind::PerThread
+        match self.vm {
+            VmRef::Local(_) => VmKind::PerThread,
+            VmRef::Shared(_) => VmKind::Shared,
+        }
     }
+
+    // ---- loading -------------------------------------------------------------------------------------------------
 
     /// Reads and runs a script's main chunk, with `args` as its `...`. Body context.
     ///
     /// # Errors
     /// The script's, with HAProxy's text.
     pub fn load_file(&self, path: &Path, args: &[String]) -> Result<(), Error> {
-        let _ = (path, args);
-        Ok(())
+        let shown = path.display();
+        let source =
+            std::fs::read(path).map_err(|error| Error::Load(format!("cannot open {shown}: {error}")))?;
+        self.load_source(&shown.to_string(), &source, args)
     }
 
     /// The same for a script in memory; `name` stands where the path would.
@@ -82,13 +126,38 @@ impl Runtime {
     /// # Errors
     /// As [`load_file`](Self::load_file).
     pub fn load_source(&self, name: &str, source: &[u8], args: &[String]) -> Result<(), Error> {
-        let _ = (name, source, args);
-        Ok(())
+        let chunk = self.compile(name, source)?;
+        let args = args.iter().map(|arg| Out::text(arg.as_str())).collect();
+        let mut execution = Execution::of_values(self.clone(), ContextKind::Body, chunk, args);
+        let result = execution.run_through(Lent::Nothing).1;
+        self.garbage().add(crate::vm::Dropped::Reference(chunk));
+        result.map(|_| ()).map_err(load_error)
+    }
+
+    /// A registry reference to the compiled chunk.
+    fn compile(&self, name: &str, source: &[u8]) -> Result<i32, Error> {
+        self.with(|vm| {
+            let vm = &*vm.state;
+            let out_of_memory = || Error::Memory { function: "Lua".into() };
+            let coroutine = vm.coroutine().ok_or_else(out_of_memory)?;
+            let loaded = coroutine.load(vm, &format!("@{name}"), without_shebang(source));
+            let reference = match loaded {
+                Ok(()) => coroutine
+                    .stack(vm, 0)
+                    .and_then(|mut stack| stack.make_ref().ok())
+                    .ok_or_else(out_of_memory),
+                Err(fault) => {
+                    Err(Error::Load(format!("Lua syntax error: {}", fault.message.unwrap_or_default())))
+                }
+            };
+            coroutine.discard(vm);
+            reference
+        })
     }
 
     /// What the scripts registered so far.
     pub fn registry(&self) -> Registry {
-        Registry::default()
+        self.with(|vm| vm.state.registry())
     }
 
     /// Runs the functions of `core.register_init`, in order. Once, after the configuration is read.
@@ -96,6 +165,11 @@ impl Runtime {
     /// # Errors
     /// The first that fails; the process should not start.
     pub fn run_init(&self) -> Result<(), Error> {
+        let inits = self.with(|vm| std::mem::take(&mut *vm.state.inits.borrow_mut()));
+        for function in inits {
+            let job = Job { context: ContextKind::Init, name: Rc::from(""), function, args: Vec::new() };
+            Execution::of_job(self.clone(), job).run_through(Lent::Nothing).1?;
+        }
         Ok(())
     }
 
@@ -105,22 +179,82 @@ impl Runtime {
     /// # Errors
     /// [`Error::Host`] if the host cannot spawn.
     pub fn start_tasks(&self) -> Result<(), Error> {
+        let waiting = self.with(|vm| {
+            vm.state.went_up.set(true);
+            std::mem::take(&mut *vm.state.startup.borrow_mut())
+        });
+        for item in waiting {
+            self.start_one(item)?;
+        }
         Ok(())
     }
+
+    fn start_one(&self, item: Startup) -> Result<(), Error> {
+        match item {
+            Startup::Task(job) => {
+                let execution = Execution::of_job(self.clone(), job);
+                self.worker.core.spawn(Box::pin(background(execution, self.worker.clone())))?;
+            }
+            Startup::Events { scope, names, handler, id } => {
+                let core = &self.worker.core;
+                let events = core.events().ok_or(crate::host::HostError::Unsupported("events"))?;
+                let subscribed = events.subscribe(scope, &names)?;
+                self.with(|vm| vm.state.subscriptions.borrow_mut().insert(id, Some(subscribed.handle)));
+                let runner = EventRunner::new(self.clone(), subscribed.events, handler, id);
+                core.spawn(Box::pin(runner))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what a run asked for while the process is up; waits for [`start_tasks`](Self::start_tasks) before.
+    pub(crate) fn start_new_tasks(&self) {
+        let ready = self.with_if_free(|vm| {
+            let state = &*vm.state;
+            let idle = state.run.handle.get() == 0 || !state.run.context.get().is_start();
+            let any = state.went_up.get() && idle && !state.startup.borrow().is_empty();
+            if any { std::mem::take(&mut *state.startup.borrow_mut()) } else { Vec::new() }
+        });
+        for item in ready.into_iter().flatten() {
+            if let Err(error) = self.start_one(item) {
+                self.worker.core.log(Level::Alert, &error.to_string());
+            }
+        }
+    }
+
+    // ---- calls ---------------------------------------------------------------------------------------------------
 
     /// Binds a registered function to a rule's arguments.
     ///
     /// # Errors
     /// [`Error::Unknown`].
     pub fn call_site(&self, kind: &FunctionKind, name: &str, args: &[&[u8]]) -> Result<CallSite, Error> {
-        let _ = (kind, name, args);
-        Ok(CallSite(0))
+        self.with(|vm| {
+            let vm = &*vm.state;
+            let unknown = || Error::Unknown { kind: kind.to_string(), name: name.to_string() };
+            let function = vm.find(kind, name).ok_or_else(unknown)?;
+            let mut stack = machine::main_stack(vm);
+            let mut references = Vec::new();
+            for arg in args {
+                let reference = stack.push_bytes(arg).and_then(|()| stack.make_ref());
+                references.push(reference.map_err(|_| Error::Memory { function: "Lua".into() })?);
+            }
+            let job = Job { context: kind.context(), name: Rc::from(name), function, args: references };
+            let mut sites = vm.sites.borrow_mut();
+            sites.push(Site { job });
+            let site = u32::try_from(sites.len() - 1).expect("invariant: a configuration has fewer rules");
+            Ok(CallSite(site))
+        })
     }
 
     /// Begins a run of an action or service; nothing runs before the first poll.
+    ///
+    /// On the shared VM this takes the lock for an instant.
     pub fn start(&self, site: CallSite) -> Execution {
-        let _ = site;
-        Execution { runtime: self.clone() }
+        self.with(|vm| {
+            let sites = vm.state.sites.borrow();
+            Execution::of_site(self.clone(), site.0, &sites[site.0 as usize].job)
+        })
     }
 
     /// Runs a sample fetch to its end. `None`: no sample. May not yield; on the shared VM it blocks for the lock.
@@ -133,8 +267,10 @@ impl Runtime {
         txn: Box<dyn Txn>,
         now: Instant,
     ) -> (Box<dyn Txn>, Result<Option<Value<'static>>, Error>) {
-        let _ = (site, now);
-        (txn, Ok(None))
+        let _ = now;
+        let (lent, result) = self.start(site).run_through(Lent::Txn(txn));
+        let txn = lent.into_txn().expect("invariant: what was lent comes back");
+        (txn, result.map(first_value))
     }
 
     /// Runs a converter to its end; as [`fetch`](Self::fetch), without a TXN.
@@ -147,22 +283,168 @@ impl Runtime {
         input: Value<'_>,
         now: Instant,
     ) -> Result<Option<Value<'static>>, Error> {
-        let _ = (site, input, now);
-        Ok(None)
+        let _ = now;
+        let mut execution = self.start(site);
+        execution.take_input(input);
+        execution.run_through(Lent::Nothing).1.map(first_value)
     }
 
-    /// The handle with which a watchdog thread stops this worker's long runs ([`Preemption::OnDemand`](crate::Preemption)).
+    /// The handle with which a watchdog thread stops this worker's long runs
+    /// ([`Preemption::OnDemand`](crate::Preemption)).
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter
+        Interrupter { beat: self.worker.beat.clone() }
     }
 
-    pub(crate) fn poll_execution(
-        &self,
-        lent: Lent,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) -> (Lent, Poll<Result<Outcome, Error>>) {
-        let _ = (now, cx);
-        (lent, Poll::Pending)
+    // ---- entering the VM -----------------------------------------------------------------------------------------
+
+    pub(crate) fn garbage(&self) -> &Arc<Garbage> {
+        match &self.vm {
+            VmRef::Local(vm) => &vm.state.garbage,
+            VmRef::Shared(shared) => &shared.garbage,
+        }
+    }
+
+    fn inside<R>(&self, vm: &Vm, shared: bool, f: impl FnOnce(&Vm) -> R) -> R {
+        let outermost = vm.state.run.handle.get() == 0;
+        vm.open(&self.worker);
+        if outermost {
+            self.worker.beat.tick();
+        }
+        let result = f(vm);
+        if outermost {
+            self.worker.beat.tick();
+        }
+        vm.close(shared);
+        result
+    }
+
+    /// Runs `f` in the VM, blocking for the shared VM's lock.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&Vm) -> R) -> R {
+        match &self.vm {
+            VmRef::Local(vm) => self.inside(vm, false, f),
+            VmRef::Shared(shared) => {
+                let guard = shared.vm.lock();
+                let result = self.inside(guard.vm(), true, f);
+                drop(guard);
+                shared.wake_waiters();
+                result
+            }
+        }
+    }
+
+    /// Runs `f` in the VM if it is free at once.
+    fn with_if_free<R>(&self, f: impl FnOnce(&Vm) -> R) -> Option<R> {
+        match &self.vm {
+            VmRef::Local(vm) => Some(self.inside(vm, false, f)),
+            VmRef::Shared(shared) => {
+                let guard = shared.vm.try_lock()?;
+                let result = self.inside(guard.vm(), true, f);
+                drop(guard);
+                shared.wake_waiters();
+                Some(result)
+            }
+        }
+    }
+
+    /// Runs `f` in the VM, or registers `cx` to be woken when it is free.
+    pub(crate) fn try_with<R>(&self, cx: &mut Context<'_>, f: impl FnOnce(&Vm) -> R) -> Option<R> {
+        let VmRef::Shared(shared) = &self.vm else { return self.with_if_free(f) };
+        let guard = match shared.vm.try_lock() {
+            Some(guard) => guard,
+            None => {
+                shared.wait(cx.waker());
+                // The holder may have left before it could see us.
+                shared.vm.try_lock()?
+            }
+        };
+        let result = self.inside(guard.vm(), true, f);
+        drop(guard);
+        shared.wake_waiters();
+        Some(result)
+    }
+}
+
+impl Shared {
+    fn wait(&self, waker: &Waker) {
+        self.waiters.lock().push(waker.clone());
+        self.waiting.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// After the lock was released. All are woken: one alone might belong to an execution that is gone.
+    fn wake_waiters(&self) {
+        fence(Ordering::SeqCst);
+        if !self.waiting.load(Ordering::SeqCst) {
+            return;
+        }
+        let waiters = {
+            let mut waiters = self.waiters.lock();
+            self.waiting.store(false, Ordering::SeqCst);
+            std::mem::take(&mut *waiters)
+        };
+        for waker in waiters {
+            waker.wake();
+        }
+    }
+}
+
+/// A task from its start to its end; an error is one log line.
+async fn background(mut execution: Execution, worker: Rc<Worker>) {
+    let end = std::future::poll_fn(|cx| execution.poll(Lent::Nothing, worker.core.now(), cx).1).await;
+    if let Err(error) = end {
+        worker.core.log(Level::Alert, &error.to_string());
+    }
+}
+
+fn first_value(outcome: Outcome) -> Option<Value<'static>> {
+    outcome.values.into_iter().next()
+}
+
+/// A main chunk's error as the configuration parser shows it.
+fn load_error(error: Error) -> Error {
+    match error {
+        Error::Script { message, .. } => Error::Load(format!("Lua {}", without_state_id(&message))),
+        Error::Memory { .. } => Error::Load("Lua out of memory error".into()),
+        other => other,
+    }
+}
+
+fn without_state_id(message: &str) -> &str {
+    message.split_once("] ").map_or(message, |(_, rest)| rest)
+}
+
+/// A first line that starts with `#` is for the shell.
+fn without_shebang(source: &[u8]) -> &[u8] {
+    if source.first() != Some(&b'#') {
+        return source;
+    }
+    let end = source.iter().position(|byte| *byte == b'\n').unwrap_or(source.len());
+    &source[end..]
+}
+
+/// The shared VM's confinement.
+mod confined {
+    #![expect(unsafe_code, reason = "one VM moves between threads under a lock")]
+
+    use crate::vm::Vm;
+
+    /// A VM that any thread may run, one at a time.
+    pub(super) struct Confined(Vm);
+
+    // SAFETY: the VM is reached only through the mutex around this value, so one thread at a time uses it and the
+    // lock orders their uses. What inside is not `Send` (`Rc`s and `Cell`s of this VM, Lua's own pointers) is
+    // owned by it alone and never handed out. What belongs to one thread (its worker, with the host; a lent TXN;
+    // an operation) is put in by `Runtime::inside` or `Execution::run` and taken out before the lock is released.
+    // Lua itself has no thread-local state.
+    unsafe impl Send for Confined {}
+
+    impl Confined {
+        pub(super) fn new(vm: Vm) -> Self {
+            Confined(vm)
+        }
+
+        pub(super) fn vm(&self) -> &Vm {
+            &self.0
+        }
     }
 }

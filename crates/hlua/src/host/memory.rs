@@ -1,1 +1,242 @@
-//! placeholder
+//! A whole host in memory, on virtual time: for tests, and to read as an example of one.
+//!
+//! [`MemoryCore`] is the worker: its clock stands still until [`advance`](MemoryCore::advance) moves it (or each
+//! reading moves it by a fixed step, which lets an endless loop meet its timeout), its tasks run in
+//! [`run_tasks`](MemoryCore::run_tasks), and its log is a list. [`MemoryTxn`] and the applets are streams; proxies,
+//! servers, events and sockets are what a test puts in.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Proxies, Sockets, Value};
+use crate::{Error, Execution, Outcome};
+
+mod applet;
+mod events;
+mod net;
+mod proxies;
+mod samples;
+mod txn;
+
+pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
+pub use events::MemoryEvents;
+pub use net::MemorySockets;
+pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
+pub use samples::MemoryCatalog;
+pub use txn::{MemoryStream, MemoryTxn};
+
+/// A worker in memory.
+pub struct MemoryCore {
+    clock: Rc<Clock>,
+    log: RefCell<Vec<(Level, String)>>,
+    tasks: RefCell<VecDeque<LocalFuture<()>>>,
+    /// Proxies and servers; empty until a test adds some.
+    pub proxies: MemoryProxies,
+    /// The event bus.
+    pub events: MemoryEvents,
+    /// Peers to connect to.
+    pub sockets: MemorySockets,
+    catalog: MemoryCatalog,
+}
+
+struct Clock {
+    start: Instant,
+    elapsed: Cell<Duration>,
+    step: Cell<Duration>,
+    sleepers: RefCell<Vec<(Instant, Waker)>>,
+}
+
+impl Clock {
+    fn now(&self) -> Instant {
+        self.start + self.elapsed.get()
+    }
+}
+
+struct Sleep {
+    at: Instant,
+    clock: Rc<Clock>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.clock.now() >= self.at {
+            return Poll::Ready(());
+        }
+        self.clock.sleepers.borrow_mut().push((self.at, cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl MemoryCore {
+    /// A worker whose clock reads `start`, whatever that is.
+    pub fn new(start: Instant) -> Rc<MemoryCore> {
+        Rc::new(MemoryCore {
+            clock: Rc::new(Clock {
+                start,
+                elapsed: Cell::new(Duration::ZERO),
+                step: Cell::new(Duration::ZERO),
+                sleepers: RefCell::default(),
+            }),
+            log: RefCell::default(),
+            tasks: RefCell::default(),
+            proxies: MemoryProxies::default(),
+            events: MemoryEvents::default(),
+            sockets: MemorySockets::default(),
+            catalog: MemoryCatalog,
+        })
+    }
+
+    /// Makes each reading of the clock move it by `step`: run time then passes while Lua runs.
+    pub fn tick_on_reading(&self, step: Duration) {
+        self.clock.step.set(step);
+    }
+
+    /// Moves the clock and wakes who slept that long.
+    pub fn advance(&self, by: Duration) {
+        let clock = &self.clock;
+        clock.elapsed.set(clock.elapsed.get() + by);
+        let now = clock.now();
+        let mut due = Vec::new();
+        clock.sleepers.borrow_mut().retain(|(at, waker)| {
+            if *at <= now {
+                due.push(waker.clone());
+            }
+            *at > now
+        });
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// How far the clock moved since the beginning.
+    pub fn elapsed(&self) -> Duration {
+        self.clock.elapsed.get()
+    }
+
+    /// The log so far, as `level: text` lines, and empties it.
+    pub fn take_log(&self) -> Vec<String> {
+        let lines = std::mem::take(&mut *self.log.borrow_mut());
+        lines.into_iter().map(|(level, text)| format!("{}: {text}", level_name(level))).collect()
+    }
+
+    fn next_sleeper(&self) -> Option<Instant> {
+        self.clock.sleepers.borrow().iter().map(|(at, _)| *at).min()
+    }
+
+    /// Polls every task once, round and round, until all are done or nothing but time could move them. Says how many
+    /// are left.
+    pub fn run_tasks(&self) -> usize {
+        loop {
+            let woken = Arc::new(Flag::default());
+            let waker = Waker::from(woken.clone());
+            let mut round = std::mem::take(&mut *self.tasks.borrow_mut());
+            round.retain_mut(|task| task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            let mut tasks = self.tasks.borrow_mut();
+            let started = !tasks.is_empty();
+            round.append(&mut tasks);
+            *tasks = round;
+            if !started && !woken.0.load(Ordering::SeqCst) {
+                return tasks.len();
+            }
+        }
+    }
+
+    /// Polls `execution` to its end, running tasks and moving the clock to the next sleeper whenever it waits.
+    ///
+    /// # Panics
+    /// When it waits for something that time and tasks do not bring.
+    pub fn block_on(&self, execution: &mut Execution, mut lent: Lent) -> (Lent, Result<Outcome, Error>) {
+        let woken = Arc::new(Flag::default());
+        let waker = Waker::from(woken.clone());
+        loop {
+            let (back, poll) = execution.poll(lent, self.now(), &mut Context::from_waker(&waker));
+            match poll {
+                Poll::Ready(result) => return (back, result),
+                Poll::Pending => lent = back,
+            }
+            self.run_tasks();
+            if !woken.0.swap(false, Ordering::SeqCst) {
+                let next = self.next_sleeper().expect("the execution waits for nothing that can happen");
+                self.advance(next.saturating_duration_since(self.clock.now()));
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Core for MemoryCore {
+    fn now(&self) -> Instant {
+        let now = self.clock.now();
+        self.clock.elapsed.set(self.clock.elapsed.get() + self.clock.step.get());
+        now
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        self.log.borrow_mut().push((level, message.to_string()));
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.clock.elapsed.get()
+    }
+
+    fn sleep_until(&self, at: Instant) -> Option<LocalFuture<()>> {
+        Some(Box::pin(Sleep { at, clock: self.clock.clone() }))
+    }
+
+    fn spawn(&self, task: LocalFuture<()>) -> HostResult<()> {
+        self.tasks.borrow_mut().push_back(task);
+        Ok(())
+    }
+
+    fn info(&self) -> Vec<(String, Value<'static>)> {
+        vec![("Name".into(), Value::from("memory")), ("Uptime_sec".into(), Value::Int(1))]
+    }
+
+    fn process_var(&self, name: &str) -> Option<Value<'static>> {
+        (name == "proc.answer").then_some(Value::Int(42))
+    }
+
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        Some(&self.catalog)
+    }
+
+    fn proxies(&self) -> Option<&dyn Proxies> {
+        Some(&self.proxies)
+    }
+
+    fn events(&self) -> Option<&dyn Events> {
+        Some(&self.events)
+    }
+
+    fn sockets(&self) -> Option<&dyn Sockets> {
+        Some(&self.sockets)
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Emerg => "emerg",
+        Level::Alert => "alert",
+        Level::Crit => "crit",
+        Level::Err => "err",
+        Level::Warning => "warning",
+        Level::Notice => "notice",
+        Level::Info => "info",
+        Level::Debug => "debug",
+    }
+}

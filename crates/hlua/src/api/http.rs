@@ -1,0 +1,146 @@
+//! The class `HTTP`: the headers and first lines of both messages.
+//!
+//! Source: lua-api "HTTP class". Argument complaints name the functions as HAProxy does (`req_set_hdr`).
+
+use crate::api::{Class, ClassDef, Method, stream, to_string};
+use crate::host::{HostResult, Http, RequestPart, Side, Side::*};
+use crate::raw::stack::{Borrowed, Failure, Flow, Ret, Stack};
+use crate::value::Out;
+
+pub(crate) const CLASS: ClassDef = ClassDef {
+    name: "HTTP",
+    methods: &[
+        Method::new("req_get_headers", "(self)", |stack| get_headers(stack, Request, "req_get_headers")),
+        Method::new("req_add_header", "(self, name, value)", |stack| add(stack, Request, "req_add_hdr")),
+        Method::new("req_set_header", "(self, name, value)", |stack| set(stack, Request, "req_set_hdr")),
+        Method::new("req_del_header", "(self, name)", |stack| del(stack, Request, "req_del_hdr")),
+        Method::new("req_rep_header", "(self, name, regex, replace)", |s| {
+            rep(s, Request, "req_rep_hdr", false)
+        }),
+        Method::new("req_rep_value", "(self, name, regex, replace)", |s| {
+            rep(s, Request, "req_rep_hdr", true)
+        }),
+        Method::new("req_set_method", "(self, method)", |s| part(s, RequestPart::Method, "req_set_meth")),
+        Method::new("req_set_path", "(self, path)", |s| part(s, RequestPart::Path, "req_set_path")),
+        Method::new("req_set_query", "(self, query)", |s| part(s, RequestPart::Query, "req_set_query")),
+        Method::new("req_set_uri", "(self, uri)", |s| part(s, RequestPart::Uri, "req_set_uri")),
+        Method::new("res_get_headers", "(self)", |stack| get_headers(stack, Response, "res_get_headers")),
+        Method::new("res_add_header", "(self, name, value)", |stack| add(stack, Response, "res_add_hdr")),
+        Method::new("res_set_header", "(self, name, value)", |stack| set(stack, Response, "res_set_hdr")),
+        Method::new("res_del_header", "(self, name)", |stack| del(stack, Response, "res_del_hdr")),
+        Method::new("res_rep_header", "(self, name, regex, replace)", |s| {
+            rep(s, Response, "res_rep_hdr", false)
+        }),
+        Method::new("res_rep_value", "(self, name, regex, replace)", |s| {
+            rep(s, Response, "res_rep_hdr", true)
+        }),
+        Method::new("res_set_status", "(self, status [, reason])", set_status),
+    ],
+    lazy: None,
+    attributes: &[],
+    meta: &[to_string!("HTTP")],
+};
+
+fn http<'a>(lent: &'a mut Borrowed<'_>) -> Result<&'a mut dyn Http, Failure> {
+    lent.txn()?.http().ok_or_else(stream::not_http)
+}
+
+fn get_headers(stack: &mut Stack<'_>, side: Side, name: &str) -> Flow {
+    stack.need(1, name)?;
+    let mut lent = stack.lent(Class::Http)?;
+    let mut table = HeaderTable::default();
+    http(&mut lent)?.headers(side, &mut |name, value| table.add(name, value))?;
+    drop(lent);
+    stack.push_out(&table.into_out())?;
+    Ok(Ret::Count(1))
+}
+
+/// Headers as scripts get them: lower-case names, 0-based lists of values.
+#[derive(Default)]
+pub(crate) struct HeaderTable {
+    names: Vec<(Vec<u8>, Vec<Out>)>,
+}
+
+impl HeaderTable {
+    pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) {
+        match self.names.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            Some((_, values)) => values.push(Out::text(value)),
+            None => self.names.push((name.to_ascii_lowercase(), vec![Out::text(value)])),
+        }
+    }
+
+    pub(crate) fn into_out(self) -> Out {
+        let zero_based = |values: Vec<Out>| {
+            Out::Table(values.into_iter().zip(0..).map(|(value, at)| (Out::Int(at), value)).collect())
+        };
+        Out::Table(
+            self.names.into_iter().map(|(name, values)| (Out::Bytes(name), zero_based(values))).collect(),
+        )
+    }
+}
+
+/// Nothing a script gives may end a header line early.
+pub(crate) fn check_header(name: &[u8], value: &[u8]) -> Result<(), Failure> {
+    let bad = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+    if bad(name) || bad(value) {
+        return Err(Failure::error("a header name or value holds CR, LF or NUL"));
+    }
+    if name.is_empty() {
+        return Err(Failure::error("a header name is empty"));
+    }
+    Ok(())
+}
+
+fn add(stack: &mut Stack<'_>, side: Side, name: &str) -> Flow {
+    change(stack, name, |http, name, value| http.add_header(side, name, value))
+}
+
+fn set(stack: &mut Stack<'_>, side: Side, name: &str) -> Flow {
+    change(stack, name, |http, name, value| http.set_header(side, name, value))
+}
+
+fn change(
+    stack: &mut Stack<'_>,
+    function: &str,
+    apply: impl FnOnce(&mut dyn Http, &[u8], &[u8]) -> HostResult<()>,
+) -> Flow {
+    stack.need(3, function)?;
+    let (name, value) = (stack.bytes(2)?, stack.bytes(3)?);
+    check_header(&name, &value)?;
+    apply(http(&mut stack.lent(Class::Http)?)?, &name, &value)?;
+    Ok(Ret::Count(0))
+}
+
+fn del(stack: &mut Stack<'_>, side: Side, function: &str) -> Flow {
+    stack.need(2, function)?;
+    let name = stack.bytes(2)?;
+    http(&mut stack.lent(Class::Http)?)?.del_header(side, &name)?;
+    Ok(Ret::Count(0))
+}
+
+fn rep(stack: &mut Stack<'_>, side: Side, function: &str, each_value: bool) -> Flow {
+    stack.need(4, function)?;
+    let (name, regex, replacement) = (stack.bytes(2)?, stack.text(3)?, stack.bytes(4)?);
+    check_header(&name, &replacement)?;
+    let mut lent = stack.lent(Class::Http)?;
+    let result = http(&mut lent)?.replace_header(side, &name, &regex, &replacement, each_value);
+    result.map_err(|error| Failure::Arg(3, error.to_string().into()))?;
+    Ok(Ret::Count(0))
+}
+
+fn part(stack: &mut Stack<'_>, part: RequestPart, function: &str) -> Flow {
+    stack.need(2, function)?;
+    let value = stack.bytes(2)?;
+    let set = http(&mut stack.lent(Class::Http)?)?.set_request_part(part, &value)?;
+    stack.push_bool(set);
+    Ok(Ret::Count(1))
+}
+
+fn set_status(stack: &mut Stack<'_>) -> Flow {
+    stack.need_between(2, 3, "res_set_status")?;
+    let status = stack.int(2)?;
+    let status = u16::try_from(status).map_err(|_| Failure::Arg(2, "not a status".into()))?;
+    let reason = if stack.top() == 3 { Some(stack.bytes(3)?) } else { None };
+    http(&mut stack.lent(Class::Http)?)?.set_status(status, reason.as_deref())?;
+    Ok(Ret::Count(0))
+}

@@ -1,0 +1,384 @@
+//! What a script can wait for: operations that an execution polls while the coroutine is suspended.
+//!
+//! An API function that must wait returns the operation; its results become the function's own on resume.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use crate::host::{AppletIo, Lent, LocalFuture, Side, Socket};
+use crate::value::Out;
+use crate::vm::Worker;
+
+/// What an operation gives: results for the script, or the text of an error to raise.
+pub(crate) type Results = Result<Vec<Out>, String>;
+
+/// Something to wait for.
+pub(crate) enum Op {
+    /// `core.yield`, and forced yields: once around the host's scheduler.
+    Turn {
+        taken: bool,
+    },
+    Sleep(LocalFuture<()>),
+    Connect {
+        socket: i64,
+        connecting: LocalFuture<io::Result<Box<dyn Socket>>>,
+        deadline: Option<LocalFuture<()>>,
+    },
+    Receive {
+        socket: i64,
+        pattern: Pattern,
+        prefix: Vec<u8>,
+        deadline: Option<LocalFuture<()>>,
+    },
+    Send {
+        socket: i64,
+        data: Vec<u8>,
+        sent: usize,
+        deadline: Option<LocalFuture<()>>,
+    },
+    AppletLine {
+        taken: Vec<u8>,
+    },
+    AppletReceive {
+        taken: Vec<u8>,
+        max: usize,
+        deadline: Option<LocalFuture<()>>,
+    },
+    AppletSend {
+        data: Vec<u8>,
+        sent: usize,
+    },
+    ChannelData {
+        side: Side,
+        offset: usize,
+        len: Option<usize>,
+        line: bool,
+    },
+    ChannelForward {
+        side: Side,
+        left: usize,
+        done: usize,
+    },
+}
+
+/// What `Socket:receive` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    Line,
+    All,
+    Bytes(usize),
+}
+
+/// What an operation may use while it is polled.
+pub(crate) struct Means<'a, 'b> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) lent: &'a mut Lent,
+    pub(crate) cx: &'a mut Context<'b>,
+}
+
+impl Op {
+    pub(crate) fn poll(&mut self, means: &mut Means<'_, '_>) -> Poll<Results> {
+        match self {
+            Op::Turn { taken: true } => Poll::Ready(Ok(Vec::new())),
+            Op::Turn { taken } => {
+                *taken = true;
+                means.cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Op::Sleep(sleep) => sleep.as_mut().poll(means.cx).map(|()| Ok(Vec::new())),
+            Op::Connect { socket, connecting, deadline } => {
+                poll_connect(means, *socket, connecting, deadline.as_mut())
+            }
+            Op::Receive { socket, pattern, prefix, deadline } => {
+                poll_receive(means, *socket, *pattern, prefix, deadline.as_mut())
+            }
+            Op::Send { socket, data, sent, deadline } => {
+                poll_send(means, *socket, data, sent, deadline.as_mut())
+            }
+            Op::AppletLine { taken } => poll_line(means, taken),
+            Op::AppletReceive { taken, max, deadline } => {
+                poll_applet_receive(means, taken, *max, deadline.as_mut())
+            }
+            Op::AppletSend { data, sent } => poll_applet_send(means, data, sent),
+            Op::ChannelData { side, offset, len, line } => poll_data(means, *side, *offset, *len, *line),
+            Op::ChannelForward { side, left, done } => poll_forward(means, *side, left, done),
+        }
+    }
+}
+
+// ---- sockets ---------------------------------------------------------------------------------------------------
+
+/// The sockets that one worker's scripts hold, by the number in their objects.
+#[derive(Default)]
+pub(crate) struct SocketTable {
+    entries: FxHashMap<i64, SocketEntry>,
+}
+
+/// One script socket.
+pub(crate) struct SocketEntry {
+    pub(crate) state: SocketState,
+    pub(crate) timeout: Option<Duration>,
+    received: Vec<u8>,
+}
+
+pub(crate) enum SocketState {
+    New,
+    Connected(Box<dyn Socket>),
+    /// The other end closed; what was received may still be read.
+    Ended,
+    Closed,
+}
+
+impl SocketTable {
+    pub(crate) fn insert(&mut self, number: i64) {
+        let entry = SocketEntry { state: SocketState::New, timeout: None, received: Vec::new() };
+        self.entries.insert(number, entry);
+    }
+
+    pub(crate) fn get(&mut self, number: i64) -> Option<&mut SocketEntry> {
+        self.entries.get_mut(&number)
+    }
+
+    pub(crate) fn remove(&mut self, number: i64) -> bool {
+        self.entries.remove(&number).is_some()
+    }
+}
+
+fn is_past(deadline: Option<&mut LocalFuture<()>>, cx: &mut Context<'_>) -> bool {
+    deadline.is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready())
+}
+
+fn failed(text: &str) -> Poll<Results> {
+    Poll::Ready(Ok(vec![Out::Nil, Out::text(text)]))
+}
+
+fn poll_connect(
+    means: &mut Means<'_, '_>,
+    number: i64,
+    connecting: &mut LocalFuture<io::Result<Box<dyn Socket>>>,
+    deadline: Option<&mut LocalFuture<()>>,
+) -> Poll<Results> {
+    match connecting.as_mut().poll(means.cx) {
+        Poll::Ready(Ok(socket)) => {
+            let mut table = means.worker.sockets.borrow_mut();
+            let Some(entry) = table.get(number) else { return failed("Can't connect") };
+            entry.state = SocketState::Connected(socket);
+            Poll::Ready(Ok(vec![Out::Int(1)]))
+        }
+        Poll::Ready(Err(_)) => failed("Can't connect"),
+        Poll::Pending if is_past(deadline, means.cx) => failed("Can't connect"),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+fn poll_receive(
+    means: &mut Means<'_, '_>,
+    number: i64,
+    pattern: Pattern,
+    prefix: &mut Vec<u8>,
+    deadline: Option<&mut LocalFuture<()>>,
+) -> Poll<Results> {
+    const CLOSED: &str = "connection closed.";
+    let mut table = means.worker.sockets.borrow_mut();
+    let Some(entry) = table.get(number) else { return failed(CLOSED) };
+    loop {
+        if let Some(found) = entry.take(pattern) {
+            prefix.extend_from_slice(&found);
+            return Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(prefix))]));
+        }
+        let SocketState::Connected(socket) = &mut entry.state else {
+            let rest = std::mem::take(&mut entry.received);
+            if rest.is_empty() && !(pattern == Pattern::All && matches!(entry.state, SocketState::Ended)) {
+                return failed(CLOSED);
+            }
+            if pattern == Pattern::All {
+                entry.state = SocketState::Closed;
+            }
+            prefix.extend_from_slice(&rest);
+            return Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(prefix))]));
+        };
+        let mut chunk = [0; 16 * 1024];
+        match socket.poll_read(means.cx, &mut chunk) {
+            Poll::Ready(Ok(0) | Err(_)) => entry.state = SocketState::Ended,
+            Poll::Ready(Ok(n)) => entry.received.extend_from_slice(&chunk[..n]),
+            Poll::Pending if is_past(deadline, means.cx) => return failed(CLOSED),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+impl SocketEntry {
+    /// What the pattern asks for, if it is all there.
+    fn take(&mut self, pattern: Pattern) -> Option<Vec<u8>> {
+        match pattern {
+            Pattern::Line => {
+                let end = self.received.iter().position(|byte| *byte == b'\n')?;
+                let mut line: Vec<u8> = self.received.drain(..=end).collect();
+                line.pop();
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                Some(line)
+            }
+            Pattern::Bytes(n) => (self.received.len() >= n).then(|| self.received.drain(..n).collect()),
+            Pattern::All => None,
+        }
+    }
+}
+
+fn poll_send(
+    means: &mut Means<'_, '_>,
+    number: i64,
+    data: &[u8],
+    sent: &mut usize,
+    mut deadline: Option<&mut LocalFuture<()>>,
+) -> Poll<Results> {
+    let gone = || Poll::Ready(Ok(vec![Out::Int(-1)]));
+    let mut table = means.worker.sockets.borrow_mut();
+    let Some(entry) = table.get(number) else { return gone() };
+    while *sent < data.len() {
+        let SocketState::Connected(socket) = &mut entry.state else { return gone() };
+        match socket.poll_write(means.cx, &data[*sent..]) {
+            Poll::Ready(Ok(0) | Err(_)) => {
+                entry.state = SocketState::Ended;
+                return gone();
+            }
+            Poll::Ready(Ok(n)) => *sent += n,
+            Poll::Pending if is_past(deadline.as_deref_mut(), means.cx) => return gone(),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    Poll::Ready(Ok(vec![Out::Int(data.len() as i64)]))
+}
+
+// ---- applets ---------------------------------------------------------------------------------------------------
+
+fn applet(lent: &mut Lent) -> Result<&mut dyn AppletIo, String> {
+    match lent {
+        Lent::AppletHttp(applet) => Ok(&mut **applet),
+        Lent::AppletTcp(applet) => Ok(&mut **applet),
+        _ => Err("the applet is gone".to_string()),
+    }
+}
+
+fn poll_line(means: &mut Means<'_, '_>, taken: &mut Vec<u8>) -> Poll<Results> {
+    let applet = applet(means.lent)?;
+    loop {
+        let Ok(data) = ready!(applet.poll_fill(means.cx)) else { break };
+        if data.is_empty() {
+            break;
+        }
+        let end = data.iter().position(|byte| *byte == b'\n');
+        let len = end.map_or(data.len(), |end| end + 1);
+        taken.extend_from_slice(&data[..len]);
+        applet.consume(len);
+        if end.is_some() {
+            break;
+        }
+    }
+    Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(taken))]))
+}
+
+fn poll_applet_receive(
+    means: &mut Means<'_, '_>,
+    taken: &mut Vec<u8>,
+    max: usize,
+    deadline: Option<&mut LocalFuture<()>>,
+) -> Poll<Results> {
+    let applet = applet(means.lent)?;
+    while taken.len() < max {
+        match applet.poll_fill(means.cx) {
+            Poll::Ready(Err(_)) => break,
+            Poll::Ready(Ok([])) => break,
+            Poll::Ready(Ok(data)) => {
+                let len = data.len().min(max - taken.len());
+                taken.extend_from_slice(&data[..len]);
+                applet.consume(len);
+            }
+            Poll::Pending if is_past(deadline, means.cx) => {
+                if taken.is_empty() {
+                    return Poll::Ready(Ok(vec![Out::Nil]));
+                }
+                break;
+            }
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(taken))]))
+}
+
+fn poll_applet_send(means: &mut Means<'_, '_>, data: &[u8], sent: &mut usize) -> Poll<Results> {
+    let applet = applet(means.lent)?;
+    while *sent < data.len() {
+        match ready!(applet.poll_send(means.cx, &data[*sent..])) {
+            Ok(n) => *sent += n,
+            Err(_) => return Poll::Ready(Ok(vec![Out::Int(-1)])),
+        }
+    }
+    Poll::Ready(Ok(vec![Out::Int(data.len() as i64)]))
+}
+
+// ---- channels --------------------------------------------------------------------------------------------------
+
+fn channel<'a>(lent: &'a mut Lent, side: Side) -> Result<&'a mut dyn crate::host::Channel, String> {
+    let Lent::Txn(txn) = lent else { return Err("the TXN is gone".to_string()) };
+    txn.channel(side).ok_or_else(|| "channels: not available on this host".to_string())
+}
+
+/// Waits for `offset..offset+len` of the input, or for a whole line from `offset`.
+fn poll_data(
+    means: &mut Means<'_, '_>,
+    side: Side,
+    offset: usize,
+    len: Option<usize>,
+    line: bool,
+) -> Poll<Results> {
+    let channel = channel(means.lent, side)?;
+    loop {
+        let open = channel.may_recv() && !channel.is_full();
+        if let Some(found) = part(channel.input(), offset, len, line, open) {
+            return Poll::Ready(Ok(vec![found]));
+        }
+        ready!(channel.poll_change(means.cx));
+    }
+}
+
+/// The asked part of the input; None to wait for more of it.
+pub(crate) fn part(input: &[u8], offset: usize, len: Option<usize>, line: bool, open: bool) -> Option<Out> {
+    let rest = input.get(offset..).unwrap_or_default();
+    if rest.is_empty() {
+        return if open { None } else { Some(Out::Nil) };
+    }
+    let limit = len.unwrap_or(rest.len()).min(rest.len());
+    let short = len.is_some_and(|len| len > rest.len());
+    if line {
+        if let Some(end) = rest[..limit].iter().position(|byte| *byte == b'\n') {
+            return Some(Out::text(&rest[..=end]));
+        }
+        return if open && (short || len.is_none()) { None } else { Some(Out::text(&rest[..limit])) };
+    }
+    if short && open { None } else { Some(Out::text(&rest[..limit])) }
+}
+
+fn poll_forward(means: &mut Means<'_, '_>, side: Side, left: &mut usize, done: &mut usize) -> Poll<Results> {
+    let channel = channel(means.lent, side)?;
+    loop {
+        let n = channel.forward(*left).map_err(|error| error.to_string())?;
+        *left -= n.min(*left);
+        *done += n;
+        if *left == 0 || !channel.may_recv() {
+            return Poll::Ready(Ok(vec![Out::Int(*done as i64)]));
+        }
+        ready!(channel.poll_change(means.cx));
+    }
+}
+
+/// A deadline `timeout` from now, where the host has timers.
+pub(crate) fn deadline(worker: &Worker, timeout: Option<Duration>) -> Option<LocalFuture<()>> {
+    let at: Instant = worker.core.now() + timeout?;
+    worker.core.sleep_until(at)
+}

@@ -1,0 +1,322 @@
+//! Makes a VM, fills its globals, and runs coroutines in it.
+#![expect(unsafe_code, reason = "owns and resumes Lua states; see the module's contract")]
+
+use std::ffi::{CString, c_int, c_void};
+
+use mlua::{Lua, LuaOptions, StdLib, ffi};
+
+use super::stack::{Failure, Stack};
+use super::{coroutine, preempt, trace};
+use crate::api::{self, Class, Method};
+use crate::error::Error;
+use crate::limits::Config;
+use crate::vm::VmState;
+
+/// A pooled coroutine: its state, kept alive by `anchor`; `slot` is where its run's own object stays.
+pub(crate) struct Coroutine {
+    l: *mut ffi::lua_State,
+    anchor: c_int,
+    slot: c_int,
+}
+
+/// How a resume ended.
+pub(crate) enum Step {
+    /// So many results are on the coroutine's stack.
+    Finished(c_int),
+    /// An operation or a forced yield suspended it.
+    Suspended,
+    /// The script yielded by itself, outside of any coroutine of its own.
+    Strayed,
+    /// It is dead.
+    Failed(Fault),
+}
+
+/// Why a coroutine died: the message, if it was text, and the trace.
+pub(crate) struct Fault {
+    pub(crate) memory: bool,
+    pub(crate) message: Option<String>,
+    pub(crate) trace: String,
+}
+
+/// Makes the Lua VM itself.
+pub(crate) fn create(config: &Config) -> Result<Lua, Error> {
+    let libs = libraries(config)?;
+    // SAFETY: scripts are trusted with `debug` and C modules, as in HAProxy; `tune.lua.openlibs` takes them away.
+    let lua = unsafe { Lua::unsafe_new_with(libs, LuaOptions::new()) };
+    Ok(lua)
+}
+
+fn libraries(config: &Config) -> Result<StdLib, Error> {
+    let Some(names) = &config.open_libs else { return Ok(StdLib::ALL) };
+    let mut libs = StdLib::COROUTINE;
+    for name in names {
+        libs |= match name.as_str() {
+            "table" => StdLib::TABLE,
+            "io" => StdLib::IO,
+            "os" => StdLib::OS,
+            "string" => StdLib::STRING,
+            "math" => StdLib::MATH,
+            "utf8" => StdLib::UTF8,
+            "package" => StdLib::PACKAGE,
+            "debug" => StdLib::DEBUG,
+            _ => return Err(Error::Load(format!("unknown library '{name}' in tune.lua.openlibs"))),
+        };
+    }
+    Ok(libs)
+}
+
+/// The main state of a VM.
+pub(crate) fn main_state(lua: &Lua) -> *mut c_void {
+    let mut state = std::ptr::null_mut();
+    // SAFETY: only copies the pointer.
+    let result = unsafe { lua.exec_raw::<()>((), |l| state = l) };
+    result.expect("invariant: copying a pointer raises nothing");
+    state.cast()
+}
+
+/// Fills globals: `core`, `act`, class metatables, the coroutine functions. Returns the classes' references.
+pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<c_int>, Error> {
+    let mut classes = Vec::new();
+    // SAFETY: runs protected on the main state; what raises is Lua's memory error, before any limit is set.
+    let result = unsafe {
+        lua.exec_raw::<()>((), |l| {
+            coroutine::install(l, vm);
+            for class in Class::ALL {
+                classes.push(make_class(l, vm, *class));
+            }
+            for library in api::LIBRARIES {
+                make_library(l, vm, library);
+            }
+            preempt::arm_by_count(l, vm.preemption);
+            ffi::lua_settop(l, 0);
+        })
+    };
+    result.map_err(|error| Error::Load(error.to_string()))?;
+    Ok(classes)
+}
+
+unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_int {
+    let def = class.definition();
+    // SAFETY: in a protected call with an almost empty stack.
+    unsafe {
+        ffi::lua_createtable(l, 0, 4);
+        let name = CString::new(def.name).expect("invariant: class names are plain text");
+        ffi::lua_pushstring(l, name.as_ptr());
+        ffi::lua_setfield(l, -2, c"__name".as_ptr());
+        ffi::lua_createtable(l, 0, def.methods.len() as c_int);
+        set_methods(l, vm, def.methods);
+        if let Some(lazy) = def.lazy {
+            ffi::lua_createtable(l, 0, 1);
+            set_methods(l, vm, std::slice::from_ref(lazy));
+            ffi::lua_setmetatable(l, -2);
+        }
+        ffi::lua_setfield(l, -2, c"__index".as_ptr());
+        set_methods(l, vm, def.meta);
+        ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX)
+    }
+}
+
+unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &api::Library) {
+    // SAFETY: as `make_class`.
+    unsafe {
+        ffi::lua_createtable(l, 0, (library.functions.len() + library.constants.len()) as c_int);
+        set_methods(l, vm, library.functions);
+        for (name, number) in library.constants {
+            let name = CString::new(*name).expect("invariant: constants' names are plain text");
+            ffi::lua_pushinteger(l, *number);
+            ffi::lua_setfield(l, -2, name.as_ptr());
+        }
+        if let Some(lazy) = library.lazy {
+            ffi::lua_createtable(l, 0, 1);
+            set_methods(l, vm, std::slice::from_ref(lazy));
+            ffi::lua_setmetatable(l, -2);
+        }
+        let name = CString::new(library.name).expect("invariant: globals' names are plain text");
+        ffi::lua_setglobal(l, name.as_ptr());
+    }
+}
+
+/// Sets each method in the table on top, under its name.
+unsafe fn set_methods(l: *mut ffi::lua_State, vm: &VmState, methods: &'static [Method]) {
+    for method in methods {
+        // SAFETY: as `make_class`; pointers outlive the VM's functions.
+        unsafe {
+            let name = CString::new(method.name).expect("invariant: methods' names are plain text");
+            ffi::lua_pushlightuserdata(l, std::ptr::from_ref(vm).cast_mut().cast());
+            ffi::lua_pushlightuserdata(l, std::ptr::from_ref(method).cast_mut().cast());
+            ffi::lua_pushcclosure(l, super::entry::entry, 2);
+            ffi::lua_setfield(l, -2, name.as_ptr());
+        }
+    }
+}
+
+impl Coroutine {
+    /// A new coroutine of this VM.
+    pub(crate) fn new(vm: &VmState) -> Result<Coroutine, Failure> {
+        let mut made = Coroutine { l: std::ptr::null_mut(), anchor: 0, slot: 0 };
+        let main = vm.main();
+        // SAFETY: the main state is idle or waits in a resume; `lua_pcall` on it is protected and balanced.
+        let status = unsafe {
+            if ffi::lua_checkstack(main, 8) == 0 {
+                return Err(Failure::error("not enough memory"));
+            }
+            ffi::lua_pushcfunction(main, make_on);
+            ffi::lua_pushlightuserdata(main, (&raw mut made).cast());
+            let status = ffi::lua_pcall(main, 1, 0, 0);
+            if status != ffi::LUA_OK {
+                ffi::lua_settop(main, -2);
+            }
+            status
+        };
+        if status == ffi::LUA_OK { Ok(made) } else { Err(Failure::error("not enough memory")) }
+    }
+
+    /// Its stack, with room to push a call.
+    pub(crate) fn stack<'a>(&self, vm: &'a VmState, room: usize) -> Option<Stack<'a>> {
+        let room = c_int::try_from(room).ok()?.checked_add(16)?;
+        // SAFETY: a live state of this VM.
+        unsafe { (ffi::lua_checkstack(self.l, room) != 0).then(|| Stack::new(self.l, vm)) }
+    }
+
+    /// Where its run's own object is.
+    pub(crate) fn slot(&self) -> c_int {
+        self.slot
+    }
+
+    /// Runs it with the `args` values on top of its stack (above the function, the first time).
+    pub(crate) fn resume(&self, vm: &VmState, args: c_int) -> Step {
+        let before = preempt::enter(self.l, vm);
+        let mut results = 0;
+        // SAFETY: a live, suspended or fresh state of this VM, on this thread.
+        let status = unsafe {
+            let from = before.state().unwrap_or(vm.main());
+            let status = ffi::lua_resume(self.l, from, args, &mut results);
+            preempt::settle(self.l, vm.preemption);
+            status
+        };
+        preempt::leave(before);
+        match status {
+            ffi::LUA_OK => Step::Finished(results),
+            ffi::LUA_YIELD if vm.run.suspending.get() => Step::Suspended,
+            ffi::LUA_YIELD => {
+                // SAFETY: the yielded values are on top.
+                unsafe { ffi::lua_settop(self.l, -results - 1) };
+                Step::Strayed
+            }
+            status => Step::Failed(self.fault(vm, status)),
+        }
+    }
+
+    fn fault(&self, vm: &VmState, status: c_int) -> Fault {
+        // SAFETY: a dead state keeps its frames and has the error on top.
+        unsafe {
+            let stack = Stack::new(self.l, vm);
+            let message = stack.try_bytes(-1).map(|text| String::from_utf8_lossy(&text).into_owned());
+            Fault { memory: status == ffi::LUA_ERRMEM, message, trace: trace::frames(self.l, ", ") }
+        }
+    }
+
+    /// Compiles a chunk onto its stack.
+    pub(crate) fn load(&self, vm: &VmState, name: &str, source: &[u8]) -> Result<(), Fault> {
+        let name = CString::new(name.replace('\0', "?")).expect("invariant: no NUL is left");
+        // SAFETY: the buffer and name outlive the call; errors come back as a status.
+        let status = unsafe {
+            ffi::luaL_loadbufferx(
+                self.l,
+                source.as_ptr().cast(),
+                source.len(),
+                name.as_ptr(),
+                std::ptr::null(),
+            )
+        };
+        if status == ffi::LUA_OK { Ok(()) } else { Err(self.fault(vm, status)) }
+    }
+
+    /// Makes it ready for another run: results dropped, its object taken away.
+    pub(crate) fn recycle(&self) {
+        // SAFETY: a finished state; overwriting an existing registry integer allocates nothing.
+        unsafe {
+            ffi::lua_settop(self.l, 0);
+            ffi::lua_pushboolean(self.l, 0);
+            ffi::lua_rawseti(self.l, ffi::LUA_REGISTRYINDEX, self.slot.into());
+        }
+    }
+
+    /// Ends it wherever it is and lets the collector have it.
+    pub(crate) fn discard(self, vm: &VmState) {
+        let main = vm.main();
+        // SAFETY: not running; closing runs protected and reports by status.
+        unsafe {
+            let before = preempt::enter(self.l, vm);
+            ffi::lua_closethread(self.l, main);
+            preempt::leave(before);
+            ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.slot);
+            ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.anchor);
+        }
+    }
+
+    /// Gives its own object another class's metatable: the live one, or the one that answers nothing.
+    pub(crate) fn dress(&self, vm: &VmState, class: Class) {
+        let main = vm.main();
+        // SAFETY: works on the main state, since a suspended one takes no pushes; two free slots are there.
+        unsafe {
+            if ffi::lua_rawgeti(main, ffi::LUA_REGISTRYINDEX, self.slot.into()) == ffi::LUA_TTABLE {
+                ffi::lua_rawgeti(main, ffi::LUA_REGISTRYINDEX, vm.class(class).into());
+                ffi::lua_setmetatable(main, -2);
+            }
+            ffi::lua_settop(main, -2);
+        }
+    }
+
+    /// Moves the `count` values on top of the main state to this suspended one.
+    pub(crate) fn take_from_main(&self, vm: &VmState, count: c_int) -> bool {
+        // SAFETY: the values are there; room is made first. A suspended state accepts what its resume will take.
+        unsafe {
+            if ffi::lua_checkstack(self.l, count + 1) == 0 {
+                ffi::lua_settop(vm.main(), -count - 1);
+                return false;
+            }
+            ffi::lua_xmove(vm.main(), self.l, count);
+        }
+        true
+    }
+
+    /// Keeps a copy of the object on top of its stack as its run's own.
+    pub(crate) fn keep_object(&self) {
+        // SAFETY: overwriting an existing registry integer allocates nothing.
+        unsafe {
+            ffi::lua_pushvalue(self.l, -1);
+            ffi::lua_rawseti(self.l, ffi::LUA_REGISTRYINDEX, self.slot.into());
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn make_on(l: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the argument points to a plain struct that outlives the protected call.
+    unsafe {
+        let made = ffi::lua_touserdata(l, 1).cast::<Coroutine>();
+        (*made).l = ffi::lua_newthread(l);
+        (*made).anchor = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
+        ffi::lua_pushboolean(l, 0);
+        (*made).slot = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
+    }
+    0
+}
+
+/// Lets the collector have what a registry reference names.
+pub(crate) fn unref(vm: &VmState, reference: c_int) {
+    // SAFETY: frees a registry slot that `make_ref` took; allocates nothing.
+    unsafe { ffi::luaL_unref(vm.main(), ffi::LUA_REGISTRYINDEX, reference) }
+}
+
+/// A stack on the main state, for work between runs.
+pub(crate) fn main_stack(vm: &VmState) -> Stack<'_> {
+    // SAFETY: the main state is live; it is idle or waits in a resume.
+    unsafe {
+        ffi::lua_checkstack(vm.main(), MAIN_ROOM);
+        Stack::new(vm.main(), vm)
+    }
+}
+
+/// Values that work between runs may leave on the main state at a time.
+const MAIN_ROOM: c_int = 64;

@@ -1,0 +1,556 @@
+//! One VM's state on the Rust side, and what is true of the run that goes on in it.
+//!
+//! Everything here stays with its VM: per-thread VMs never leave their thread, the shared one is only reached with
+//! its lock held. What belongs to a worker (its host, its sockets) is in [`Worker`], and is here only while that
+//! worker runs the VM.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mlua::Lua;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use crate::api::Class;
+use crate::context::{ContextKind, Group};
+use crate::error::Error;
+use crate::host::{Core, EventHandle, Lent, Value};
+use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
+use crate::op::{Op, SocketTable};
+use crate::raw::machine::{self, Coroutine, Fault};
+use crate::registry::{FunctionInfo, FunctionKind, Registry};
+
+/// A Lua VM and its state. INVARIANT: `lua` is dropped first, since closing it runs functions that use `state`.
+pub(crate) struct Vm {
+    lua: Lua,
+    pub(crate) state: Box<VmState>,
+}
+
+/// One worker thread's side: its host and what only it may touch.
+pub(crate) struct Worker {
+    pub(crate) core: Rc<dyn Core>,
+    pub(crate) beat: Arc<Beat>,
+    pub(crate) sockets: RefCell<SocketTable>,
+}
+
+/// What scripts asked for at load time that only a scheduler can do.
+pub(crate) enum Startup {
+    Task(Job),
+    Events { scope: crate::host::Scope, names: Vec<String>, handler: c_int, id: i64 },
+}
+
+/// A function to run with arguments, both by registry reference.
+pub(crate) struct Job {
+    pub(crate) context: ContextKind,
+    pub(crate) name: Rc<str>,
+    pub(crate) function: c_int,
+    pub(crate) args: Vec<c_int>,
+}
+
+/// A registered function bound to a rule's arguments; never freed.
+pub(crate) struct Site {
+    pub(crate) job: Job,
+}
+
+pub(crate) struct VmState {
+    main: Cell<*mut c_void>,
+    classes: RefCell<Vec<c_int>>,
+    limited: Cell<bool>,
+    memory: Option<MemoryShare>,
+    pub(crate) bools: BoolSamples,
+    pub(crate) preemption: Preemption,
+    timeouts: Timeouts,
+    /// `core.thread`; 0 for the shared VM.
+    pub(crate) thread: u32,
+    /// Another VM of the same scripts does what happens once a process (event subscriptions at load).
+    pub(crate) secondary: bool,
+    worker: RefCell<Option<Rc<Worker>>>,
+    pub(crate) run: Run,
+    pool: RefCell<Vec<Coroutine>>,
+    suspended: RefCell<Vec<Option<Coroutine>>>,
+    free: RefCell<Vec<u32>>,
+    /// What other owners dropped and this VM must free; filled from any thread.
+    pub(crate) garbage: Arc<Garbage>,
+    pub(crate) registered: RefCell<Vec<Registered>>,
+    pub(crate) sites: RefCell<Vec<Site>>,
+    pub(crate) inits: RefCell<Vec<c_int>>,
+    pub(crate) startup: RefCell<Vec<Startup>>,
+    next_handle: Cell<i64>,
+    pub(crate) servers: RefCell<Interned>,
+    pub(crate) subscriptions: RefCell<FxHashMap<i64, Option<Box<dyn EventHandle>>>>,
+    pub(crate) concats: RefCell<FxHashMap<i64, Vec<u8>>>,
+    /// Sockets collected while another worker than theirs ran this VM.
+    orphans: RefCell<Vec<i64>>,
+    /// Tasks were started once: what is registered from now on starts at once.
+    pub(crate) went_up: Cell<bool>,
+}
+
+/// A function under a name.
+pub(crate) struct Registered {
+    pub(crate) info: FunctionInfo,
+    pub(crate) function: c_int,
+}
+
+struct Timeouts {
+    session: Option<Duration>,
+    task: Option<Duration>,
+    service: Option<Duration>,
+    burst: Option<Duration>,
+}
+
+/// References and suspended runs whose owners are gone.
+#[derive(Default)]
+pub(crate) struct Garbage {
+    pub(crate) list: Mutex<Vec<Dropped>>,
+    pub(crate) any: std::sync::atomic::AtomicBool,
+}
+
+pub(crate) enum Dropped {
+    Reference(c_int),
+    Suspended(u32),
+}
+
+impl Garbage {
+    pub(crate) fn add(&self, dropped: Dropped) {
+        self.list.lock().push(dropped);
+        self.any.store(true, std::sync::atomic::Ordering::Release);
+    }
+}
+
+/// Server identities behind the numbers in Lua objects.
+#[derive(Default)]
+pub(crate) struct Interned {
+    list: Vec<ServerKey>,
+    index: FxHashMap<ServerKey, i64>,
+}
+
+/// `(proxy uuid, puid, rid)`
+pub(crate) type ServerKey = (i64, i64, i64);
+
+impl Interned {
+    pub(crate) fn number(&mut self, key: ServerKey) -> i64 {
+        let list = &mut self.list;
+        *self.index.entry(key).or_insert_with(|| {
+            list.push(key);
+            list.len() as i64
+        })
+    }
+
+    pub(crate) fn key(&self, number: i64) -> Option<ServerKey> {
+        self.list.get(usize::try_from(number - 1).ok()?).copied()
+    }
+}
+
+/// What is true while a coroutine runs. Between runs `handle` is 0 and nothing is lent.
+pub(crate) struct Run {
+    pub(crate) handle: Cell<i64>,
+    pub(crate) context: Cell<ContextKind>,
+    pub(crate) lent: Cell<Lent>,
+    /// Registry slot of the run's own object.
+    pub(crate) slot: Cell<c_int>,
+    /// No C function stands between the innermost coroutine and the scheduler.
+    pub(crate) boundary_free: Cell<bool>,
+    /// The coroutines are on their way out to the scheduler.
+    pub(crate) suspending: Cell<bool>,
+    /// …because of the hook, not of an operation.
+    pub(crate) preempted: Cell<bool>,
+    pub(crate) op: Cell<Option<Op>>,
+    pub(crate) op_name: Cell<&'static str>,
+    pub(crate) op_error: Cell<Option<String>>,
+    /// `core.done` or `txn:done` was called.
+    pub(crate) exit: Cell<bool>,
+    pub(crate) exit_value: Cell<Option<Value<'static>>>,
+    pub(crate) done: Cell<bool>,
+    /// `start_response` was called.
+    pub(crate) started: Cell<bool>,
+    pub(crate) wake_after: Cell<Option<Duration>>,
+    pub(crate) panicked: Cell<Option<String>>,
+    kill: Cell<Option<&'static str>>,
+    used: Cell<Duration>,
+    sliced_at: Cell<Option<Instant>>,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Run {
+            handle: Cell::new(0),
+            context: Cell::new(ContextKind::Body),
+            lent: Cell::default(),
+            slot: Cell::new(0),
+            boundary_free: Cell::new(true),
+            suspending: Cell::new(false),
+            preempted: Cell::new(false),
+            op: Cell::new(None),
+            op_name: Cell::new(""),
+            op_error: Cell::new(None),
+            exit: Cell::new(false),
+            exit_value: Cell::new(None),
+            done: Cell::new(false),
+            started: Cell::new(false),
+            wake_after: Cell::new(None),
+            panicked: Cell::new(None),
+            kill: Cell::new(None),
+            used: Cell::new(Duration::ZERO),
+            sliced_at: Cell::new(None),
+        }
+    }
+}
+
+impl Run {
+    /// Moves everything out, for a run nested in this one; put back with [`Run::restore`].
+    fn set_aside(&self) -> Run {
+        let aside = Run::default();
+        aside.restore(self);
+        aside
+    }
+
+    /// Takes over every field of `from`.
+    fn restore(&self, from: &Run) {
+        self.handle.set(from.handle.get());
+        self.context.set(from.context.get());
+        self.lent.set(from.lent.take());
+        self.slot.set(from.slot.get());
+        self.boundary_free.set(from.boundary_free.get());
+        self.suspending.set(from.suspending.get());
+        self.preempted.set(from.preempted.get());
+        self.op.set(from.op.take());
+        self.op_name.set(from.op_name.get());
+        self.op_error.set(from.op_error.take());
+        self.exit.set(from.exit.get());
+        self.exit_value.set(from.exit_value.take());
+        self.done.set(from.done.get());
+        self.started.set(from.started.get());
+        self.wake_after.set(from.wake_after.get());
+        self.panicked.set(from.panicked.take());
+        self.kill.set(from.kill.get());
+        self.used.set(from.used.get());
+        self.sliced_at.set(from.sliced_at.get());
+    }
+
+    pub(crate) fn killed(&self) -> bool {
+        self.kill.get().is_some()
+    }
+}
+
+/// What the hook should do.
+pub(crate) enum Judgement {
+    GoOn,
+    /// The slice is over.
+    Slice,
+    /// A limit is passed: raise this, and again at every instruction.
+    Kill(&'static str),
+}
+
+impl Vm {
+    pub(crate) fn new(config: &Config, thread: u32) -> Result<Vm, Error> {
+        let lua = machine::create(config)?;
+        let state = Box::new(VmState::new(config, thread));
+        state.main.set(machine::main_state(&lua));
+        *state.classes.borrow_mut() = machine::install(&lua, &state)?;
+        let vm = Vm { lua, state };
+        vm.prepend_paths(config)?;
+        // Short-lived strings and tables are what scripts make: the collector that expects that.
+        vm.lua.gc_set_mode(mlua::state::GcMode::Generational(mlua::state::GcGenParams::default()));
+        vm.state.limited.set(config.memory.is_some());
+        Ok(vm)
+    }
+
+    fn prepend_paths(&self, config: &Config) -> Result<(), Error> {
+        let load = |error: mlua::Error| Error::Load(error.to_string());
+        let Ok(package) = self.lua.globals().get::<mlua::Table>("package") else { return Ok(()) };
+        for (kind, path) in &config.prepend_paths {
+            let old: String = package.get(kind.as_str()).map_err(load)?;
+            package.set(kind.as_str(), format!("{path};{old}")).map_err(load)?;
+        }
+        Ok(())
+    }
+
+    /// Before anything runs: frees what was dropped meanwhile and sets this VM's part of the memory budget.
+    pub(crate) fn open(&self, worker: &Rc<Worker>) {
+        if self.state.worker.borrow().is_none() {
+            *self.state.worker.borrow_mut() = Some(worker.clone());
+        }
+        if self.state.garbage.any.load(std::sync::atomic::Ordering::Acquire)
+            && self.state.run.handle.get() == 0
+        {
+            self.state.sweep();
+        }
+        self.state.drop_orphans(worker);
+        if let Some(share) = &self.state.memory {
+            let limit = share.allowance();
+            self.lua.set_memory_limit(limit).expect("invariant: this VM was made with a limiting allocator");
+        }
+    }
+
+    /// After it ran: publishes what this VM holds and, for the shared VM, forgets the worker.
+    pub(crate) fn close(&self, forget: bool) {
+        if let Some(share) = &self.state.memory {
+            share.publish(self.lua.used_memory());
+        }
+        if forget && self.state.run.handle.get() == 0 {
+            *self.state.worker.borrow_mut() = None;
+        }
+    }
+}
+
+impl VmState {
+    fn new(config: &Config, thread: u32) -> VmState {
+        VmState {
+            main: Cell::new(std::ptr::null_mut()),
+            classes: RefCell::default(),
+            limited: Cell::new(false),
+            memory: config.memory.as_ref().map(MemoryShare::new),
+            bools: config.bool_samples,
+            preemption: config.preemption,
+            timeouts: Timeouts {
+                session: config.session_timeout,
+                task: config.task_timeout,
+                service: config.service_timeout,
+                burst: config.burst_timeout,
+            },
+            thread,
+            secondary: thread > 1,
+            worker: RefCell::new(None),
+            run: Run::default(),
+            pool: RefCell::default(),
+            suspended: RefCell::default(),
+            free: RefCell::default(),
+            garbage: Arc::default(),
+            registered: RefCell::default(),
+            sites: RefCell::default(),
+            inits: RefCell::default(),
+            startup: RefCell::default(),
+            next_handle: Cell::new(1),
+            servers: RefCell::default(),
+            subscriptions: RefCell::default(),
+            concats: RefCell::default(),
+            orphans: RefCell::default(),
+            went_up: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn main(&self) -> *mut mlua::ffi::lua_State {
+        self.main.get().cast()
+    }
+
+    /// Whether a memory cap is set, so that allocating calls must be protected.
+    pub(crate) fn limited(&self) -> bool {
+        self.limited.get()
+    }
+
+    /// The registry reference of a class's metatable.
+    pub(crate) fn class(&self, class: Class) -> c_int {
+        self.classes.borrow()[class as usize]
+    }
+
+    /// Who runs this VM now.
+    pub(crate) fn worker(&self) -> Rc<Worker> {
+        self.worker.borrow().clone().expect("invariant: a worker has opened this VM")
+    }
+
+    /// A number that no other run or object of this VM has.
+    pub(crate) fn new_handle(&self) -> i64 {
+        let handle = self.next_handle.get();
+        self.next_handle.set(handle + 1);
+        handle
+    }
+
+    pub(crate) fn coroutine(&self) -> Option<Coroutine> {
+        let pooled = self.pool.borrow_mut().pop();
+        pooled.or_else(|| Coroutine::new(self).ok())
+    }
+
+    /// Takes a finished coroutine back.
+    pub(crate) fn give_back(&self, coroutine: Coroutine) {
+        coroutine.recycle();
+        let mut pool = self.pool.borrow_mut();
+        if pool.len() < POOL_MAX {
+            pool.push(coroutine);
+            return;
+        }
+        drop(pool);
+        coroutine.discard(self);
+    }
+
+    pub(crate) fn park(&self, coroutine: Coroutine) -> u32 {
+        let mut suspended = self.suspended.borrow_mut();
+        if let Some(at) = self.free.borrow_mut().pop() {
+            suspended[at as usize] = Some(coroutine);
+            return at;
+        }
+        suspended.push(Some(coroutine));
+        u32::try_from(suspended.len() - 1).expect("invariant: fewer than 2^32 runs are suspended")
+    }
+
+    pub(crate) fn unpark(&self, at: u32) -> Option<Coroutine> {
+        let coroutine = self.suspended.borrow_mut().get_mut(at as usize)?.take()?;
+        self.free.borrow_mut().push(at);
+        Some(coroutine)
+    }
+
+    fn sweep(&self) {
+        let dropped = std::mem::take(&mut *self.garbage.list.lock());
+        self.garbage.any.store(false, std::sync::atomic::Ordering::Release);
+        for item in dropped {
+            match item {
+                Dropped::Reference(reference) => machine::unref(self, reference),
+                Dropped::Suspended(at) => {
+                    if let Some(coroutine) = self.unpark(at) {
+                        coroutine.discard(self);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a stretch of running; gives back what to restore when it is nested in another.
+    pub(crate) fn begin_run(
+        &self,
+        handle: i64,
+        context: ContextKind,
+        used: Duration,
+        start: Option<Instant>,
+    ) -> Option<Run> {
+        let outer = (self.run.handle.get() != 0).then(|| self.run.set_aside());
+        let run = &self.run;
+        run.handle.set(handle);
+        run.context.set(context);
+        run.boundary_free.set(true);
+        run.suspending.set(false);
+        run.preempted.set(false);
+        run.exit.set(false);
+        run.exit_value.set(None);
+        run.wake_after.set(None);
+        run.done.set(false);
+        run.kill.set(None);
+        run.used.set(used);
+        let start = match self.preemption {
+            Preemption::Count(_) if !context.is_start() => {
+                Some(start.unwrap_or_else(|| self.worker().core.now()))
+            }
+            _ => start,
+        };
+        run.sliced_at.set(start);
+        outer
+    }
+
+    /// Ends it and says how much run time has been used in all.
+    pub(crate) fn end_run(&self, outer: Option<Run>, suspended: bool) -> Duration {
+        let mut used = self.run.used.get();
+        if let Some(start) = self.run.sliced_at.get() {
+            if suspended {
+                used += self.worker().core.now().saturating_duration_since(start);
+            }
+        }
+        self.run.handle.set(0);
+        if let Some(outer) = outer {
+            self.run.restore(&outer);
+        }
+        used
+    }
+
+    /// Called by the hook: what does the clock say?
+    pub(crate) fn judge(&self) -> Judgement {
+        if let Some(text) = self.run.kill.get() {
+            return Judgement::Kill(text);
+        }
+        let context = self.run.context.get();
+        if context.group() == Group::Start {
+            return Judgement::GoOn;
+        }
+        let now = self.worker().core.now();
+        let start = match self.run.sliced_at.get() {
+            Some(start) => start,
+            None => {
+                // The first sign that this run is long: its time counts from here.
+                self.run.sliced_at.set(Some(now));
+                now
+            }
+        };
+        let slice = now.saturating_duration_since(start);
+        let limit = match context.group() {
+            Group::Start => None,
+            Group::Session => self.timeouts.session,
+            Group::Task => self.timeouts.task,
+            Group::Service => self.timeouts.service,
+        };
+        let text = if limit.is_some_and(|limit| self.run.used.get() + slice > limit) {
+            "execution timeout"
+        } else if self.timeouts.burst.is_some_and(|limit| slice > limit) {
+            "burst timeout"
+        } else if context.may_yield() {
+            return Judgement::Slice;
+        } else {
+            return Judgement::GoOn;
+        };
+        self.run.kill.set(Some(text));
+        Judgement::Kill(text)
+    }
+
+    /// The error for a run that died, with HAProxy's words.
+    pub(crate) fn error(&self, function: String, fault: Fault) -> Error {
+        let Fault { memory, message, trace } = fault;
+        if let Some(message) = self.run.panicked.take() {
+            return Error::Internal { function, message };
+        }
+        if memory {
+            return Error::Memory { function };
+        }
+        let from = if trace.is_empty() { String::new() } else { format!(" from {trace}") };
+        let id = self.thread;
+        if self.run.kill.get().is_some() {
+            let text = message.unwrap_or_default();
+            return Error::Timeout {
+                function,
+                message: format!("[state-id {id}] runtime error: {text}{from}."),
+            };
+        }
+        let message = match message {
+            Some(text) => format!("[state-id {id}] runtime error: {text}{from}."),
+            None => format!("[state-id {id}] unknown runtime error{from}."),
+        };
+        Error::Script { function, message }
+    }
+
+    pub(crate) fn registry(&self) -> Registry {
+        Registry { functions: self.registered.borrow().iter().map(|entry| entry.info.clone()).collect() }
+    }
+
+    pub(crate) fn find(&self, kind: &FunctionKind, name: &str) -> Option<c_int> {
+        let registered = self.registered.borrow();
+        let entry =
+            registered.iter().find(|entry| entry.info.name == name && entry.info.kind.is_like(kind))?;
+        Some(entry.function)
+    }
+
+    /// Forgets a socket whose object was collected.
+    pub(crate) fn drop_socket(&self, number: i64) {
+        let worker = self.worker.borrow().clone();
+        if !worker.is_some_and(|worker| worker.sockets.borrow_mut().remove(number)) {
+            self.orphans.borrow_mut().push(number);
+        }
+    }
+
+    fn drop_orphans(&self, worker: &Worker) {
+        let mut orphans = self.orphans.borrow_mut();
+        if !orphans.is_empty() {
+            let mut sockets = worker.sockets.borrow_mut();
+            orphans.retain(|number| !sockets.remove(*number));
+        }
+    }
+}
+
+/// A panic's text.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        return (*text).to_string();
+    }
+    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panic".to_string())
+}
+
+/// Idle coroutines kept; each holds about a kilobyte.
+const POOL_MAX: usize = 256;

@@ -318,6 +318,49 @@ fn a_panic_while_encoding_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_handler_that_panics_costs_its_own_answer() {
+    async fn touchy(request: Request) -> Reply {
+        let x = request.message("m").unwrap().arg("x").unwrap().as_i64().unwrap();
+        if x % 3 == 1 {
+            std::panic::resume_unwind(Box::new("injected"));
+        }
+        sleep(Duration::from_millis(1)).await;
+        if x % 3 == 2 {
+            std::panic::resume_unwind(Box::new("injected"));
+        }
+        Reply::new().set(Scope::Transaction, "x", x)
+    }
+    World::run(config(), support::agent(touchy), |world| async move {
+        let exchanges: Vec<_> =
+            (0..18).map(|n| world.engine.exchange(StreamId(n as u64), &mut message(n))).collect();
+        for (n, exchange) in exchanges.into_iter().enumerate() {
+            let actions = exchange.await.unwrap();
+            assert!(actions.is_answer());
+            assert_eq!(actions.iter().count(), usize::from(n % 3 == 0), "{n}");
+        }
+        assert_eq!(world.host.connects.get(), 1);
+    });
+}
+
+#[test]
+fn exchanges_spread_over_as_many_connections_as_there_are_servers() {
+    let config = EngineConfig { spread: 3, ..config() };
+    let served: std::rc::Rc<std::cell::RefCell<Vec<u32>>> = std::rc::Rc::default();
+    let seen = std::rc::Rc::clone(&served);
+    World::run(config, support::counting_agent(echo, served), |world| async move {
+        for n in 0..300 {
+            assert_eq!(
+                value(&world.engine.exchange(StreamId(n), &mut message(n as i64)).await.unwrap()),
+                n as i64
+            );
+        }
+        assert_eq!(world.host.connects.get(), 3);
+        let per_connection = seen.borrow().clone();
+        assert!(per_connection.iter().all(|n| (90..=120).contains(n)), "{per_connection:?}");
+    });
+}
+
+#[test]
 fn an_exchange_may_be_made_while_another_is_encoded() {
     World::run(config(), support::agent(echo), |world| async move {
         for _ in 0..2 {

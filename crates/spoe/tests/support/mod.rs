@@ -185,6 +185,39 @@ pub(crate) fn agent<H: Handler + Clone + 'static>(handler: H) -> AgentFn {
     Box::new(move |_, io| Some(serve(handler.clone(), io)))
 }
 
+/// Our own agent, which counts the requests of each connection.
+pub(crate) fn counting_agent<H: Handler + Clone + Sync + 'static>(
+    handler: H,
+    served: Rc<RefCell<Vec<u32>>>,
+) -> AgentFn {
+    Box::new(move |number, io| {
+        served.borrow_mut().push(0);
+        let counted = (handler.clone(), Rc::clone(&served));
+        let (mut near, inner) = duplex(64 << 10);
+        // Frames pass one by one between the engine's pipe and the agent's.
+        let (handler, served) = counted;
+        Some(Box::pin(async move {
+            drop(spawn(serve(handler, inner)));
+            let (mut from_engine, mut to_engine) = tokio::io::split(io);
+            let (mut from_agent, mut to_agent) = tokio::io::split(&mut near);
+            let forward = async {
+                while let Some((header, payload)) = read_frame(&mut from_engine).await {
+                    if header.kind == FrameType::Notify {
+                        served.borrow_mut()[number as usize] += 1;
+                    }
+                    let mut out = Vec::new();
+                    Frame { header, payload: &payload }.encode(&mut out);
+                    to_agent.write_all(&out).await.unwrap();
+                }
+            };
+            tokio::select! {
+                () = forward => {}
+                _ = tokio::io::copy(&mut from_agent, &mut to_engine) => {}
+            }
+        }))
+    })
+}
+
 fn serve<H: Handler + 'static>(handler: H, io: DuplexStream) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(async move {
         let _ = serve_connection(io, &handler, &TestClock, Options::default(), std::future::pending()).await;

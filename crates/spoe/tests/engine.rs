@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spoe::agent::{Reply, Request};
 use spoe::{Action, EngineConfig, NotifyWriter, Scope, Status, StreamError, StreamId, TypedData};
-use support::{Scripted, World, ack, agent_hello, disconnect, sleep};
+use support::{Fault, Scripted, World, ack, agent_hello, disconnect, sleep};
 use tokio::time::Instant;
 
 async fn echo(request: Request) -> Reply {
@@ -295,6 +295,61 @@ fn a_lost_connection_fails_its_waiters_with_the_reason() {
             assert!(start.elapsed().as_millis() <= 1, "{what}");
             assert_eq!(value(&world.engine.exchange(StreamId(9), &mut message(9)).await.unwrap()), 9);
         });
+    }
+}
+
+/// Runs ten exchanges, one after the other and then together, past an agent with this fault; gives how much it said.
+fn past(fault: Fault) -> usize {
+    let counter = std::rc::Rc::<std::cell::Cell<usize>>::default();
+    let spoken = std::rc::Rc::<std::cell::Cell<usize>>::default();
+    let spoken_in = std::rc::Rc::clone(&spoken);
+    let agents = support::faulty_once(echo, fault, std::rc::Rc::clone(&counter));
+    World::run(config(), agents, move |world| async move {
+        let (mut failed, mut wrong) = (0, 0);
+        let mut count = |n: i64, outcome: Result<spoe::Actions, StreamError>| match outcome {
+            Ok(actions) => match actions.iter().next() {
+                Some(Action::SetVar { value, .. }) if value.as_i64() == Some(n) => {}
+                _ => wrong += 1,
+            },
+            Err(StreamError::Timeout | StreamError::Spop(_)) => failed += 1,
+            Err(other) => panic!("{fault:?}: {other}"),
+        };
+        for n in 0..5 {
+            let start = Instant::now();
+            count(n, world.engine.exchange(StreamId(n as u64), &mut message(n)).await);
+            assert!(start.elapsed().as_millis() <= 501, "{fault:?}: past the deadline");
+        }
+        let together: Vec<_> =
+            (5..10).map(|n| (n, world.engine.exchange(StreamId(n as u64), &mut message(n)))).collect();
+        for (n, exchange) in together {
+            count(n, exchange.await);
+        }
+        // One connection is at fault, so only those that waited on it at one moment may suffer: one, or the five together.
+        match fault {
+            Fault::Pieces(_) => assert_eq!((failed, wrong), (0, 0), "{fault:?}"),
+            // A byte inverted in a value cannot be noticed; in an id it loses that answer.
+            Fault::Corrupt(_) => assert!(failed + wrong <= 5, "{fault:?}: {failed} failed, {wrong} wrong"),
+            _ => assert!(failed <= 5 && wrong == 0, "{fault:?}: {failed} failed, {wrong} wrong"),
+        }
+        spoken_in.set(counter.get());
+        assert_eq!(value(&world.engine.exchange(StreamId(99), &mut message(99)).await.unwrap()), 99);
+        let stats = world.engine.stats();
+        assert_eq!((stats.exchanges, stats.waiting, stats.queued), (0, 0, 0), "{fault:?}");
+    });
+    spoken.get()
+}
+
+#[test]
+fn faults_at_every_byte_of_an_agents_words_stay_on_their_connection() {
+    let said = past(Fault::Pieces(usize::MAX));
+    assert!(said > 200, "{said}");
+    for at in 0..said {
+        past(Fault::CloseAfter(at));
+        past(Fault::StallAfter(at));
+        past(Fault::Corrupt(at));
+    }
+    for size in 1..80 {
+        past(Fault::Pieces(size));
     }
 }
 

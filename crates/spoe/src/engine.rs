@@ -18,7 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::action::Actions;
@@ -100,6 +100,9 @@ pub struct EngineStats {
 }
 
 /// One agent's engine on one thread. Dropping it ends its connections and fails what waits.
+///
+/// # Thread affinity
+/// Neither `Send` nor `Sync`: one engine a worker, each with connections and an id of its own.
 pub struct Engine {
     shared: Rc<Shared>,
     /// Where messages are encoded.
@@ -238,21 +241,25 @@ impl Shared {
         outcome
     }
 
-    /// Wakes, spawns and tells, with the pool free again.
+    /// Wakes, spawns and tells, with the pool free again. What that leads to is done as well.
     fn flush(self: &Rc<Self>) {
         loop {
-            let mut pool = self.pool.borrow_mut();
-            let effects = &mut pool.effects;
-            if let Some(waker) = effects.wakes.pop() {
-                drop(pool);
-                waker.wake();
-            } else if let Some(key) = effects.connects.pop() {
-                drop(pool);
+            let mut effects = std::mem::take(&mut self.pool.borrow_mut().effects);
+            if effects.is_empty() {
+                // The memory is kept for the next time.
+                self.pool.borrow_mut().effects = effects;
+                return;
+            }
+            effects.wakes.drain(..).for_each(Waker::wake);
+            for key in effects.connects.drain(..) {
                 self.host.spawn(Box::pin(drive::run_connection(Rc::clone(self), key)));
-            } else if let Some(notice) = effects.notices.pop() {
-                drop(pool);
+            }
+            for notice in effects.notices.drain(..) {
                 self.host.notice(notice);
-            } else {
+            }
+            let mut pool = self.pool.borrow_mut();
+            if pool.effects.is_empty() {
+                pool.effects = effects;
                 return;
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spoe::agent::{Reply, Request};
 use spoe::{Action, EngineConfig, NotifyWriter, Scope, Status, StreamError, StreamId, TypedData};
-use support::{Scripted, World, ack, agent_hello, disconnect, sleep};
+use support::{Fault, Scripted, World, ack, agent_hello, disconnect, sleep};
 use tokio::time::Instant;
 
 async fn echo(request: Request) -> Reply {
@@ -298,6 +298,61 @@ fn a_lost_connection_fails_its_waiters_with_the_reason() {
     }
 }
 
+/// Runs ten exchanges, one after the other and then together, past an agent with this fault; gives how much it said.
+fn past(fault: Fault) -> usize {
+    let counter = std::rc::Rc::<std::cell::Cell<usize>>::default();
+    let spoken = std::rc::Rc::<std::cell::Cell<usize>>::default();
+    let spoken_in = std::rc::Rc::clone(&spoken);
+    let agents = support::faulty_once(echo, fault, std::rc::Rc::clone(&counter));
+    World::run(config(), agents, move |world| async move {
+        let (mut failed, mut wrong) = (0, 0);
+        let mut count = |n: i64, outcome: Result<spoe::Actions, StreamError>| match outcome {
+            Ok(actions) => match actions.iter().next() {
+                Some(Action::SetVar { value, .. }) if value.as_i64() == Some(n) => {}
+                _ => wrong += 1,
+            },
+            Err(StreamError::Timeout | StreamError::Spop(_)) => failed += 1,
+            Err(other) => panic!("{fault:?}: {other}"),
+        };
+        for n in 0..5 {
+            let start = Instant::now();
+            count(n, world.engine.exchange(StreamId(n as u64), &mut message(n)).await);
+            assert!(start.elapsed().as_millis() <= 501, "{fault:?}: past the deadline");
+        }
+        let together: Vec<_> =
+            (5..10).map(|n| (n, world.engine.exchange(StreamId(n as u64), &mut message(n)))).collect();
+        for (n, exchange) in together {
+            count(n, exchange.await);
+        }
+        // One connection is at fault, so only those that waited on it at one moment may suffer: one, or the five together.
+        match fault {
+            Fault::Pieces(_) => assert_eq!((failed, wrong), (0, 0), "{fault:?}"),
+            // A byte inverted in a value cannot be noticed; in an id it loses that answer.
+            Fault::Corrupt(_) => assert!(failed + wrong <= 5, "{fault:?}: {failed} failed, {wrong} wrong"),
+            _ => assert!(failed <= 5 && wrong == 0, "{fault:?}: {failed} failed, {wrong} wrong"),
+        }
+        spoken_in.set(counter.get());
+        assert_eq!(value(&world.engine.exchange(StreamId(99), &mut message(99)).await.unwrap()), 99);
+        let stats = world.engine.stats();
+        assert_eq!((stats.exchanges, stats.waiting, stats.queued), (0, 0, 0), "{fault:?}");
+    });
+    spoken.get()
+}
+
+#[test]
+fn faults_at_every_byte_of_an_agents_words_stay_on_their_connection() {
+    let said = past(Fault::Pieces(usize::MAX));
+    assert!(said > 200, "{said}");
+    for at in 0..said {
+        past(Fault::CloseAfter(at));
+        past(Fault::StallAfter(at));
+        past(Fault::Corrupt(at));
+    }
+    for size in 1..80 {
+        past(Fault::Pieces(size));
+    }
+}
+
 #[test]
 fn a_panic_while_encoding_leaves_nothing_behind() {
     World::run(config(), support::agent(echo), |world| async move {
@@ -314,6 +369,49 @@ fn a_panic_while_encoding_leaves_nothing_behind() {
         assert_eq!(world.engine.stats().exchanges, 0);
         assert_eq!(value(&world.engine.exchange(StreamId(2), &mut message(2)).await.unwrap()), 2);
         assert_eq!(world.host.connects.get(), 1);
+    });
+}
+
+#[test]
+fn a_handler_that_panics_costs_its_own_answer() {
+    async fn touchy(request: Request) -> Reply {
+        let x = request.message("m").unwrap().arg("x").unwrap().as_i64().unwrap();
+        if x % 3 == 1 {
+            std::panic::resume_unwind(Box::new("injected"));
+        }
+        sleep(Duration::from_millis(1)).await;
+        if x % 3 == 2 {
+            std::panic::resume_unwind(Box::new("injected"));
+        }
+        Reply::new().set(Scope::Transaction, "x", x)
+    }
+    World::run(config(), support::agent(touchy), |world| async move {
+        let exchanges: Vec<_> =
+            (0..18).map(|n| world.engine.exchange(StreamId(n as u64), &mut message(n))).collect();
+        for (n, exchange) in exchanges.into_iter().enumerate() {
+            let actions = exchange.await.unwrap();
+            assert!(actions.is_answer());
+            assert_eq!(actions.iter().count(), usize::from(n % 3 == 0), "{n}");
+        }
+        assert_eq!(world.host.connects.get(), 1);
+    });
+}
+
+#[test]
+fn exchanges_spread_over_as_many_connections_as_there_are_servers() {
+    let config = EngineConfig { spread: 3, ..config() };
+    let served: std::rc::Rc<std::cell::RefCell<Vec<u32>>> = std::rc::Rc::default();
+    let seen = std::rc::Rc::clone(&served);
+    World::run(config, support::counting_agent(echo, served), |world| async move {
+        for n in 0..300 {
+            assert_eq!(
+                value(&world.engine.exchange(StreamId(n), &mut message(n as i64)).await.unwrap()),
+                n as i64
+            );
+        }
+        assert_eq!(world.host.connects.get(), 3);
+        let per_connection = seen.borrow().clone();
+        assert!(per_connection.iter().all(|n| (90..=120).contains(n)), "{per_connection:?}");
     });
 }
 

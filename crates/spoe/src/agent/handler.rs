@@ -11,7 +11,8 @@ use crate::frame::{AckWriter, DecodeError, FrameId, Message, MessageReader, Scop
 ///
 /// One handler serves all connections. Answers may come in any order.
 pub trait Handler {
-    /// Answers one NOTIFY. The future is dropped when the proxy no longer wants the answer: when the connection ends.
+    /// Answers one NOTIFY. The future is dropped when the proxy no longer wants the answer: when the connection ends. If it
+    /// panics, the answer is empty and nothing else suffers.
     fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
 }
 
@@ -85,6 +86,7 @@ impl Reply {
     /// Sets a variable; in the proxy's rules it is `SCOPE.PREFIX.name`, at most 63 bytes, of letters, digits, `_` and `.`.
     #[must_use]
     pub fn set<'a>(mut self, scope: Scope, name: &str, value: impl Into<TypedData<'a>>) -> Self {
+        self.actions.reserve(ACTION_BYTES_USUAL);
         AckWriter::new(&mut self.actions).set_var(scope, name, value.into());
         self
     }
@@ -100,3 +102,6 @@ impl Reply {
         &self.actions
     }
 }
+
+/// What most actions fit, so that one allocation does.
+const ACTION_BYTES_USUAL: usize = 48;

@@ -5,6 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -103,7 +104,7 @@ where
             self.take_input(handle, clock, cx);
             if self.stopping && self.end.waiting() == 0 {
                 self.end.close(Status::NORMAL);
-                self.drain_events(handle, cx);
+                self.drain_events(handle, clock);
             }
             self.end.poll_transmit(&mut self.output);
             let written = poll_write_all(&mut self.io, &mut self.output, &mut self.written, cx);
@@ -122,7 +123,7 @@ where
                 // The proxy does not read, or waits for us: nothing more is taken in.
                 ready!(timer.poll(self.end.poll_timeout(), cx));
                 self.end.handle_timeout(clock.now());
-                self.drain_events(handle, cx);
+                self.drain_events(handle, clock);
                 continue;
             }
             match self.input.poll_fill(&mut self.io, cx) {
@@ -136,7 +137,7 @@ where
                 Poll::Pending => {
                     ready!(timer.poll(self.end.poll_timeout(), cx));
                     self.end.handle_timeout(clock.now());
-                    self.drain_events(handle, cx);
+                    self.drain_events(handle, clock);
                 }
             }
         }
@@ -173,7 +174,7 @@ where
                 }
             };
             self.input.consume(used);
-            self.drain_events(handle, cx);
+            self.drain_events(handle, clock);
             let now = clock.now();
             self.running.poll_new(cx, |stream, frame, reply| {
                 self.end.ack(now, stream, frame, reply.actions());
@@ -184,11 +185,14 @@ where
         }
     }
 
-    fn drain_events(&mut self, handle: &impl Fn(Request) -> F, _cx: &mut Context<'_>) {
+    fn drain_events<C: Clock>(&mut self, handle: &impl Fn(Request) -> F, clock: &C) {
         while let Some(event) = self.end.poll_event() {
             match event {
                 AgentEvent::Notify { stream, frame, payload } => match Request::new(stream, frame, payload) {
-                    Ok(request) => self.running.push(stream, frame, handle(request)),
+                    Ok(request) => match unless_panic(|| handle(request)) {
+                        Some(future) => self.running.push(stream, frame, future),
+                        None => drop(self.end.ack(clock.now(), stream, frame, &[])),
+                    },
                     Err(error) => {
                         self.fault = Some(Error::Haproxy(Violation::from(error)));
                         self.end.close(error.status());
@@ -244,7 +248,8 @@ impl<F: Future<Output = Reply>> Running<F> {
         let mut at = self.polled;
         while let Some(task) = self.tasks.get_mut(at) {
             let future = task.future.as_mut().as_pin_mut();
-            match future.expect("invariant: a task that runs has its future").poll(cx) {
+            let future = future.expect("invariant: a task that runs has its future");
+            match unless_panic(|| future.poll(cx)).unwrap_or(Poll::Ready(Reply::new())) {
                 Poll::Ready(reply) => {
                     let mut task = self.tasks.remove(at);
                     task.future.set(None);
@@ -263,6 +268,12 @@ impl<F: Future<Output = Reply>> Running<F> {
         self.tasks.clear();
         self.polled = 0;
     }
+}
+
+/// Runs a piece of a handler; `None` if it panics, which the panic hook has told by then. What it panicked in is dropped and
+/// never run again, so no broken invariant of it can be seen.
+fn unless_panic<T>(piece: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(piece)).ok()
 }
 
 /// Reads of one connection before others get their turn.

@@ -88,7 +88,6 @@ pub struct AgentEnd {
     partial: Option<Partial>,
     out: Vec<u8>,
     events: VecDeque<AgentEvent>,
-    spare: Vec<Vec<u8>>,
     last_exchange: Instant,
 }
 
@@ -112,7 +111,6 @@ impl AgentEnd {
             partial: None,
             out: Vec::new(),
             events: VecDeque::new(),
-            spare: Vec::new(),
             last_exchange: now,
         }
     }
@@ -215,13 +213,6 @@ impl AgentEnd {
         true
     }
 
-    /// Gives the memory of a [`AgentEvent::Notify`] payload back for the next one.
-    pub fn recycle(&mut self, payload: Vec<u8>) {
-        if self.spare.len() < SPARE_MAX && payload.capacity() <= SPARE_BYTES_MAX {
-            self.spare.push(payload);
-        }
-    }
-
     /// Says DISCONNECT, once. An agent closes right behind it, so nothing more is heard: acknowledge what waits first.
     pub fn close(&mut self, status: Status) {
         self.fail(status);
@@ -291,9 +282,7 @@ impl AgentEnd {
         if flags.abort() {
             return Ok(());
         }
-        let mut payload = self.spare.pop().unwrap_or_default();
-        payload.clear();
-        payload.extend_from_slice(frame.payload);
+        let payload = frame.payload.to_vec();
         if flags.fin() {
             return self.give(now, stream, id, payload);
         }
@@ -375,7 +364,3 @@ impl AgentEnd {
         }
     }
 }
-
-/// Payload buffers kept for reuse, and the largest worth keeping.
-const SPARE_MAX: usize = 32;
-const SPARE_BYTES_MAX: usize = 16 << 10;

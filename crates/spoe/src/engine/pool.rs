@@ -42,6 +42,12 @@ pub(super) struct Effects {
     pub(super) notices: Vec<Notice>,
 }
 
+impl Effects {
+    pub(super) fn is_empty(&self) -> bool {
+        self.wakes.is_empty() && self.connects.is_empty() && self.notices.is_empty()
+    }
+}
+
 pub(super) struct Pool {
     pub(super) config: EngineConfig,
     pub(super) engine_id: EngineId,
@@ -57,6 +63,7 @@ pub(super) struct Pool {
     stopping: bool,
     slots: Slots,
     spares: Vec<Vec<u8>>,
+    /// The connection that got the last exchange, where they are spread.
     turn: usize,
     greeting: usize,
     back_off: BackOff,
@@ -162,14 +169,15 @@ impl Pool {
     #[inline]
     fn pick(&mut self) -> Option<usize> {
         let room = |c: &Connection| !c.retired && c.end.as_ref().is_some_and(HaproxyEnd::can_notify);
-        if self.config.spread > 1 && self.connections.len() > 1 {
-            let len = self.connections.capacity();
-            self.turn = (self.turn + 1) % len;
-            let turn = self.turn;
-            let at = |i: usize| (turn + i) % len;
-            return (0..len).map(at).find(|&key| self.connections.get(key).is_some_and(room));
+        let mut able = self.connections.iter().filter(|(_, c)| room(c)).map(|(key, _)| key);
+        if self.config.spread <= 1 {
+            return able.next();
         }
-        self.connections.iter().find(|(_, c)| room(c)).map(|(key, _)| key)
+        // The next one in turn, or else the first.
+        let first = able.next()?;
+        let next = if first > self.turn { first } else { able.find(|key| *key > self.turn).unwrap_or(first) };
+        self.turn = next;
+        Some(next)
     }
 
     /// Sends what is queued as far as there is room.

@@ -14,7 +14,7 @@ pub struct DecodeError {
     pub kind: DecodeErrorKind,
     /// The byte where it was noticed, counted from the start of the slice that was decoded (a frame with its length prefix, or
     /// a payload).
-    pub offset: usize,
+    pub offset: u32,
 }
 
 /// What was wrong with the bytes.
@@ -61,7 +61,7 @@ pub enum DecodeErrorKind {
 
 impl DecodeError {
     pub(crate) const fn new(kind: DecodeErrorKind, offset: usize) -> Self {
-        Self { kind, offset }
+        Self { kind, offset: offset as u32 }
     }
 
     /// The status code that a DISCONNECT answering this carries.

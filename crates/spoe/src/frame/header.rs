@@ -171,14 +171,22 @@ impl<'a> Frame<'a> {
     }
 
     /// Reads the frame that `body` is: what follows the length prefix.
+    #[inline]
     fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let in_frame = |e: DecodeError| DecodeError::new(e.kind, e.offset + LENGTH_BYTES);
         let mut reader = Reader::new(body);
-        let kind = FrameType::from_byte(reader.u8().map_err(in_frame)?);
-        let flags = Flags(u32::from_be_bytes(reader.array::<4>().map_err(in_frame)?));
-        let stream = StreamId(reader.varint().map_err(in_frame)?);
-        let frame = FrameId(reader.varint().map_err(in_frame)?);
-        Ok(Self { header: Header { kind, flags, stream, frame }, payload: reader.rest() })
+        let header = Self::decode_header(&mut reader);
+        let header = header.map_err(|e| DecodeError::new(e.kind, e.offset as usize + LENGTH_BYTES))?;
+        Ok(Self { header, payload: reader.rest() })
+    }
+
+    #[inline]
+    fn decode_header(reader: &mut Reader<'a>) -> Result<Header, DecodeError> {
+        Ok(Header {
+            kind: FrameType::from_byte(reader.u8()?),
+            flags: Flags(u32::from_be_bytes(reader.array::<4>()?)),
+            stream: StreamId(reader.varint()?),
+            frame: FrameId(reader.varint()?),
+        })
     }
 
     /// Appends the frame.

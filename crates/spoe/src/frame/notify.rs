@@ -23,7 +23,7 @@ impl<'a> MessageReader<'a> {
         let nb_args = self.reader.u8()?;
         let start = self.reader.at();
         for _ in 0..nb_args {
-            self.reader.name()?;
+            self.reader.pass_name()?;
             TypedData::skip(&mut self.reader)?;
         }
         Ok(Message { name, nb_args, arguments: self.reader.since(start) })

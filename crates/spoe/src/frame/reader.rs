@@ -45,8 +45,18 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 240 => {
+                self.at += 1;
+                Ok(byte.into())
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let (value, used) =
-            varint::decode(self.rest()).map_err(|e| DecodeError::new(e.kind, self.at + e.offset))?;
+            varint::decode(self.rest()).map_err(|e| DecodeError::new(e.kind, self.at + e.offset as usize))?;
         self.at += used;
         Ok(value)
     }
@@ -60,6 +70,23 @@ impl<'a> Reader<'a> {
         let (taken, _) = rest.split_at(len as usize);
         self.at += taken.len();
         Ok(taken)
+    }
+
+    /// Steps over `len` bytes.
+    #[inline]
+    pub(crate) fn pass(&mut self, len: u64) -> Result<(), DecodeError> {
+        if len > (self.bytes.len() - self.at) as u64 {
+            return Err(self.error(DecodeErrorKind::Truncated));
+        }
+        self.at += len as usize;
+        Ok(())
+    }
+
+    /// Steps over a varint length and that many bytes.
+    #[inline]
+    pub(crate) fn pass_name(&mut self) -> Result<(), DecodeError> {
+        let len = self.varint()?;
+        self.pass(len)
     }
 
     #[inline]

@@ -78,9 +78,9 @@ impl<'a> TypedData<'a> {
     pub(crate) fn skip(reader: &mut Reader<'a>) -> Result<(), DecodeError> {
         match reader.u8()? & 0x0f {
             INT32..=UINT64 => reader.varint().map(drop),
-            IPV4 => reader.take(4).map(drop),
-            IPV6 => reader.take(16).map(drop),
-            STRING | BINARY => reader.name().map(drop),
+            IPV4 => reader.pass(4),
+            IPV6 => reader.pass(16),
+            STRING | BINARY => reader.pass_name(),
             _ => Ok(()),
         }
     }

@@ -66,21 +66,23 @@ fn encode_long(value: u64, out: &mut Vec<u8>) {
 fn decode_long(first: u8, bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
     let mut value = u64::from(first);
     let mut shift = 4u32;
-    for (at, &byte) in bytes.iter().enumerate().take(LEN_MAX).skip(1) {
-        let part = u64::from(byte);
-        let overflow = DecodeError::new(DecodeErrorKind::VarintOverflow, at);
-        if part.leading_zeros() < shift {
-            return Err(overflow);
-        }
-        value = value.checked_add(part << shift).ok_or(overflow)?;
+    let mut at = 1;
+    // Nine bytes fill 60 bits, so nothing can overflow before the tenth.
+    while at < LEN_MAX - 1 {
+        let Some(&byte) = bytes.get(at) else { return Err(DecodeError::new(DecodeErrorKind::Truncated, at)) };
+        value += u64::from(byte) << shift;
+        at += 1;
         if byte < 128 {
-            return Ok((value, at + 1));
+            return Ok((value, at));
         }
         shift += 7;
     }
-    let kind =
-        if bytes.len() >= LEN_MAX { DecodeErrorKind::VarintOverflow } else { DecodeErrorKind::Truncated };
-    Err(DecodeError::new(kind, bytes.len().min(LEN_MAX)))
+    let Some(&byte) = bytes.get(at) else { return Err(DecodeError::new(DecodeErrorKind::Truncated, at)) };
+    let last = (byte < 16).then(|| u64::from(byte) << shift).and_then(|part| value.checked_add(part));
+    match last {
+        Some(value) => Ok((value, LEN_MAX)),
+        None => Err(DecodeError::new(DecodeErrorKind::VarintOverflow, at)),
+    }
 }
 
 #[cfg(test)]

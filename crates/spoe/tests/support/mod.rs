@@ -185,6 +185,93 @@ pub(crate) fn agent<H: Handler + Clone + 'static>(handler: H) -> AgentFn {
     Box::new(move |_, io| Some(serve(handler.clone(), io)))
 }
 
+/// Our own agent, which counts the requests of each connection.
+pub(crate) fn counting_agent<H: Handler + Clone + Sync + 'static>(
+    handler: H,
+    served: Rc<RefCell<Vec<u32>>>,
+) -> AgentFn {
+    Box::new(move |number, io| {
+        served.borrow_mut().push(0);
+        let counted = (handler.clone(), Rc::clone(&served));
+        let (mut near, inner) = duplex(64 << 10);
+        // Frames pass one by one between the engine's pipe and the agent's.
+        let (handler, served) = counted;
+        Some(Box::pin(async move {
+            drop(spawn(serve(handler, inner)));
+            let (mut from_engine, mut to_engine) = tokio::io::split(io);
+            let (mut from_agent, mut to_agent) = tokio::io::split(&mut near);
+            let forward = async {
+                while let Some((header, payload)) = read_frame(&mut from_engine).await {
+                    if header.kind == FrameType::Notify {
+                        served.borrow_mut()[number as usize] += 1;
+                    }
+                    let mut out = Vec::new();
+                    Frame { header, payload: &payload }.encode(&mut out);
+                    to_agent.write_all(&out).await.unwrap();
+                }
+            };
+            tokio::select! {
+                () = forward => {}
+                _ = tokio::io::copy(&mut from_agent, &mut to_engine) => {}
+            }
+        }))
+    })
+}
+
+/// What becomes of what the first connection's agent says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// It arrives in pieces of so many bytes.
+    Pieces(usize),
+    /// After so many bytes the connection closes.
+    CloseAfter(usize),
+    /// After so many bytes nothing more comes.
+    StallAfter(usize),
+    /// The byte at this place arrives inverted.
+    Corrupt(usize),
+}
+
+/// Our own agent, the first connection of which is at fault. Counts what its agent said there.
+pub(crate) fn faulty_once<H: Handler + Clone + 'static>(
+    handler: H,
+    fault: Fault,
+    said: Rc<Cell<usize>>,
+) -> AgentFn {
+    Box::new(move |number, mut io| {
+        if number > 0 {
+            return Some(serve(handler.clone(), io));
+        }
+        let (handler, said) = (handler.clone(), Rc::clone(&said));
+        let (mut near, inner) = duplex(64 << 10);
+        Some(Box::pin(async move {
+            drop(spawn(serve(handler, inner)));
+            let (mut from_engine, mut to_engine) = tokio::io::split(&mut io);
+            let (mut from_agent, mut to_agent) = tokio::io::split(&mut near);
+            let spoil = async {
+                let mut byte = [0];
+                while from_agent.read_exact(&mut byte).await.is_ok() {
+                    let at = said.get();
+                    said.set(at + 1);
+                    match fault {
+                        Fault::CloseAfter(n) if at >= n => return,
+                        Fault::StallAfter(n) if at >= n => std::future::pending().await,
+                        Fault::Corrupt(n) if at == n => byte[0] = !byte[0],
+                        Fault::Pieces(n) if at % n == 0 => sleep(Duration::from_micros(1)).await,
+                        _ => {}
+                    }
+                    if to_engine.write_all(&byte).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = spoil => {}
+                _ = tokio::io::copy(&mut from_engine, &mut to_agent) => {}
+            }
+        }))
+    })
+}
+
 fn serve<H: Handler + 'static>(handler: H, io: DuplexStream) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(async move {
         let _ = serve_connection(io, &handler, &TestClock, Options::default(), std::future::pending()).await;

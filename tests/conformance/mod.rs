@@ -6,8 +6,11 @@
 
 mod client;
 mod command_line;
+mod requests;
 mod script;
 mod steps;
+mod surroundings;
+mod tables;
 mod world;
 
 use std::collections::BTreeSet;

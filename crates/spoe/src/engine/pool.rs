@@ -1,0 +1,624 @@
+//! The engine's state: exchanges, connections, queue, back-off. Synchronous; side effects are collected and happen later.
+//!
+//! A NOTIFY goes to the first connection with room, so that few connections carry much and writes batch; if none has room it
+//! is queued and, as far as back-off and `maxconnrate` allow, connections are opened for what is queued. A connection whose
+//! greeting fails takes down those that waited for it and nobody else, and the next one is tried after a moment.
+//!
+//! **Invariants:** no NOTIFY is sent on a connection that is not greeted. Every slot that is [`Stage::Sent`] stands in its
+//! connection's `in_flight`.
+//!
+//! Source: SPOE.txt §2.2, §3.5.
+
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::slots::{List, Slots, Stage};
+use super::{EngineConfig, EngineStats};
+use crate::connection::{EngineId, HaproxyEnd, HaproxyEndConfig, HaproxyEvent, NotifyError};
+use crate::error::StreamError;
+use crate::frame::{Capabilities, FrameId, Status, StreamId};
+use crate::host::Notice;
+
+/// One connection of the pool.
+pub(super) struct Connection {
+    /// Absent until the socket is connected.
+    pub(super) end: Option<HaproxyEnd>,
+    /// Wakes the task that drives the socket; taken when used, so that a batch wakes it once.
+    pub(super) waker: Option<Waker>,
+    pub(super) started: Instant,
+    greeted: bool,
+    ended: bool,
+    /// Gets no new NOTIFY: its agent has stalled. Closed when nothing waits on it.
+    retired: bool,
+}
+
+/// What is to be done once the pool is no longer borrowed.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) wakes: Vec<Waker>,
+    pub(super) connects: Vec<usize>,
+    pub(super) notices: Vec<Notice>,
+}
+
+pub(super) struct Pool {
+    pub(super) config: EngineConfig,
+    pub(super) engine_id: EngineId,
+    pub(super) effects: Effects,
+    pub(super) connections: Slab<Connection>,
+    /// Wakes the task that keeps the deadlines.
+    pub(super) keeper: Option<Waker>,
+    /// Whether that task has no deadline to wait for, so that the next exchange must wake it.
+    keeper_idles: bool,
+    pub(super) keeper_runs: bool,
+    /// The engine is gone: tasks end.
+    pub(super) dead: bool,
+    stopping: bool,
+    slots: Slots,
+    spares: Vec<Vec<u8>>,
+    turn: usize,
+    greeting: usize,
+    back_off: BackOff,
+    connect_rate: Rate,
+    error_rate: Rate,
+    /// When a connection that was not allowed may be tried again.
+    retry_at: Option<Instant>,
+    stats: EngineStats,
+}
+
+impl Pool {
+    pub(super) fn new(config: EngineConfig, engine_id: EngineId) -> Self {
+        Self {
+            config,
+            engine_id,
+            effects: Effects::default(),
+            connections: Slab::new(),
+            keeper: None,
+            keeper_idles: false,
+            keeper_runs: false,
+            dead: false,
+            stopping: false,
+            slots: Slots::new(),
+            spares: Vec::new(),
+            turn: 0,
+            greeting: 0,
+            back_off: BackOff::default(),
+            connect_rate: Rate::default(),
+            error_rate: Rate::default(),
+            retry_at: None,
+            stats: EngineStats::default(),
+        }
+    }
+
+    /// Starts an exchange: sends `payload`, or queues it and leaves an empty buffer instead.
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        payload: &mut Vec<u8>,
+    ) -> Result<(u32, FrameId), StreamError> {
+        if self.stopping {
+            return Err(StreamError::Interrupted);
+        }
+        self.stats.processed += 1;
+        let begun = match self.pick() {
+            Some(key) => self.send(now, key, stream, payload),
+            None => self.queue(now, stream, payload),
+        };
+        let index = begun.inspect_err(|_| self.count_error(now))?;
+        if let Some(timeout) = self.config.processing_timeout {
+            self.slots.get(index).deadline = Some(now + timeout);
+            self.slots.link(List::Deadlines, index);
+            if std::mem::take(&mut self.keeper_idles) {
+                self.effects.wakes.extend(self.keeper.take());
+            }
+        }
+        Ok((index, self.slots.frame_id(index)))
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        now: Instant,
+        key: usize,
+        stream: StreamId,
+        payload: &[u8],
+    ) -> Result<u32, StreamError> {
+        let stage = Stage::Sent { connection: key, at: now };
+        let index = self.slots.insert(stream, stage).ok_or(StreamError::Resources)?;
+        let frame = self.slots.frame_id(index);
+        let connection = &mut self.connections[key];
+        let end = connection.end.as_mut().expect("invariant: picked connections are greeted");
+        if let Err(error) = end.notify(now, stream, frame, payload) {
+            self.slots.remove(index);
+            return Err(refused(error));
+        }
+        self.effects.wakes.extend(connection.waker.take());
+        if self.config.spread > 1 {
+            self.open_for_spread(now);
+        }
+        Ok(index)
+    }
+
+    fn queue(&mut self, now: Instant, stream: StreamId, payload: &mut Vec<u8>) -> Result<u32, StreamError> {
+        let too_big = payload.len() + HEADER_BYTES_MIN > self.config.frame_size_bytes_max as usize;
+        if too_big && !self.config.send_fragments {
+            return Err(StreamError::TooBig);
+        }
+        let spare = self.spares.pop().unwrap_or_default();
+        let stage = Stage::Queued { payload: std::mem::replace(payload, spare), behind: None };
+        let index = self.slots.insert(stream, stage).ok_or(StreamError::Resources)?;
+        self.slots.link(List::Queue, index);
+        self.open_for_queue(now);
+        if let Stage::Queued { behind, .. } = &mut self.slots.get(index).stage {
+            *behind = self.connections.iter().rev().find(|(_, c)| !c.greeted && !c.ended).map(|(key, _)| key);
+        }
+        Ok(index)
+    }
+
+    /// The connection that takes the next NOTIFY.
+    #[inline]
+    fn pick(&mut self) -> Option<usize> {
+        let room = |c: &Connection| !c.retired && c.end.as_ref().is_some_and(HaproxyEnd::can_notify);
+        if self.config.spread > 1 && self.connections.len() > 1 {
+            let len = self.connections.capacity();
+            self.turn = (self.turn + 1) % len;
+            let turn = self.turn;
+            let at = |i: usize| (turn + i) % len;
+            return (0..len).map(at).find(|&key| self.connections.get(key).is_some_and(room));
+        }
+        self.connections.iter().find(|(_, c)| room(c)).map(|(key, _)| key)
+    }
+
+    /// Sends what is queued as far as there is room.
+    fn send_queued(&mut self, now: Instant) {
+        while let Some(index) = self.slots.head(List::Queue) {
+            let Some(key) = self.pick() else { return };
+            self.slots.unlink(List::Queue, index);
+            let frame = self.slots.frame_id(index);
+            let slot = self.slots.get(index);
+            let stage = std::mem::replace(&mut slot.stage, Stage::Sent { connection: key, at: now });
+            let Stage::Queued { payload, .. } = stage else {
+                unreachable!("invariant: a slot in the queue is queued")
+            };
+            let stream = slot.stream;
+            let connection = &mut self.connections[key];
+            let end = connection.end.as_mut().expect("invariant: picked connections are greeted");
+            let sent = end.notify(now, stream, frame, &payload);
+            self.recycle(payload);
+            match sent {
+                Ok(()) => {
+                    let waker = self.connections[key].waker.take();
+                    self.effects.wakes.extend(waker);
+                }
+                Err(error) => self.finish_error(now, index, refused(error)),
+            }
+        }
+    }
+
+    /// Opens as many connections as the queue needs and the limits allow.
+    fn open_for_queue(&mut self, now: Instant) {
+        let each = if self.config.pipelining { self.config.waiting_frames_max.max(1) } else { 1 };
+        self.retry_at = None;
+        while self.slots.list_len(List::Queue) > self.greeting * each {
+            if let Some(retry_at) = self.open(now) {
+                self.retry_at = Some(retry_at);
+                self.effects.wakes.extend(self.keeper.take());
+                return;
+            }
+        }
+    }
+
+    fn open_for_spread(&mut self, now: Instant) {
+        if self.connections.len() < self.config.spread {
+            self.open(now);
+        }
+    }
+
+    /// Opens a connection, or tells when that may be tried again.
+    fn open(&mut self, now: Instant) -> Option<Instant> {
+        if let Some(until) = self.back_off.until.filter(|until| now < *until) {
+            return Some(until);
+        }
+        if self.connections.len() >= CONNECTIONS_MAX {
+            return Some(now + BACK_OFF_MAX);
+        }
+        if let Some(until) = self.connect_rate.exceeds(now, self.config.connect_rate_max) {
+            return Some(until);
+        }
+        self.connect_rate.count(now);
+        self.greeting += 1;
+        let connection =
+            Connection { end: None, waker: None, started: now, greeted: false, ended: false, retired: false };
+        let key = self.connections.insert(connection);
+        self.effects.connects.push(key);
+        None
+    }
+
+    /// The socket of a connection is there.
+    pub(super) fn on_connected(&mut self, now: Instant, key: usize) {
+        let config = HaproxyEndConfig {
+            frame_size_bytes_max: self.config.frame_size_bytes_max,
+            capabilities: self.config.capabilities(),
+            send_fragments: self.config.send_fragments,
+            engine_id: self.engine_id,
+            // The time that connecting took counts.
+            hello_timeout: Some(
+                (self.connections[key].started + self.config.hello_timeout).saturating_duration_since(now),
+            ),
+            idle_timeout: self.config.idle_timeout,
+            linger: LINGER,
+            waiting_frames_max: self.config.waiting_frames_max.max(1),
+        };
+        self.connections[key].end = Some(HaproxyEnd::new(config, now));
+    }
+
+    /// Bytes came; gives how many were used.
+    pub(super) fn on_input(&mut self, now: Instant, key: usize, bytes: &[u8]) -> usize {
+        let end = self.end(key);
+        // A breach of the protocol shows as a `Closed` event; nothing behind it is of use.
+        let used = end.handle_input(now, bytes).unwrap_or(bytes.len());
+        self.drain_events(now, key);
+        used
+    }
+
+    /// The socket broke or ended.
+    pub(super) fn on_eof(&mut self, now: Instant, key: usize) {
+        self.end(key).handle_eof();
+        self.drain_events(now, key);
+    }
+
+    /// A deadline of the connection may have passed.
+    pub(super) fn on_timeout(&mut self, now: Instant, key: usize) {
+        self.end(key).handle_timeout(now);
+        self.drain_events(now, key);
+    }
+
+    /// The connection is over and its task ends.
+    pub(super) fn remove(&mut self, now: Instant, key: usize, status: Status) {
+        self.on_ended(now, key, status);
+        self.connections.remove(key);
+        if !self.stopping && self.slots.list_len(List::Queue) > 0 {
+            self.open_for_queue(now);
+        }
+    }
+
+    pub(super) fn end(&mut self, key: usize) -> &mut HaproxyEnd {
+        self.connections[key].end.as_mut().expect("invariant: driven connections have an end")
+    }
+
+    fn drain_events(&mut self, now: Instant, key: usize) {
+        let mut room = false;
+        loop {
+            let end = self.connections[key].end.as_mut().expect("invariant: driven connections have an end");
+            match end.poll_event() {
+                None => break,
+                Some(HaproxyEvent::Ack { stream, frame, payload, own }) => {
+                    room = true;
+                    let Some(index) = self.slots.find(stream, frame) else { continue };
+                    let Stage::Sent { connection, .. } = self.slots.get(index).stage else { continue };
+                    let mut answer = self.spares.pop().unwrap_or_default();
+                    answer.clear();
+                    answer.extend_from_slice(payload);
+                    if !own {
+                        self.forget(now, connection, stream, frame);
+                    }
+                    self.finish(index, Ok(answer));
+                }
+                Some(HaproxyEvent::FragmentAborted { stream, frame }) => {
+                    room = true;
+                    if let Some(index) = self.slots.find(stream, frame) {
+                        self.finish_error(now, index, StreamError::FragmentAborted);
+                    }
+                }
+                Some(HaproxyEvent::Ready { .. }) => {
+                    room = true;
+                    self.connections[key].greeted = true;
+                    self.greeting -= 1;
+                    self.back_off = BackOff::default();
+                    self.effects.notices.push(Notice::Connected);
+                }
+                Some(HaproxyEvent::Closed { status }) => self.on_ended(now, key, status),
+            }
+        }
+        if room && self.slots.list_len(List::Queue) > 0 {
+            self.send_queued(now);
+        }
+        if self.stopping || self.connections[key].retired {
+            self.close_if_idle(now, key);
+        }
+    }
+
+    /// Settles what a connection leaves behind, once.
+    fn on_ended(&mut self, now: Instant, key: usize, status: Status) {
+        let connection = &mut self.connections[key];
+        if std::mem::replace(&mut connection.ended, true) {
+            return;
+        }
+        let waiting: Vec<_> = connection.end.iter().flat_map(|end| end.in_flight()).collect();
+        for (stream, frame) in waiting {
+            if let Some(index) = self.slots.find(stream, frame) {
+                self.finish_error(now, index, StreamError::lost(status));
+            }
+        }
+        if self.connections[key].greeted {
+            self.effects.notices.push(Notice::Disconnected(status));
+        } else {
+            self.greeting -= 1;
+            self.on_greeting_failed(now, key, status);
+        }
+    }
+
+    /// Fails those that waited for this connection, unless another one can take them.
+    fn on_greeting_failed(&mut self, now: Instant, key: usize, status: Status) {
+        if self.stopping && self.slots.list_len(List::Queue) == 0 {
+            return;
+        }
+        self.effects.notices.push(Notice::GreetingFailed(status));
+        self.stats.greetings_failed += 1;
+        self.back_off.step(now);
+        let usable = |c: &Connection| c.end.as_ref().is_some_and(HaproxyEnd::is_running) && !c.retired;
+        let others = self.connections.iter().any(|(_, c)| usable(c));
+        let others_greeting = self.greeting > 0;
+        let mut at = self.slots.head(List::Queue);
+        while let Some(index) = at {
+            at = self.slots.next(List::Queue, index);
+            let Stage::Queued { behind, .. } = &mut self.slots.get(index).stage else { continue };
+            let was_behind = *behind == Some(key);
+            if was_behind {
+                *behind = None;
+            }
+            if !others && (was_behind || !others_greeting) {
+                self.finish_error(now, index, StreamError::lost(status));
+            }
+        }
+    }
+
+    /// Fails what is over its time, and opens connections that had to wait. Gives when to come again.
+    pub(super) fn keep(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(index) = self.slots.head(List::Deadlines) {
+            if self.slots.get(index).deadline.is_some_and(|deadline| deadline > now) {
+                break;
+            }
+            self.expire(now, index);
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.open_for_queue(now);
+        }
+        let head = self.slots.head(List::Deadlines).and_then(|index| self.slots.get(index).deadline);
+        let next = head.into_iter().chain(self.retry_at).min();
+        self.keeper_idles = next.is_none();
+        next
+    }
+
+    fn expire(&mut self, now: Instant, index: u32) {
+        let frame = self.slots.frame_id(index);
+        let slot = self.slots.get(index);
+        if let (Stage::Sent { connection, at }, stream) = (&slot.stage, slot.stream) {
+            let (connection, at) = (*connection, *at);
+            let silent = self.end(connection).last_input() <= at;
+            self.forget(now, connection, stream, frame);
+            if silent {
+                // Not a byte since: whatever is sent there waits in vain. Others get a fresh connection.
+                self.connections[connection].retired = true;
+                self.close_if_idle(now, connection);
+            }
+        }
+        self.finish_error(now, index, StreamError::Timeout);
+    }
+
+    /// Gives an exchange up: its slot is free at once.
+    pub(super) fn cancel(&mut self, now: Instant, index: u32, frame: FrameId) {
+        let stream = self.slots.get(index).stream;
+        if self.slots.find(stream, frame) != Some(index) {
+            return;
+        }
+        match self.slots.remove(index) {
+            Stage::Queued { payload, .. } | Stage::Done(Ok(payload)) => self.recycle(payload),
+            Stage::Sent { connection, .. } => {
+                self.forget(now, connection, stream, frame);
+                if self.slots.list_len(List::Queue) > 0 {
+                    self.send_queued(now);
+                }
+                if self.stopping || self.connections[connection].retired {
+                    self.close_if_idle(now, connection);
+                }
+            }
+            Stage::Done(Err(_)) | Stage::Free(_) => {}
+        }
+        self.debug_assert_valid();
+    }
+
+    /// The outcome of an exchange if it is there; otherwise `waker` is woken when it is.
+    #[inline]
+    pub(super) fn poll(
+        &mut self,
+        index: u32,
+        frame: FrameId,
+        waker: &Waker,
+    ) -> Option<Result<Vec<u8>, StreamError>> {
+        debug_assert_eq!(self.slots.frame_id(index), frame, "invariant: a waiting exchange owns its slot");
+        let slot = self.slots.get(index);
+        if matches!(slot.stage, Stage::Done(_)) {
+            let Stage::Done(outcome) = self.slots.remove(index) else {
+                unreachable!("invariant: just seen to be done")
+            };
+            return Some(outcome);
+        }
+        match &mut slot.waker {
+            Some(old) => old.clone_from(waker),
+            None => slot.waker = Some(waker.clone()),
+        }
+        None
+    }
+
+    fn forget(&mut self, now: Instant, key: usize, stream: StreamId, frame: FrameId) {
+        let end = self.end(key);
+        if end.forget(now, stream, frame) && !end.is_running() {
+            // Without pipelining that closed the connection: its task has a DISCONNECT to send.
+            self.drain_events(now, key);
+            let waker = self.connections[key].waker.take();
+            self.effects.wakes.extend(waker);
+        }
+    }
+
+    fn close_if_idle(&mut self, now: Instant, key: usize) {
+        let status = if self.connections[key].retired { Status::TIMEOUT } else { Status::NORMAL };
+        let connection = &mut self.connections[key];
+        let Some(end) = &mut connection.end else { return };
+        if end.is_running() && end.in_flight().len() == 0 {
+            end.close(now, status);
+            self.effects.wakes.extend(connection.waker.take());
+            self.on_ended(now, key, status);
+        }
+    }
+
+    fn finish_error(&mut self, now: Instant, index: u32, error: StreamError) {
+        self.count_error(now);
+        if let Stage::Queued { payload, .. } = &mut self.slots.get(index).stage {
+            let payload = std::mem::take(payload);
+            self.recycle(payload);
+        }
+        self.finish(index, Err(error));
+    }
+
+    #[inline]
+    fn finish(&mut self, index: u32, outcome: Result<Vec<u8>, StreamError>) {
+        self.slots.unlink(List::Deadlines, index);
+        self.slots.unlink(List::Queue, index);
+        let slot = self.slots.get(index);
+        slot.stage = Stage::Done(outcome);
+        self.effects.wakes.extend(slot.waker.take());
+    }
+
+    fn count_error(&mut self, now: Instant) {
+        self.stats.errors += 1;
+        self.error_rate.count(now);
+    }
+
+    /// Whether `maxerrrate` is used up for this second.
+    pub(super) fn is_suspended(&mut self, now: Instant) -> bool {
+        self.error_rate.exceeds(now, self.config.error_rate_max).is_some()
+    }
+
+    /// No new exchanges; connections close as soon as nothing waits on them.
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.close_if_idle(now, key);
+            let waker = self.connections[key].waker.take();
+            self.effects.wakes.extend(waker);
+        }
+    }
+
+    /// Whether a connection that is not greeted yet has lost its purpose.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.dead || self.stopping && self.slots.list_len(List::Queue) == 0
+    }
+
+    /// The engine is dropped: everything ends.
+    pub(super) fn kill(&mut self, now: Instant) {
+        self.stop(now);
+        self.dead = true;
+        for index in self.slots.unfinished() {
+            self.finish_error(now, index, StreamError::Interrupted);
+        }
+        self.effects.wakes.extend(self.keeper.take());
+    }
+
+    pub(super) fn stats(&self) -> EngineStats {
+        let running = |c: &&Connection| c.greeted && !c.ended;
+        let idle = |c: &&Connection| c.end.as_ref().is_some_and(|end| end.in_flight().len() == 0);
+        let connections = || self.connections.iter().map(|(_, c)| c);
+        let in_flight = |c: &Connection| c.end.as_ref().map_or(0, |end| end.in_flight().len());
+        EngineStats {
+            connections: self.connections.len(),
+            greeting: self.greeting,
+            idle: connections().filter(running).filter(idle).count(),
+            queued: self.slots.list_len(List::Queue),
+            waiting: connections().filter(running).map(in_flight).sum(),
+            exchanges: self.slots.len(),
+            ..self.stats
+        }
+    }
+
+    pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
+        if self.spares.len() < SPARE_MAX && (1..=SPARE_BYTES_MAX).contains(&buffer.capacity()) {
+            self.spares.push(buffer);
+        }
+    }
+
+    fn debug_assert_valid(&self) {
+        debug_assert_eq!(
+            self.greeting,
+            self.connections.iter().filter(|(_, c)| !c.greeted && !c.ended).count(),
+            "invariant: greeting counts the connections not greeted"
+        );
+    }
+}
+
+fn refused(error: NotifyError) -> StreamError {
+    match error {
+        NotifyError::TooBig => StreamError::TooBig,
+        NotifyError::NotNow => StreamError::Unknown,
+    }
+}
+
+/// Keeps connections from being retried at once when greetings fail.
+#[derive(Default)]
+struct BackOff {
+    until: Option<Instant>,
+    delay: Duration,
+}
+
+impl BackOff {
+    fn step(&mut self, now: Instant) {
+        // Connections that fail together count once.
+        if self.until.is_none_or(|until| now >= until) {
+            self.delay = (self.delay * 2).clamp(BACK_OFF_MIN, BACK_OFF_MAX);
+            self.until = Some(now + self.delay);
+        }
+    }
+}
+
+/// Events of the current second.
+#[derive(Default)]
+struct Rate {
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl Rate {
+    fn count(&mut self, now: Instant) {
+        if self.since.is_none_or(|since| now >= since + Duration::from_secs(1)) {
+            *self = Self { since: Some(now), count: 0 };
+        }
+        self.count += 1;
+    }
+
+    /// If `max` (0: no limit) is reached in this second, when that ends.
+    fn exceeds(&self, now: Instant, max: u32) -> Option<Instant> {
+        let end = self.since? + Duration::from_secs(1);
+        (max > 0 && now < end && self.count >= max).then_some(end)
+    }
+}
+
+impl EngineConfig {
+    fn capabilities(&self) -> Capabilities {
+        let pick = |on: bool, capability| if on { capability } else { Capabilities::NONE };
+        pick(self.pipelining, Capabilities::PIPELINING) | pick(self.async_acks, Capabilities::ASYNC)
+    }
+}
+
+/// Type, flags and the shortest ids: what every frame has beside its payload.
+const HEADER_BYTES_MIN: usize = 7;
+const BACK_OFF_MIN: Duration = Duration::from_millis(10);
+/// Short enough that an agent which behaves again is in use within 100 ms.
+const BACK_OFF_MAX: Duration = Duration::from_millis(80);
+const LINGER: Duration = Duration::from_secs(1);
+const CONNECTIONS_MAX: usize = 4096;
+const SPARE_MAX: usize = 64;
+const SPARE_BYTES_MAX: usize = 32 << 10;

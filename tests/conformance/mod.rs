@@ -6,8 +6,11 @@
 
 mod client;
 mod command_line;
+mod requests;
 mod script;
 mod steps;
+mod surroundings;
+mod tables;
 mod world;
 
 use std::collections::BTreeSet;
@@ -95,6 +98,7 @@ cases! {
     spoe_agent_silent
     spoe_bad_answer
     spoe_bad_greeting
+    spoe_types
     spoe_variable
     stale_connections
     stats_socket
@@ -105,6 +109,26 @@ cases! {
     use_backend
     variables
     warnings_are_fatal
+}
+
+/// Where SPOP is spoken, the other end is upstream's proxy, too: our agent side must please it.
+mod upstream {
+    use super::{folder, world};
+
+    #[test]
+    fn spoe_variable() {
+        world::run_upstream("spoe_variable", &folder().join("spoe_variable"));
+    }
+
+    #[test]
+    fn lua_then_spoe() {
+        world::run_upstream("lua_then_spoe", &folder().join("lua_then_spoe"));
+    }
+
+    #[test]
+    fn spoe_types() {
+        world::run_upstream("spoe_types", &folder().join("spoe_types"));
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ use crate::support::origin::{self, Origin};
 use crate::support::peer;
 use crate::support::process::Process;
 use crate::support::service::Service;
+use crate::support::spoa::Spoa;
 
 /// How long a proxy may take to end on SIGINT (management.txt promises at once; machines are busy).
 const END: Duration = Duration::from_secs(5);
@@ -42,6 +43,9 @@ pub(crate) struct World {
     folder: PathBuf,
     args: Vec<String>,
     check_only: bool,
+    /// `agent` brings one built with our library.
+    our_agents: bool,
+    spoas: Vec<Spoa>,
     /// What the proxy's environment has, and `${…}` in a step.
     pub(crate) env: BTreeMap<String, String>,
     listeners: Vec<(String, TcpListener)>,
@@ -57,12 +61,26 @@ pub(crate) struct World {
     pub(crate) tmp: TempDir,
 }
 
-/// Runs the scenario in `folder`, or fails the test with all that is known.
+/// Runs the scenario in `folder` with the proxy under test, or fails with all that is known.
 pub(crate) fn run(name: &str, folder: &Path) {
-    let Some(program) = peer::subject(name) else { return };
+    if let Some(program) = peer::subject(name) {
+        run_with(World::new(program, folder), name);
+    }
+}
+
+/// The same with upstream's proxy, and agents that are built with our library.
+pub(crate) fn run_upstream(name: &str, folder: &Path) {
+    if let Some(program) = peer::peer(name, "haproxy") {
+        let mut world = World::new(program, folder);
+        world.our_agents = true;
+        run_with(world, name);
+    }
+}
+
+fn run_with(mut world: World, name: &str) {
+    let folder = world.folder().to_owned();
     let text = fs::read_to_string(folder.join("case.txt")).expect("every case has a case.txt");
     let steps = script::parse(&text).unwrap_or_else(|what| panic!("{name}/case.txt: {what}"));
-    let mut world = World::new(program, folder);
     for step in &steps {
         match world.step(step) {
             Ok(true) => {}
@@ -88,6 +106,8 @@ impl World {
             folder: folder.to_owned(),
             args: Vec::new(),
             check_only: false,
+            our_agents: false,
+            spoas: Vec::new(),
             env: [("tmp".to_owned(), tmp_path), ("syslog".to_owned(), syslog_addr)].into(),
             listeners: Vec::new(),
             doors: Vec::new(),
@@ -141,6 +161,11 @@ impl World {
                 let echo = origin::start_echo().map_err(failed)?;
                 self.env.insert(name.to_owned(), echo.addr().to_string());
                 self.echoes.insert(name.to_owned(), echo);
+            }
+            ["agent", name] if self.our_agents => {
+                let spoa = Spoa::start().map_err(failed)?;
+                self.env.insert(name.to_owned(), spoa.addr().to_string());
+                self.spoas.push(spoa);
             }
             ["agent", name] => {
                 let agent = Agent::start().map_err(failed)?;

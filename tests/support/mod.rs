@@ -7,6 +7,7 @@ pub(crate) mod origin;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod service;
+pub(crate) mod spoa;
 pub(crate) mod wire;
 
 use std::time::Duration;

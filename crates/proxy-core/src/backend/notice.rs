@@ -153,11 +153,18 @@ impl Words<'_> {
 /// `, reason: …` as it stands in lines about checks.
 pub(crate) fn reason(check: &CheckSnapshot) -> String {
     let mut out = format!(", reason: {}", check.status.description());
-    if check.status.has_code() && check.code != 0 {
+    if check.status.has_code() {
         let _ = write!(out, ", code: {}", check.code);
     }
     if !check.info.is_empty() {
-        let _ = write!(out, ", info: \"{}\"", check.info);
+        out.push_str(", info: \"");
+        for byte in check.info.bytes() {
+            match byte {
+                b'"' | 0..=31 | 127..=255 => write!(out, "<{byte:02X}>").unwrap_or_default(),
+                _ => out.push(char::from(byte)),
+            }
+        }
+        out.push('"');
     }
     let _ = write!(out, ", check duration: {}ms", check.duration.as_millis());
     out

@@ -209,3 +209,6 @@ pub(crate) fn give_back(proxy: &Proxy, index: usize) {
 fn index_of(proxy: &Proxy, server: &Server) -> Option<usize> {
     proxy.servers.iter().position(|s| std::ptr::eq(&raw const **s, server))
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,12 @@ pub(super) fn of(balance: &Balance, txn: &mut Txn) -> Option<u32> {
             Addr::Ip(addr) => Some(address(addr.ip())),
             _ => None,
         },
+        Balance::Uri { whole, len, depth } => {
+            let uri = uri_part(txn.req.uri(), *whole, *len, *depth);
+            (!uri.is_empty()).then(|| sdbm(uri))
+        }
+        Balance::Hdr(name) => txn.req.header(name.as_bytes()).filter(|v| !v.is_empty()).map(sdbm),
+        Balance::UrlParam(name) => url_param(txn.req.query()?, name).map(sdbm),
         Balance::Hash(expr) => expr.eval(txn, Direction::Request).map(|sample| of_sample(&sample)),
         _ => None,
     }

@@ -62,10 +62,8 @@ impl Table {
             return Pick::None;
         }
         let avoid = avoid.filter(|a| self.entries.iter().any(|e| e.server != *a));
-        if let Some(hash) = choice.hash {
-            if let Some(pick) = self.pick_hashed(proxy, hash, avoid) {
-                return pick;
-            }
+        if let Some(pick) = choice.hash.and_then(|hash| self.pick_hashed(proxy, hash, avoid)) {
+            return pick;
         }
         // Who comes now must not pass those who wait already.
         if proxy.state.queued.cur() > 0 {

@@ -133,6 +133,7 @@ impl TxnData {
             id: 0,
             started: now,
             log: TxnLog::default(),
+            sampling: Sampling::default(),
             service: None,
             private: Vec::new(),
         }
@@ -155,6 +156,7 @@ impl TxnData {
         let request_line = std::mem::take(&mut self.log.request_line);
         self.log = TxnLog { request_line, ..TxnLog::default() };
         self.log.request_line.clear();
+        self.sampling = Sampling::default();
         self.service = None;
         self.private.iter_mut().for_each(|slot| *slot = None);
     }

@@ -227,6 +227,7 @@ impl Exchange {
         run: &mut Run,
         head: &Reply,
     ) -> Result<(), Fault> {
+        conn.txn.begin_response_scope();
         conn.txn.res.set_reply(head).map_err(|_| Fault::Status(500, *b"PR"))?;
         let status = conn.txn.res.status();
         let bodiless = matches!(status, 100..=199 | 204 | 304);

@@ -12,7 +12,8 @@ use crate::{
     host::Addr,
     log::{Facility, Level},
     rules::{Rule, acl::Cond},
-    sample::logformat::LogFormat,
+    sample::{expr::Expr, logformat::LogFormat},
+    vars::VarName,
 };
 
 /// A whole, valid configuration.
@@ -28,6 +29,16 @@ pub struct Config {
     pub backends: BTreeMap<String, Arc<Proxy>>,
     /// Servers by their process-wide id (`puid` per proxy is on the server).
     pub servers: Vec<Arc<Server>>,
+    /// `set-var` of the `global` section, to be evaluated once at the start.
+    pub proc_vars: Vec<ProcVar>,
+}
+
+/// A process-wide variable and what it starts with.
+pub struct ProcVar {
+    /// The variable; its scope is [`Scope::Proc`](crate::vars::Scope::Proc).
+    pub name: VarName,
+    /// Its value.
+    pub value: Expr,
 }
 
 /// The `global` section.
@@ -67,6 +78,16 @@ pub struct Global {
     pub description: Option<String>,
     /// `hard-stop-after`.
     pub hard_stop_after: Option<Duration>,
+    /// `thread-groups`; 0 when not given.
+    pub thread_groups: usize,
+    /// `ulimit-n`; 0 when not given.
+    pub ulimit_n: usize,
+    /// `localpeer`.
+    pub localpeer: Option<String>,
+    /// `quiet`.
+    pub quiet: bool,
+    /// `zero-warning`: a warning keeps the process from starting.
+    pub zero_warning: bool,
     /// Settings that belong to extensions, in order (`tune.x.y` and its words), already checked by them.
     pub extra: Vec<(String, Vec<String>)>,
 }
@@ -91,6 +112,11 @@ impl Default for Global {
             node: None,
             description: None,
             hard_stop_after: None,
+            thread_groups: 0,
+            ulimit_n: 0,
+            localpeer: None,
+            quiet: false,
+            zero_warning: false,
             extra: Vec::new(),
         }
     }
@@ -336,6 +362,10 @@ pub struct Options {
     pub abortonclose: bool,
     /// `http-reuse`.
     pub http_reuse: HttpReuse,
+    /// `log-tag`; the one of `global` when absent.
+    pub log_tag: Option<String>,
+    /// `description`.
+    pub description: Option<String>,
 }
 
 /// `option forwardfor`.
@@ -380,7 +410,7 @@ pub struct Bind {
     pub maxconn: usize,
     /// `backlog`.
     pub backlog: u32,
-    /// `accept-proxy` and other words that change how connections begin are refused for now.
+    /// `nice`: -1024 to 1024.
     pub nice: i32,
     /// `v4v6`/`v6only`: true for v6 only.
     pub v6only: bool,

@@ -4,12 +4,17 @@
 //! keywords of his own, also while a configuration is being read (a `global` keyword may load
 //! something that brings new actions or fetches for the sections that follow).
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use crate::{
     action::ActionKeyword,
     applet::ServiceMaker,
-    cfgparse::{Line, ParseError},
+    cfgparse::{Env, Line, ParseError},
+    check::Prober,
     config::{Global, Place},
     filter::FilterKeyword,
     rules::acl::{AclTable, Cond},
@@ -50,8 +55,14 @@ pub struct Registry {
     pub services: BTreeMap<String, Arc<dyn ServiceMaker>>,
     /// Filters.
     pub filters: BTreeMap<String, Arc<dyn FilterKeyword>>,
+    /// Health checks in further protocols, by the name of their `option`.
+    pub checks: BTreeMap<String, Arc<dyn Prober>>,
     /// Keywords of `global`.
     pub globals: BTreeMap<String, Arc<dyn GlobalKeyword>>,
+    /// Keywords of `global` that HAProxy has and an extension would bring, to name them as not there.
+    pub known_globals: BTreeSet<String>,
+    /// Environment variables, as seeded by the embedder and changed by the lines read so far.
+    pub env: Env,
     slots: usize,
 }
 
@@ -119,6 +130,6 @@ impl ParseContext<'_> {
     /// # Errors
     /// The file cannot be read, or a line cannot be split into words.
     pub fn read_lines(&self, path: &Path) -> Result<Vec<Line>, ParseError> {
-        crate::cfgparse::read_lines(path)
+        crate::cfgparse::read_lines_with(path, &self.registry.env)
     }
 }

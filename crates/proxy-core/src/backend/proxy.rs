@@ -38,6 +38,8 @@ pub struct ProxyState {
     pub(crate) queue: Queue,
     pub(crate) balancer: Balancer,
     generation: AtomicU64,
+    /// Log lines of the frontend's exchanges.
+    pub log_lines: AtomicU64,
     pub(crate) availability: Mutex<Availability>,
 }
 

@@ -1,9 +1,52 @@
 //! Reading HAProxy's configuration language.
 //!
-//! [`Parser`] takes files and a [`Registry`](crate::registry::Registry), and gives a
-//! [`Config`](crate::config::Config) or every error it found, each with file, line and word.
+//! ```text
+//!   source ─► lexer ─► directive (.if …) ─► parser ─► global │ proxy keyword tables ─► draft ─► finish ─► Config
+//!             (env)    (condition)                     (registry: what extensions add)
+//! ```
+//!
+//! [`Parser`] takes files and a [`Registry`](crate::registry::Registry), and gives an [`Outcome`]:
+//! a [`Config`](crate::config::Config) or every error that was found, each with file, line and word.
+//! A line never stops the reading of the next one; only the whole-configuration checks are skipped
+//! when a line was refused.
+//!
+//! Source: configuration.txt sections 2 to 5; texts of messages as `haproxy -c` prints them.
 
-use std::{path::Path, sync::Arc};
+mod address;
+mod balance;
+mod bind;
+mod check;
+pub mod condition;
+mod diagnostic;
+mod directive;
+mod draft;
+mod environment;
+mod finish;
+mod global;
+mod known;
+mod lexer;
+mod log;
+mod number;
+mod options;
+mod parser;
+mod proxy;
+mod rule;
+mod server;
+mod setvar;
+mod source;
+mod stats;
+mod suggest;
+mod switching;
+mod time;
+mod timeout;
+mod words;
+
+use std::{ops::Range, path::Path, sync::Arc};
+
+pub use diagnostic::{Diagnostic, Form, Severity};
+pub use environment::Env;
+pub use parser::{Outcome, Parser, Resolve};
+pub use source::Source;
 
 /// Why a line is refused. The parser adds file and line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +68,13 @@ impl ParseError {
     pub fn at(word: usize, message: impl Into<String>) -> Self {
         Self { message: message.into(), word: Some(word) }
     }
+
+    /// The same error seen from a line that has `by` more words in front.
+    #[must_use]
+    pub fn shifted(mut self, by: usize) -> Self {
+        self.word = self.word.map(|word| word + by);
+        self
+    }
 }
 
 /// One logical line, split into words.
@@ -36,13 +86,44 @@ pub struct Line {
     pub number: u32,
     /// Unquoted, unescaped, expanded words; never empty.
     pub words: Vec<String>,
+    /// Where each word stands in the file, in bytes; words from one expansion share theirs.
+    pub spans: Vec<Range<usize>>,
 }
 
-/// Reads a file into its logical lines.
+/// Reads a file into its logical lines; no environment variable has a value in it.
 ///
 /// # Errors
 /// The file cannot be read, or a line cannot be split into words.
 pub fn read_lines(path: &Path) -> Result<Vec<Line>, ParseError> {
-    let _ = path;
-    Err(ParseError::new("not read yet"))
+    read_lines_with(path, &Env::default())
+}
+
+/// Reads a file into its logical lines, with variables taken from `env`.
+///
+/// # Errors
+/// The file cannot be read, or a line cannot be split into words.
+pub fn read_lines_with(path: &Path, env: &Env) -> Result<Vec<Line>, ParseError> {
+    let name = path.display();
+    let bytes = std::fs::read(path)
+        .map_err(|e| ParseError::new(format!("cannot open file '{name}' : {}", source::reason(&e))))?;
+    split_lines(&name.to_string(), &bytes, env)
+}
+
+/// Splits text that was already read, as [`read_lines_with`] does.
+///
+/// # Errors
+/// A line cannot be split into words.
+pub fn split_lines(name: &str, bytes: &[u8], env: &Env) -> Result<Vec<Line>, ParseError> {
+    let mut lexer = lexer::Lexer::new(name.into(), bytes);
+    let mut lines = Vec::new();
+    while let Some(line) = lexer.next_line(env, "") {
+        match line {
+            Ok(line) if line.words.is_empty() => {}
+            Ok(line) => lines.push(line),
+            Err(error) => {
+                return Err(ParseError::new(format!("parsing [{name}:{}]: {}", error.line, error.message)));
+            }
+        }
+    }
+    Ok(lines)
 }

@@ -44,7 +44,8 @@ impl Encoder {
 
     /// Appends payload with its framing; what exceeds a declared length is dropped.
     pub fn data(&mut self, payload: &[u8], out: &mut Vec<u8>) {
-        let payload = &payload[..usize::try_from(self.room()).map_or(payload.len(), |room| room.min(payload.len()))];
+        let payload =
+            &payload[..usize::try_from(self.room()).map_or(payload.len(), |room| room.min(payload.len()))];
         if payload.is_empty() {
             return;
         }

@@ -88,7 +88,8 @@ pub fn request(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<O
     let bytes = &bytes[skipped..];
     with_headers(limits.headers_max, |headers| {
         let mut parsed = httparse::Request::new(&mut []);
-        let len = match ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, headers) {
+        let len = match ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, headers)
+        {
             Ok(Status::Complete(len)) if len <= limits.head_max => len,
             Ok(Status::Complete(_)) | Err(httparse::Error::TooManyHeaders) => return Err(Refused::TooLarge),
             Ok(Status::Partial) => return partial(bytes, limits),
@@ -127,12 +128,15 @@ pub fn request(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<O
 pub fn response(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<Option<Head>, Refused> {
     with_headers(limits.headers_max, |headers| {
         let mut parsed = httparse::Response::new(&mut []);
-        let len = match ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, headers) {
-            Ok(Status::Complete(len)) if len <= limits.head_max => len,
-            Ok(Status::Complete(_)) | Err(httparse::Error::TooManyHeaders) => return Err(Refused::TooLarge),
-            Ok(Status::Partial) => return partial(bytes, limits),
-            Err(_) => return Err(Refused::Malformed),
-        };
+        let len =
+            match ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, headers) {
+                Ok(Status::Complete(len)) if len <= limits.head_max => len,
+                Ok(Status::Complete(_)) | Err(httparse::Error::TooManyHeaders) => {
+                    return Err(Refused::TooLarge);
+                }
+                Ok(Status::Partial) => return partial(bytes, limits),
+                Err(_) => return Err(Refused::Malformed),
+            };
         let whole = "a complete head has every part";
         let (code, version) = (parsed.code.expect(whole), version(parsed.version.expect(whole)));
         if code < 100 {
@@ -141,7 +145,11 @@ pub fn response(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<
         let base = bytes.as_ptr() as usize;
         message.load(&bytes[..len]);
         let reason = parsed.reason.filter(|text| !text.is_empty());
-        message.index_response(code, reason.map_or_else(Range::default, |r| part(base, r.as_bytes())), version);
+        message.index_response(
+            code,
+            reason.map_or_else(Range::default, |r| part(base, r.as_bytes())),
+            version,
+        );
         let mut scan = Scan::default();
         for header in parsed.headers.iter() {
             if scan.take(header)? {
@@ -261,7 +269,9 @@ fn check_target(method: &str, target: &[u8], host: Option<&[u8]>) -> Result<(), 
         return Ok(());
     }
     match (authority(target), host) {
-        (Some((authority, port)), Some(host)) if !same_authority(authority, host, port) => Err(Refused::Malformed),
+        (Some((authority, port)), Some(host)) if !same_authority(authority, host, port) => {
+            Err(Refused::Malformed)
+        }
         _ => Ok(()),
     }
 }

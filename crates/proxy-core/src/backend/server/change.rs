@@ -16,7 +16,6 @@ use std::{
 use super::{Core, Output, Server, WEIGHT_MAX, WEIGHT_SCALE};
 use crate::{
     backend::{
-        counters::bump,
         event::{
             AddrChange, AdminCause, AdminChange, AdminFlags, CheckOutcome, CheckSnapshot, OpCause, OpState,
             ServerEvent, StateCause, StateChange, Updater,
@@ -145,6 +144,7 @@ impl Server {
                 }
             };
             change.settle(core);
+            change.tell_if_empty(core);
         });
     }
 
@@ -320,7 +320,7 @@ impl Change<'_> {
         let state = &self.cx.proxy.state;
         state.servers_changed();
         if server.is_usable() {
-            state.empty.store(false, SeqCst);
+            state.availability.lock().filled(self.cx.now);
             state.queue.dispatch(self.cx.proxy, server, &mut self.wakes);
             return 0;
         }
@@ -457,9 +457,7 @@ impl Change<'_> {
         if !self.was_usable || usable_servers(self.cx.proxy) != (0, 0) {
             return;
         }
-        let state = &self.cx.proxy.state;
-        if !state.empty.swap(true, SeqCst) {
-            bump(&state.down_transitions);
+        if self.cx.proxy.state.availability.lock().emptied(self.cx.now) {
             core.note(self.words(0).backend_empty());
         }
     }

@@ -30,7 +30,7 @@ impl Channel {
     /// `inspect-delay` is over. Rules that would want more data decide by what is there.
     #[must_use]
     pub fn settled(&self) -> bool {
-        self.ended || self.settled || (self.buf.is_allocated() && self.buf.is_full())
+        self.ended || self.settled || self.buf.is_full_of_data()
     }
 
     /// Replaces a range of [`Channel::data`]; the channel grows where it must.
@@ -80,6 +80,11 @@ impl Buffer {
     /// Whether nothing more fits, even after moving what is there to the front.
     pub(crate) fn is_full(&self) -> bool {
         self.len() == self.bytes.len()
+    }
+
+    /// Whether it has memory and no room in it.
+    pub(crate) fn is_full_of_data(&self) -> bool {
+        self.is_allocated() && self.is_full()
     }
 
     pub(crate) fn capacity(&self) -> usize {

@@ -1,11 +1,18 @@
 //! The client connection: what outlives a single exchange on it.
 
-use std::{cell::RefCell, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
 
 use crate::{
-    config::{Bind, Proxy},
-    host::Addr,
+    config::{Bind, Mode, Proxy},
+    host::{Addr, BoxIo},
+    stream::{self, Conn},
     vars::Vars,
+    worker::Worker,
 };
 
 /// One client connection.
@@ -24,4 +31,56 @@ pub struct Session {
     pub accepted: Instant,
     /// Variables of scope `sess`.
     pub vars: RefCell<Vars>,
+}
+
+/// Serves an accepted connection until it ends.
+///
+/// # Cancel safety
+/// Dropping the future closes the client's connection and the server's; nothing is logged then.
+/// # Thread affinity
+/// Belongs to the worker's thread.
+pub async fn serve(worker: Rc<Worker>, frontend: Arc<Proxy>, bind: Arc<Bind>, io: BoxIo) {
+    let counters = &worker.shared.counters;
+    let session = Rc::new(Session {
+        id: counters.connections.fetch_add(1, Relaxed),
+        src: io.peer_addr(),
+        dst: io.local_addr(),
+        accepted: worker.host.now(),
+        vars: RefCell::default(),
+        frontend,
+        bind,
+    });
+    let _counted = Counted::new(&session.frontend);
+    let mut conn = Conn::new(worker, session, io);
+    let admitted = match has_session_rules(&conn.session.frontend) {
+        true => Box::pin(stream::tcp::admit(&mut conn)).await,
+        false => true,
+    };
+    if !admitted {
+        return;
+    }
+    match conn.session.frontend.mode {
+        Mode::Http => stream::http::run(&mut conn).await,
+        Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
+    }
+}
+
+fn has_session_rules(frontend: &Proxy) -> bool {
+    !frontend.rules.tcp_connection.is_empty() || !frontend.rules.tcp_session.is_empty()
+}
+
+/// Counts the session while it lives.
+struct Counted(Arc<Proxy>);
+
+impl Counted {
+    fn new(frontend: &Arc<Proxy>) -> Self {
+        frontend.state.fe_sessions.enter();
+        Self(frontend.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.state.fe_sessions.leave();
+    }
 }

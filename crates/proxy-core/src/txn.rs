@@ -38,6 +38,11 @@ impl Txn {
         Self(Some(Box::new(data)))
     }
 
+    /// The place of a transaction that does not exist yet.
+    pub(crate) fn vacant() -> Self {
+        Self(None)
+    }
+
     /// Takes the transaction out and leaves the empty place; costs a pointer.
     #[must_use]
     pub fn take(&mut self) -> Self {
@@ -112,6 +117,50 @@ pub struct TxnVars {
 }
 
 impl TxnData {
+    /// A transaction of a session, before its request is known.
+    pub(crate) fn begin(worker: &Rc<Worker>, session: &Rc<Session>, now: Instant) -> Self {
+        Self {
+            worker: worker.clone(),
+            session: session.clone(),
+            frontend: session.frontend.clone(),
+            backend: session.frontend.clone(),
+            server: None,
+            req: Message::default(),
+            res: Message::default(),
+            req_chn: Channel::default(),
+            res_chn: Channel::default(),
+            vars: TxnVars::default(),
+            id: 0,
+            started: now,
+            log: TxnLog::default(),
+            sampling: Sampling::default(),
+            service: None,
+            private: Vec::new(),
+        }
+    }
+
+    /// Makes it as new for the next exchange of the same session; keeps its memory.
+    pub(crate) fn reset(&mut self, now: Instant) {
+        if !Arc::ptr_eq(&self.backend, &self.frontend) {
+            self.backend = self.frontend.clone();
+        }
+        self.server = None;
+        self.req.clear();
+        self.res.clear();
+        self.req_chn.reset(&self.worker.buffers);
+        self.res_chn.reset(&self.worker.buffers);
+        self.vars.txn.clear();
+        self.vars.req.clear();
+        self.vars.res.clear();
+        self.started = now;
+        let request_line = std::mem::take(&mut self.log.request_line);
+        self.log = TxnLog { request_line, ..TxnLog::default() };
+        self.log.request_line.clear();
+        self.sampling = Sampling::default();
+        self.service = None;
+        self.private.iter_mut().for_each(|slot| *slot = None);
+    }
+
     /// The value that an extension keeps in `slot` of this transaction.
     ///
     /// Slots are handed out by [`Registry::private_slot`](crate::registry::Registry::private_slot).

@@ -1,5 +1,145 @@
 //! Idle server connections of one worker.
+//!
+//! Last in, first out, so that the warm ones work and the others grow old. Whether one is still
+//! open is asked when it is taken; a small task closes what died or grew old meanwhile.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    pin::Pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use rustc_hash::FxHashMap;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::server::Server;
+use crate::{host::BoxIo, worker::Worker};
 
 /// Idle connections by server.
 #[derive(Default)]
-pub struct Pools {}
+pub struct Pools {
+    /// Keyed by the server's address in memory, which the entry keeps alive.
+    servers: RefCell<FxHashMap<usize, PerServer>>,
+    purging: Cell<bool>,
+}
+
+struct PerServer {
+    server: Arc<Server>,
+    idle: Vec<Idle>,
+}
+
+/// A connection that waits for its next request.
+pub(crate) struct Idle {
+    pub(crate) io: BoxIo,
+    /// Exchanges it has carried.
+    pub(crate) uses: u32,
+    /// [`Server::addr_version`] when it was made.
+    pub(crate) addr_version: u64,
+    since: Instant,
+}
+
+impl Pools {
+    /// How many connections are idle.
+    #[must_use]
+    pub fn idle_count(&self) -> usize {
+        self.servers.borrow().values().map(|per| per.idle.len()).sum()
+    }
+
+    /// An open connection to that server that has carried at least `uses` exchanges.
+    pub(crate) fn take(&self, server: &Arc<Server>, uses: u32, cx: &mut Context<'_>) -> Option<Idle> {
+        let mut servers = self.servers.borrow_mut();
+        let idle = &mut servers.get_mut(&key(server))?.idle;
+        loop {
+            let mut candidate = match idle.last() {
+                Some(last) if last.uses >= uses => idle.pop()?,
+                _ => return None,
+            };
+            if candidate.addr_version == server.addr_version() && candidate.is_quiet(cx) {
+                return Some(candidate);
+            }
+        }
+    }
+
+    /// Keeps a connection whose exchange is over. Closes it if the server's pool is full.
+    pub(crate) fn put(worker: &Rc<Worker>, server: &Arc<Server>, io: BoxIo, uses: u32, addr_version: u64) {
+        let pools = &worker.pools;
+        let mut servers = pools.servers.borrow_mut();
+        let per = servers
+            .entry(key(server))
+            .or_insert_with(|| PerServer { server: server.clone(), idle: Vec::new() });
+        if server.config.pool_max_conn.is_some_and(|max| per.idle.len() >= max) {
+            return;
+        }
+        per.idle.push(Idle { io, uses, addr_version, since: worker.host.now() });
+        drop(servers);
+        if !pools.purging.replace(true) {
+            worker.host.spawn("pool purge", Box::pin(purge(Rc::downgrade(worker))));
+        }
+    }
+
+    /// Closes all connections to a server.
+    pub fn forget(&self, server: &Arc<Server>) {
+        self.servers.borrow_mut().remove(&key(server));
+    }
+
+    /// Closes what is no longer open or has been idle for too long; whether any is left.
+    fn purge(&self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut servers = self.servers.borrow_mut();
+        servers.retain(|_, per| {
+            let usable = per.server.is_usable();
+            per.idle.retain_mut(|idle| {
+                usable && now.saturating_duration_since(idle.since) < IDLE_MAX && idle.is_quiet(cx)
+            });
+            !per.idle.is_empty()
+        });
+        !servers.is_empty()
+    }
+}
+
+impl Idle {
+    /// Whether it is open and the server has sent nothing unasked.
+    fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0];
+        Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending()
+    }
+}
+
+/// Purges from time to time until nothing is left.
+async fn purge(worker: Weak<Worker>) {
+    let Some(mut timer) = worker.upgrade().map(|w| w.host.timer()) else { return };
+    let mut next = None;
+    poll_fn(move |cx| {
+        loop {
+            let Some(worker) = worker.upgrade() else { return Poll::Ready(()) };
+            let now = worker.host.now();
+            let at = *next.get_or_insert_with(|| {
+                let at = now + PURGE_EVERY;
+                timer.set(Some(at));
+                at
+            });
+            if timer.poll_expired(cx).is_pending() {
+                return Poll::Pending;
+            }
+            debug_assert!(now >= at, "timers are never early");
+            next = None;
+            if !worker.pools.purge(now, cx) {
+                worker.pools.purging.set(false);
+                return Poll::Ready(());
+            }
+        }
+    })
+    .await;
+}
+
+fn key(server: &Arc<Server>) -> usize {
+    Arc::as_ptr(server) as usize
+}
+
+/// How often idle connections are looked through.
+const PURGE_EVERY: Duration = Duration::from_secs(5);
+/// How long a connection may be idle.
+const IDLE_MAX: Duration = Duration::from_secs(30);

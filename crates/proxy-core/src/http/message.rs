@@ -53,6 +53,8 @@ pub struct Message {
     version: Version,
     /// Live bytes of the start line and all fields, framing of lines included.
     live: usize,
+    /// A line that says where the body ends was added, changed or removed.
+    framing_edited: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -418,6 +420,7 @@ impl Message {
             return Err(InvalidText);
         }
         let field = self.append_line(name, value)?;
+        self.note_edit(name);
         self.live += field.wire_len();
         self.fields.push(field);
         Ok(())
@@ -446,11 +449,13 @@ impl Message {
     /// Keeps the lines for which `keep` holds; whether any went.
     pub fn retain_headers(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> bool {
         let before = self.fields.len();
-        let (arena, live) = (&self.arena, &mut self.live);
+        let (arena, live, edited) = (&self.arena, &mut self.live, &mut self.framing_edited);
         self.fields.retain(|field| {
-            let kept = keep(slice(arena, field.name), slice(arena, field.value));
+            let name = slice(arena, field.name);
+            let kept = keep(name, slice(arena, field.value));
             if !kept {
                 *live -= field.wire_len();
+                *edited |= is_framing(name);
             }
             kept
         });
@@ -505,6 +510,7 @@ impl Message {
         self.start = Start::Empty;
         self.version = Version::Http11;
         self.live = 0;
+        self.framing_edited = false;
     }
 
     /// Empties it and gives its memory back.
@@ -541,7 +547,17 @@ impl Message {
         self.fields.push(field);
     }
 
+    /// Whether a line that says where the body ends was touched since the head was loaded. The
+    /// framing that goes out must then be written anew.
+    pub(crate) fn framing_edited(&self) -> bool {
+        self.framing_edited
+    }
+
     // ---- inside ----
+
+    fn note_edit(&mut self, name: &[u8]) {
+        self.framing_edited |= is_framing(name);
+    }
 
     fn bytes(&self, range: Range) -> &[u8] {
         slice(&self.arena, range)
@@ -583,6 +599,7 @@ impl Message {
             }
             edits.push((index, new));
         }
+        self.note_edit(name);
         self.reserve(edits.iter().map(|(_, new)| new.len() + name.len() + 4).sum())?;
         for (index, new) in &edits {
             let old = self.fields[*index];
@@ -654,6 +671,15 @@ impl std::fmt::Debug for Message {
             .field("start", &String::from_utf8_lossy(&start))
             .field("headers", &self.headers().map(|(n, v)| lossy_line(n, v)).collect::<Vec<_>>())
             .finish()
+    }
+}
+
+/// Whether lines of that name say where the body ends.
+fn is_framing(name: &[u8]) -> bool {
+    match name.len() {
+        14 => name.eq_ignore_ascii_case(b"content-length"),
+        17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
+        _ => false,
     }
 }
 

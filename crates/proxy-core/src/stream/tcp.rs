@@ -1,0 +1,210 @@
+//! TCP mode: connection rules, content inspection, then a service or a relay.
+
+use std::{
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use super::{
+    Conn,
+    analyse::{Filters, Passed, choose_backend, evaluate, has_rules},
+    deadline::after,
+    fault::{Fault, Letters, NORMAL},
+    relay::relay,
+    service::serve_tcp,
+    side::poll_read_into,
+    upstream::{Tries, Upstream, connect},
+};
+use crate::{
+    backend::counters::bump,
+    config::Proxy,
+    filter::Point,
+    rules::{RuleRun, RuleSet},
+};
+
+/// Evaluates `tcp-request connection` and `tcp-request session`; whether the connection may stay.
+pub(crate) async fn admit(conn: &mut Conn) -> bool {
+    let frontend = conn.session.frontend.clone();
+    conn.begin(conn.now());
+    conn.txn.sampling.session_only = true;
+    for at in [RuleSet::TcpConnection, RuleSet::TcpSession] {
+        if has_rules(&frontend, at) && evaluate(conn, &frontend, at, &mut RuleRun::default()).await.is_err() {
+            return false;
+        }
+    }
+    conn.rest();
+    true
+}
+
+/// Serves a connection in TCP mode until it ends.
+pub(crate) async fn run(conn: &mut Conn) {
+    conn.begin(conn.now());
+    conn.requests = 1;
+    let letters = match serve(conn).await {
+        Ok(letters) => letters,
+        Err(Fault::Close(letters) | Fault::Status(_, letters) | Fault::Reply(_, letters)) => letters,
+    };
+    let traffic = &conn.session.frontend.state.fe;
+    if letters[0] == b'C' || letters[0] == b'c' {
+        bump(&traffic.client_aborts);
+    }
+    finish(conn, letters);
+    conn.client.release(&conn.worker.buffers);
+}
+
+async fn serve(conn: &mut Conn) -> Result<Letters, Fault> {
+    let frontend = conn.session.frontend.clone();
+    let mut filters = Filters::default();
+    if !frontend.filters.is_empty() {
+        filters.attach(conn, &frontend);
+        filters.ask(conn, Point::ClientSession).await?;
+    }
+    request_content(conn, &mut filters, Point::FrontendTcpRequest, &frontend).await?;
+    if let Some(service) = conn.txn.service.take() {
+        serve_tcp(conn, service).await?;
+        return Ok(*b"LR");
+    }
+    let backend = choose_backend(conn)?;
+    if !Arc::ptr_eq(&backend, &frontend) {
+        conn.txn.backend = backend.clone();
+        filters.attach(conn, &backend);
+        request_content(conn, &mut filters, Point::BackendTcpRequest, &backend).await?;
+        if let Some(service) = conn.txn.service.take() {
+            serve_tcp(conn, service).await?;
+            return Ok(*b"LR");
+        }
+    }
+    let mut upstream = connect(conn, &mut Tries::new(&backend)).await?;
+    filters.ask(conn, Point::ServerSession).await?;
+    filters.ask(conn, Point::TcpResponse).await?;
+    conn.client.input = std::mem::take(&mut conn.txn.req_chn.buf);
+    if has_rules(&backend, RuleSet::TcpResponse) {
+        response_content(conn, &mut upstream, &backend).await?;
+    }
+    let letters = relay(conn, &mut upstream).await;
+    upstream.side.release(&conn.worker.buffers);
+    Ok(letters)
+}
+
+/// `tcp-request content` of one proxy: its rules may wait for data up to `inspect-delay`.
+async fn request_content(
+    conn: &mut Conn,
+    filters: &mut Filters,
+    point: Point,
+    proxy: &Arc<Proxy>,
+) -> Result<(), Fault> {
+    filters.ask(conn, point).await?;
+    if !has_rules(proxy, RuleSet::TcpRequest) {
+        return Ok(());
+    }
+    let until = after(conn.now(), proxy.tcp_request_inspect_delay);
+    let mut run = RuleRun::default();
+    conn.txn.req_chn.settled = until.is_none();
+    conn.txn.sampling.may_wait = true;
+    while evaluate(conn, proxy, RuleSet::TcpRequest, &mut run).await? == Passed::WaitData {
+        if conn.txn.req_chn.settled() {
+            break;
+        }
+        poll_fn(|cx| poll_more_request(conn, until, cx)).await?;
+    }
+    conn.txn.req_chn.settled = false;
+    conn.txn.sampling.may_wait = false;
+    Ok(())
+}
+
+/// Takes more from the client into the request channel, or settles it when the delay is over.
+fn poll_more_request(
+    conn: &mut Conn,
+    until: Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Fault>> {
+    let channel = &mut conn.txn.req_chn;
+    channel.buf.ensure(&conn.worker.buffers);
+    match poll_read_into(&mut conn.client.io, &mut channel.buf, cx) {
+        Poll::Ready(Ok(n)) => {
+            conn.client.bytes_in += n as u64;
+            conn.client.eof |= n == 0;
+            channel.ended |= n == 0;
+            Poll::Ready(Ok(()))
+        }
+        Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::Close(*b"CR"))),
+        Poll::Pending => {
+            if conn.deadline.poll(until, cx).is_pending() {
+                return Poll::Pending;
+            }
+            channel.settled = true;
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+/// `tcp-response content`, on what the server sends.
+async fn response_content(
+    conn: &mut Conn,
+    upstream: &mut Upstream,
+    backend: &Arc<Proxy>,
+) -> Result<(), Fault> {
+    let until = after(conn.now(), backend.tcp_response_inspect_delay);
+    let mut run = RuleRun::default();
+    conn.txn.begin_response_scope();
+    conn.txn.sampling.may_wait = true;
+    loop {
+        poll_fn(|cx| poll_more_response(conn, upstream, until, cx)).await?;
+        std::mem::swap(&mut conn.txn.res_chn.buf, &mut upstream.side.input);
+        conn.txn.res_chn.ended = upstream.side.eof;
+        conn.txn.res_chn.settled |= until.is_none();
+        let passed = evaluate(conn, backend, RuleSet::TcpResponse, &mut run).await;
+        let settled = conn.txn.res_chn.settled();
+        std::mem::swap(&mut conn.txn.res_chn.buf, &mut upstream.side.input);
+        if passed? == Passed::On || settled {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for bytes from the server while the client's go on to it.
+fn poll_more_response(
+    conn: &mut Conn,
+    upstream: &mut Upstream,
+    until: Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Fault>> {
+    let pool = &conn.worker.buffers;
+    super::relay::pump_request(&mut conn.client, &mut upstream.side, pool, cx).map_err(Fault::Close)?;
+    match upstream.side.poll_fill(pool, cx) {
+        Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+        Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::Close(*b"SD"))),
+        Poll::Pending => {
+            let server = after(conn.now(), conn.txn.backend.timeouts.server);
+            let at = until.or(server);
+            if conn.deadline.poll(at, cx).is_pending() {
+                return Poll::Pending;
+            }
+            conn.txn.res_chn.settled = true;
+            Poll::Ready(if until.is_some() { Ok(()) } else { Err(Fault::Close(*b"sD")) })
+        }
+    }
+}
+
+fn finish(conn: &mut Conn, letters: Letters) {
+    let now = conn.now();
+    let (bytes_in, bytes_out) = (conn.client.bytes_in, conn.client.bytes_out);
+    let log = &mut conn.txn.log;
+    log.ended = Some(now);
+    log.bytes_in = bytes_in;
+    log.bytes_out = bytes_out;
+    log.termination = [letters[0], letters[1], b'-', b'-'];
+    let (frontend, backend) = (&conn.txn.frontend, &conn.txn.backend);
+    let server = conn.txn.server.as_ref().map(|server| &server.traffic);
+    let back = backend.capabilities.backend.then_some(&backend.state.be);
+    for traffic in [Some(&frontend.state.fe), back, server].into_iter().flatten() {
+        traffic.bytes_in.fetch_add(bytes_in, Relaxed);
+        traffic.bytes_out.fetch_add(bytes_out, Relaxed);
+        if letters != NORMAL && letters[0] == b'S' {
+            bump(&traffic.server_aborts);
+        }
+    }
+    crate::log::log_exchange(&mut conn.txn);
+}

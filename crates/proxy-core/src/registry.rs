@@ -5,6 +5,7 @@
 //! something that brings new actions or fetches for the sections that follow).
 
 use std::{
+    rc::Rc,
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
@@ -15,14 +16,14 @@ use crate::{
     applet::ServiceMaker,
     cfgparse::{Env, Line, ParseError},
     check::Prober,
-    config::{Global, Place},
+    config::{Global, LogTarget, Place},
     filter::FilterKeyword,
     rules::acl::{AclTable, Cond},
     sample::{Converter, Fetch, expr::Expr, logformat::LogFormat},
 };
 
 /// A keyword of the `global` section that belongs to an extension.
-pub trait GlobalKeyword: Send + Sync {
+pub trait GlobalKeyword {
     /// Handles one line; `args` are the words after the keyword.
     ///
     /// # Errors
@@ -58,7 +59,7 @@ pub struct Registry {
     /// Health checks in further protocols, by the name of their `option`.
     pub checks: BTreeMap<String, Arc<dyn Prober>>,
     /// Keywords of `global`.
-    pub globals: BTreeMap<String, Arc<dyn GlobalKeyword>>,
+    pub globals: BTreeMap<String, Rc<dyn GlobalKeyword>>,
     /// Keywords of `global` that HAProxy has and an extension would bring, to name them as not there.
     pub known_globals: BTreeSet<String>,
     /// Environment variables, as seeded by the embedder and changed by the lines read so far.
@@ -123,6 +124,15 @@ impl ParseContext<'_> {
     /// An unknown ACL or a malformed anonymous one, with the offending word.
     pub fn cond(&self, words: &[&str], acls: Option<&AclTable>) -> Result<Cond, ParseError> {
         Cond::parse(words, acls, self.acls, self.registry)
+    }
+
+    /// The targets of a `log` line; `words[0]` is the keyword. `log global` gives none: the caller
+    /// adds the global ones. Only literal addresses are understood.
+    ///
+    /// # Errors
+    /// As for a proxy's `log` line.
+    pub fn log_target(&self, words: &[&str]) -> Result<LogTarget, ParseError> {
+        crate::cfgparse::log_target(words)
     }
 
     /// Reads another file in this language's lexical form (quotes, escapes, variables, comments).

@@ -24,7 +24,7 @@ use clap::Parser as _;
 
 /// The native subcommands, beside HAProxy's command line.
 #[derive(clap::Parser)]
-#[command(name = "tidegate", version = facts::version(), disable_help_subcommand = true)]
+#[command(name = "tidegate", disable_help_subcommand = true)]
 enum Native {
     /// Run the built-in demonstration: three origins, Lua, an SPOE agent
     Demo(demo::DemoArgs),

@@ -140,8 +140,8 @@ fn soft_stop(process: &Process, node: &Node) {
         let text = format!(
             "Proxy {} stopped (cumulated conns: FE: {}, BE: {}).",
             proxy.name,
-            proxy.state.fe.connections(),
-            proxy.state.be.connections(),
+            proxy.state.fe_sessions.total(),
+            proxy.state.be_sessions.total(),
         );
         console::print(Level::Warning, &text);
         proxy_core::log::send(&node.worker, &proxy.logs, Level::Warning, text.as_bytes());

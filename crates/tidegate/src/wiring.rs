@@ -184,6 +184,7 @@ impl Node {
             process.private_slot,
             Engines::new(process.engines.clone()),
             process.facts.clone(),
+            process.lua.routes,
             process.sites.clone(),
             shared,
             per_thread,

@@ -74,6 +74,15 @@ impl Assign {
         self.poll_choice(choice, cx)
     }
 
+    /// As [`poll`](Self::poll) for a connection that belongs to no transaction: servers take turns
+    /// whatever the algorithm.
+    ///
+    /// # Errors
+    /// [`AssignError::NoServer`]; final.
+    pub fn poll_outside(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, AssignError>> {
+        self.poll_choice(Choice::default(), cx)
+    }
+
     /// Requests before this one in the server's queue and in the backend's when it was queued.
     #[must_use]
     pub fn queued_before(&self) -> (u32, u32) {

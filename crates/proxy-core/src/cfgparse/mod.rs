@@ -46,10 +46,13 @@ mod words;
 
 use std::{ops::Range, path::Path, sync::Arc};
 
+use crate::config::LogTarget;
+
 pub use diagnostic::{Diagnostic, Form, Severity};
 pub use environment::Env;
 pub use parser::{Outcome, Parser, Resolve};
 pub use source::Source;
+pub use time::parse_duration;
 
 /// Why a line is refused. The parser adds file and line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +81,11 @@ impl ParseError {
         self.word = self.word.map(|word| word + by);
         self
     }
+}
+
+/// Parses a `log` line outside of a proxy section, with literal addresses.
+pub(crate) fn log_target(words: &[&str]) -> Result<LogTarget, ParseError> {
+    log::target(words, &|_: &str| None)
 }
 
 /// One logical line, split into words.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::ParseError;
+
 /// What is wrong with a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeError {
@@ -21,6 +23,20 @@ impl TimeError {
             _ => String::new(),
         }
     }
+}
+
+/// Reads `NUMBER[us|ms|s|m|h|d]` for an extension's keyword; a bare number counts in `unit`.
+///
+/// # Errors
+/// The text is no duration, or too long a one.
+pub fn parse_duration(text: &str, unit: Duration) -> Result<Duration, ParseError> {
+    let unit = if unit >= Duration::from_secs(1) { Unit::Seconds } else { Unit::Millis };
+    parse(text, unit).map_err(|error| match error {
+        TimeError::Overflow => ParseError::at(1, format!("timer overflow in '{text}'")),
+        TimeError::Unexpected(_) => {
+            ParseError::at(1, format!("unexpected character '{}' in '{text}'", error.shown()))
+        }
+    })
 }
 
 /// Reads `NUMBER[us|ms|s|m|h|d]`; a bare number counts in `unit`. Whole milliseconds, rounded up.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Rule, RuleSet, redirect::Redirect, reply::ReplyTemplate, tarpit::Tarpit};
 use crate::{
     action::{Action, ActionMaker, Verdict},
+    cfgparse::ParseError,
     applet::ServiceMaker,
     http::{InvalidText, Message},
     log::{Level, LevelOverride},
@@ -255,6 +256,24 @@ fn replace_header(
     let message = txn.message_mut(side);
     let changed = if values { message.replace_value(name, edit) } else { message.replace_header(name, edit) };
     changed.map(|_| ())
+}
+
+/// `replace-header` and, with `each_value`, `replace-value`, for actions from outside: the regular
+/// expression and the template with its `\\1` references are as rules spell them.
+///
+/// # Errors
+/// The expression cannot be read, or a result has bytes that no header may have.
+pub fn replace_in_headers(
+    message: &mut Message,
+    name: &[u8],
+    regex: &str,
+    template: &[u8],
+    each_value: bool,
+) -> Result<(), ParseError> {
+    let regex = Pattern::new(regex, false)?;
+    let edit = |value: &[u8]| substitute(&regex, template, value);
+    let changed = if each_value { message.replace_value(name, edit) } else { message.replace_header(name, edit) };
+    changed.map(drop).map_err(|error| ParseError::new(error.to_string()))
 }
 
 /// What replaces a text that matches.

@@ -19,7 +19,7 @@ mod tarpit;
 use std::task::{Context, Poll};
 
 use acl::Cond;
-pub use action::RuleAction;
+pub use action::{RuleAction, replace_in_headers};
 pub use parse::parse_rule;
 
 use crate::{

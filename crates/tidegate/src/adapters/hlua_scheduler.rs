@@ -16,7 +16,9 @@ use std::{
 
 use hlua::host::{self, HostError, HostResult, Level, LocalFuture, Target, Value};
 use proxy_core::{
+    config::LogTarget,
     host::{Addr, BoxIo},
+    txn::Txn,
     worker::Worker,
 };
 use scheduler::Handle;
@@ -96,6 +98,36 @@ impl WorkerCore {
     }
 }
 
+/// Says that a script failed: in the log of the proxy it ran for, or the global one, and on
+/// standard error where nothing else takes the line.
+pub fn report(worker: &Worker, txn: Option<&Txn>, error: &hlua::Error) {
+    let global = &worker.shared.config.global.logs;
+    let targets = txn.map_or(global, |txn| &txn.frontend.logs);
+    let routes = Extension::of(worker).routes;
+    send(worker, targets, routes, Level::Alert, &error.to_string());
+}
+
+/// Sends a script's line where the routes say.
+pub fn send(worker: &Worker, targets: &[LogTarget], routes: LogRoutes, level: Level, message: &str) {
+    let level = level_from_lua(level);
+    if routes.loggers {
+        proxy_core::log::send(worker, targets, level, message.as_bytes());
+    }
+    if routes.to_stderr(targets) {
+        crate::console::print(level, message);
+    }
+}
+
+impl LogRoutes {
+    fn to_stderr(self, targets: &[LogTarget]) -> bool {
+        match self.stderr {
+            LogStderr::On => true,
+            LogStderr::Auto => targets.is_empty() || !self.loggers,
+            LogStderr::Off => false,
+        }
+    }
+}
+
 impl host::Core for WorkerCore {
     fn now(&self) -> Instant {
         (self.clock)()
@@ -103,21 +135,10 @@ impl host::Core for WorkerCore {
 
     fn log(&self, level: Level, message: &str) {
         let routes = *self.routes.borrow();
-        let level = level_from_lua(level);
-        let worker = self.worker();
-        let targets = worker.as_ref().map_or(&[][..], |worker| &worker.shared.config.global.logs);
-        if routes.loggers
-            && let Some(worker) = &worker
-        {
-            proxy_core::log::send(worker, targets, level, message.as_bytes());
-        }
-        let stderr = match routes.stderr {
-            LogStderr::On => true,
-            LogStderr::Auto => targets.is_empty() || !routes.loggers,
-            LogStderr::Off => false,
-        };
-        if stderr {
-            crate::console::print(level, message);
+        match self.worker() {
+            Some(worker) => send(&worker, &worker.shared.config.global.logs, routes, level, message),
+            None if routes.stderr != LogStderr::Off => crate::console::print(level_from_lua(level), message),
+            None => {}
         }
     }
 

@@ -9,6 +9,7 @@ pub mod proxy_core_event_hdl;
 pub mod proxy_core_hlua;
 pub mod proxy_core_scheduler;
 pub mod proxy_core_spoe;
+pub mod spoe_scheduler;
 pub mod values;
 
 use std::{
@@ -27,6 +28,7 @@ use crate::facts::Facts;
 
 use self::{
     hlua_proxy_core::{Catalog, LuaTxn},
+    hlua_scheduler::LogRoutes,
     proxy_core_hlua::Sites,
     proxy_core_spoe::Engines,
 };
@@ -43,6 +45,8 @@ pub struct Extension {
     pub engines: Engines,
     /// What the process knows about itself.
     pub facts: Arc<Facts>,
+    /// Where scripts' lines go.
+    pub routes: LogRoutes,
     lua: [Option<Runtime>; 2],
     sites: Arc<Sites>,
     calls: RefCell<Vec<Option<CallSite>>>,
@@ -56,6 +60,7 @@ impl Extension {
         private_slot: usize,
         engines: Engines,
         facts: Arc<Facts>,
+        routes: LogRoutes,
         sites: Arc<Sites>,
         shared: Option<Runtime>,
         per_thread: Option<Runtime>,
@@ -66,6 +71,7 @@ impl Extension {
             spare_txn: Cell::default(),
             engines,
             facts,
+            routes,
             lua: [shared, per_thread],
             sites,
             calls: RefCell::default(),
@@ -144,7 +150,7 @@ pub fn with_admin<R>(
     let process = Extension::of(worker).facts.info(&worker.shared.config.global);
     with(&AdminContext {
         shared: &worker.shared,
-        host: Some(&*worker.host),
+        worker: Some(worker),
         now: worker.host.now(),
         wall: worker.host.wall(),
         process: &process,

@@ -34,7 +34,7 @@ const WEB: &str = "127.0.0.1:8080";
 const SHAKY: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(4));
 
 /// Flags of `tidegate demo`.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
     /// Print the configuration and exit
     #[arg(long)]

@@ -22,7 +22,7 @@ use proxy_core::{
     host::{BoxIo, Timer},
     worker::Worker,
 };
-use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use super::cli_session::{CliSession, CommandLine, Input};
 use crate::adapters::{
@@ -154,7 +154,7 @@ impl Client {
     }
 
     fn set_timeout(&mut self, delay: &str) -> Next {
-        match proxy_core::cfgparse::parse_time(delay, Duration::from_secs(1)) {
+        match proxy_core::cfgparse::parse_duration(delay, Duration::from_secs(1)) {
             Ok(time) if !time.is_zero() => {
                 self.timeout = time;
                 Next::Answer(String::new())

@@ -8,21 +8,23 @@ use std::{
 
 use hlua::host::{self, AppletPart, HostResult, Lent, Level, SampleId, Value};
 use proxy_core::{
-    applet::AppletIo,
+    applet::{AppletIo, Reply},
     http::message::Version,
     txn::{Direction, Txn},
 };
 
 use super::{
-    catalog::{refused, run_converter, run_fetch},
+    catalog::{run_converter, run_fetch},
     stream::{stream_methods, var_name},
 };
-use crate::adapters::{Extension, level_from_lua, values};
+use crate::adapters::{Extension, values};
 
 /// A service's io while a script has it. One lives as long as the service's run.
 #[derive(Default)]
 pub struct LuaApplet {
     io: Option<AppletIo>,
+    /// The head of the answer, until it is started.
+    head: Reply,
 }
 
 impl LuaApplet {
@@ -119,19 +121,21 @@ impl host::AppletHttp for LuaApplet {
     }
 
     fn set_status(&mut self, status: u16, reason: Option<&[u8]>) {
-        let response = &mut self.io_mut().txn.res;
-        // A reason that cannot be sent (line ends) leaves the usual one; scripts were told of it by hlua.
-        if response.set_status(status, reason).is_err() {
-            let _ = response.set_status(status, None);
-        }
+        self.head.status = status;
+        self.head.reason = reason.map(<[u8]>::to_vec);
     }
 
     fn add_header(&mut self, name: &[u8], value: &[u8]) -> HostResult<()> {
-        self.io_mut().txn.res.add_header(name, value).map_err(refused)
+        self.head.headers.push((name.to_vec(), value.to_vec()));
+        Ok(())
     }
 
     fn start_response(&mut self) -> HostResult<()> {
-        self.io_mut().response_started = true;
+        let mut head = std::mem::take(&mut self.head);
+        if head.status == 0 {
+            head.status = 200;
+        }
+        self.io_mut().response = Some(head);
         Ok(())
     }
 }

@@ -40,8 +40,8 @@ macro_rules! stream_methods {
 
         fn log(&mut self, level: Level, message: &str) {
             let txn = self.txn_mut();
-            let logs = txn.frontend.logs.clone();
-            proxy_core::log::send(&txn.worker, &logs, level_from_lua(level), message.as_bytes());
+            let routes = Extension::of(&txn.worker).routes;
+            crate::adapters::hlua_scheduler::send(&txn.worker, &txn.frontend.logs, routes, level, message);
         }
 
         fn extension(&mut self) -> Option<&mut Option<Box<dyn Any>>> {

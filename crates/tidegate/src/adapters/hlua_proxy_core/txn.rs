@@ -16,7 +16,7 @@ use super::{
     catalog::{refused, run_converter, run_fetch},
     stream::{stream_methods, var_name},
 };
-use crate::adapters::{Extension, level_from_lua, values};
+use crate::adapters::{Extension, values};
 
 /// A transaction while a script has it.
 pub struct LuaTxn {

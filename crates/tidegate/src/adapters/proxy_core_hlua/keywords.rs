@@ -11,7 +11,7 @@ use hlua::{
     limits::{BoolSamples, Config, MemoryPool, Preemption},
 };
 use proxy_core::{
-    cfgparse::{ParseError, time::parse_time},
+    cfgparse::{ParseError, parse_duration},
     registry::{GlobalContext, GlobalKeyword, Registry},
 };
 
@@ -221,7 +221,7 @@ impl LuaSetup {
         args: &[&str],
         field: fn(&mut Config) -> &mut Option<Duration>,
     ) -> Result<(), ParseError> {
-        let time = parse_time(one(args)?, Duration::from_millis(1))?;
+        let time = parse_duration(one(args)?, Duration::from_millis(1))?;
         self.not_loaded("tune.lua timeouts")?;
         *field(&mut self.config) = (!time.is_zero()).then_some(time);
         Ok(())

@@ -29,7 +29,8 @@ use proxy_core::{
 
 use super::{
     Extension,
-    hlua_proxy_core::{LuaApplet, LuaTxn, report},
+    hlua_proxy_core::{LuaApplet, LuaTxn},
+    hlua_scheduler::report,
     values,
 };
 
@@ -247,7 +248,7 @@ impl Action for LuaAction {
             Poll::Ready(Ok(outcome)) if outcome.done => lent.done_verdict(),
             Poll::Ready(Ok(outcome)) => verdict_of(outcome.action_code()),
             Poll::Ready(Err(error)) => {
-                report(&worker, Some(&mut lent.txn), &error);
+                report(&worker, Some(&lent.txn), &error);
                 Verdict::Continue
             }
         };
@@ -310,7 +311,7 @@ impl Service for LuaService {
             Poll::Pending => return (io, Poll::Pending),
             Poll::Ready(Ok(_)) => Ended::Done,
             Poll::Ready(Err(error)) => {
-                report(&worker, Some(&mut io.txn), &error);
+                report(&worker, Some(&io.txn), &error);
                 Ended::Failed
             }
         };

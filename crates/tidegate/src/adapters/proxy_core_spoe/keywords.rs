@@ -121,8 +121,11 @@ fn compile(
     }
     let mut log = Vec::new();
     for line in &config.agent.log {
-        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
-        log.extend(cx.log_targets(&words)?);
+        let words: Vec<&str> =
+            std::iter::once("log").chain(line.words.iter().map(String::as_str)).collect();
+        if words[1..] != ["global"] {
+            log.push(cx.log_target(&words)?);
+        }
     }
     Ok(EngineSpec {
         proxy: cx.proxy.to_owned(),

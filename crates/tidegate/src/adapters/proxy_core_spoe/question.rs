@@ -83,7 +83,7 @@ impl Question {
                 Action::SetVar { scope, name, .. } | Action::UnsetVar { scope, name } => (*scope, *name),
             };
             let Some(variable) = self.running.name(prefix, scope, name) else { continue };
-            if scope == Scope::Proc && !spec.may_set_proc(&variable, txn) {
+            if scope == Scope::Process && !spec.may_set_proc(&variable, txn) {
                 continue;
             }
             match action {

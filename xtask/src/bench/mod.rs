@@ -98,13 +98,21 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let folder = workspace.root.join("xtask/bench");
     let bench = Bench { options, core, folder, peers, backstage: Backstage::start(core)?, counters };
     let rows = if options.rows.is_empty() { Row::value_variants().to_vec() } else { options.rows.clone() };
-    let mut measured = Vec::new();
+    let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for row in rows {
         eprintln!("{}", row.title());
-        measured.push(bench.measure(row)?);
+        match bench.measure(row) {
+            Ok(row) => measured.push(row),
+            // The other rows are worth their time all the same.
+            Err(error) => {
+                eprintln!("{}: {error:#}", row.title());
+                failed.push(row.title());
+            }
+        }
     }
     println!("{}", heading(workspace, options, &bench));
     print!("{}", report::table(&measured, options.markdown));
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio, exit};
 use std::thread;
 
@@ -68,8 +69,12 @@ pub(super) fn end_with_parent() {
     });
 }
 
-/// Everybody behind the proxies, shared by all of them.
+/// Where the proxies are measured, and everybody behind them.
 pub(super) struct Backstage {
+    /// The core on which everything runs.
+    pub(super) core: usize,
+    /// The folder of the configurations.
+    pub(super) folder: PathBuf,
     _origin: Aide,
     _agent: Aide,
     /// Answers every GET.
@@ -82,7 +87,7 @@ pub(super) struct Backstage {
 
 impl Backstage {
     /// Starts the origin and the agent.
-    pub(super) fn start(core: usize) -> Result<Self> {
+    pub(super) fn start(core: usize, folder: PathBuf) -> Result<Self> {
         let mut origin = Aide::start(batch(core, "bench-origin")?)?;
         let mut agent = Aide::start(batch(core, "bench-agent")?)?;
         let ports = [origin.numbers()?, agent.numbers()?].concat();
@@ -90,6 +95,8 @@ impl Backstage {
         let loopback =
             |port: u64| Ok::<_, anyhow::Error>(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port)?)));
         Ok(Self {
+            core,
+            folder,
             http: loopback(http)?,
             bulk: loopback(bulk)?,
             agent: loopback(spop)?,

@@ -3,8 +3,6 @@
 //! A run under callgrind counts everything, start and end included; two runs that differ only in the
 //! number of requests differ only by those requests' instructions.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 
 use super::aide::{Aide, Backstage, batch};
@@ -15,35 +13,19 @@ use super::row::Row;
 const REQUESTS: [u32; 2] = [1000, 4000];
 
 /// Instructions that one more request costs.
-pub(super) fn instructions(
-    peer: &Peer,
-    row: Row,
-    folder: &Path,
-    core: usize,
-    backstage: &Backstage,
-) -> Result<f64> {
-    let mut counts = Vec::new();
-    for requests in REQUESTS {
-        counts.push(run(peer, row, folder, core, backstage, requests)? as f64);
-    }
-    Ok((counts[1] - counts[0]) / f64::from(REQUESTS[1] - REQUESTS[0]))
+pub(super) fn instructions(peer: &Peer, row: Row, backstage: &Backstage) -> Result<f64> {
+    let [fewer, more] = REQUESTS;
+    let counts = run(peer, row, backstage, more)? as f64 - run(peer, row, backstage, fewer)? as f64;
+    Ok(counts / f64::from(more - fewer))
 }
 
-fn run(
-    peer: &Peer,
-    row: Row,
-    folder: &Path,
-    core: usize,
-    backstage: &Backstage,
-    requests: u32,
-) -> Result<u64> {
+fn run(peer: &Peer, row: Row, backstage: &Backstage, requests: u32) -> Result<u64> {
     let tmp = tempfile::tempdir()?;
     let report = tmp.path().join("callgrind.out");
-    let valgrind = ["valgrind".into(), "--tool=callgrind".into(), "-q".into(), {
-        format!("--callgrind-out-file={}", report.display())
-    }];
-    let mut proxy = peer.start(row, folder, core, backstage, &valgrind)?;
-    let mut load = batch(core, "bench-load")?;
+    let out = format!("--callgrind-out-file={}", report.display());
+    let valgrind = ["valgrind".to_owned(), "--tool=callgrind".to_owned(), "-q".to_owned(), out];
+    let mut proxy = peer.start(row, backstage, &valgrind)?;
+    let mut load = batch(backstage.core, "bench-load")?;
     load.args(["--addr", &proxy.addr.to_string(), "--requests", &requests.to_string()]);
     let answered = Aide::start(load)?.numbers()?[0];
     ensure!(answered == u64::from(requests), "{answered} of {requests} requests were answered in time");

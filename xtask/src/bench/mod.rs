@@ -77,8 +77,6 @@ pub(crate) struct Options {
 /// Everything a measurement needs.
 struct Bench<'a> {
     options: &'a Options,
-    core: usize,
-    folder: PathBuf,
     peers: Vec<Peer>,
     backstage: Backstage,
     counters: bool,
@@ -95,16 +93,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !counters {
         eprintln!("no hardware counters here: ratios are of run time; --callgrind counts user instructions");
     }
-    let folder = workspace.root.join("xtask/bench");
-    let bench = Bench { options, core, folder, peers, backstage: Backstage::start(core)?, counters };
+    let backstage = Backstage::start(core, workspace.root.join("xtask/bench"))?;
+    let bench = Bench { options, peers, backstage, counters };
     let rows = if options.rows.is_empty() { Row::value_variants().to_vec() } else { options.rows.clone() };
-    let mut measured = Vec::new();
+    let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for row in rows {
         eprintln!("{}", row.title());
-        measured.push(bench.measure(row)?);
+        match bench.measure(row) {
+            Ok(row) => measured.push(row),
+            // The other rows are worth their time all the same.
+            Err(error) => {
+                eprintln!("{}: {error:#}", row.title());
+                failed.push(row.title());
+            }
+        }
     }
     println!("{}", heading(workspace, options, &bench));
     print!("{}", report::table(&measured, options.markdown));
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
 }
 
@@ -158,21 +164,21 @@ impl Bench<'_> {
         }
         let series = self.peers.iter().zip(samples).map(|(peer, samples)| {
             let callgrind = self.options.callgrind && row.kind() == Kind::Requests;
-            let count = || callgrind::instructions(peer, row, &self.folder, self.core, &self.backstage);
+            let count = || callgrind::instructions(peer, row, &self.backstage);
             Ok(Series { peer: peer.name, samples, callgrind: callgrind.then(count).transpose()? })
         });
         Ok(Measured { row, series: series.collect::<Result<_>>()? })
     }
 
     fn start(&self, peer: &Peer, row: Row) -> Result<Proxy> {
-        peer.start(row, &self.folder, self.core, &self.backstage, &[])
+        peer.start(row, &self.backstage, &[])
     }
 
     /// One run of the load against one proxy.
     fn load(&self, row: Row, proxy: &Proxy, millis: u64) -> Result<Sample> {
         let tmp = tempfile::tempdir()?;
         let report = tmp.path().join("perf");
-        let mut load = batch(self.core, "bench-load")?;
+        let mut load = batch(self.backstage.core, "bench-load")?;
         load.args(["--addr", &proxy.addr.to_string(), "--millis", &millis.to_string()]);
         let bulk = row.kind() == Kind::Bulk;
         if bulk {
@@ -197,7 +203,7 @@ impl Bench<'_> {
         let proxy = self.start(peer, row)?;
         self.load(row, &proxy, 200)?;
         let before = meter::resident_bytes(proxy.pid())?;
-        let mut hold = batch(self.core, "bench-load")?;
+        let mut hold = batch(self.backstage.core, "bench-load")?;
         let connections = self.options.idle.to_string();
         hold.args(["--addr", &proxy.addr.to_string(), "--idle", "--connections", &connections]);
         let mut holding = Aide::start(hold)?;

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,26 +30,19 @@ pub(super) struct Proxy {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Peer {
-    /// The command that runs this peer with `row`'s configuration on `core`, `under` another program or not.
-    fn command(&self, row: Row, folder: &Path, core: usize, under: &[String]) -> Command {
+    /// The command that runs this peer with `row`'s configuration, `under` another program or not.
+    fn command(&self, row: Row, backstage: &Backstage, under: &[String]) -> Command {
         let mut words: Vec<&std::ffi::OsStr> = under.iter().map(std::ffi::OsStr::new).collect();
         words.push(self.program.as_os_str());
-        let mut command = on_core(core, words[0]);
-        command.args(&words[1..]).args(["-db", "-f", row.config()]).current_dir(folder);
+        let mut command = on_core(backstage.core, words[0]);
+        command.args(&words[1..]).args(["-db", "-f", row.config()]).current_dir(&backstage.folder);
         command
     }
 
     /// Starts it and waits until it has proved that it does the row's work.
-    pub(super) fn start(
-        &self,
-        row: Row,
-        folder: &Path,
-        core: usize,
-        backstage: &Backstage,
-        under: &[String],
-    ) -> Result<Proxy> {
+    pub(super) fn start(&self, row: Row, backstage: &Backstage, under: &[String]) -> Result<Proxy> {
         let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let mut command = self.command(row, folder, core, under);
+        let mut command = self.command(row, backstage, under);
         command
             .env("BENCH_LISTEN", addr.to_string())
             .env("BENCH_ORIGIN", backstage.http.to_string())

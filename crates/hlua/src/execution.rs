@@ -321,6 +321,9 @@ impl Inner {
                 coroutine.dress(vm, Class::Stale);
                 let exited = vm.run.exit.get() && !vm.run.killed();
                 coroutine.discard(vm);
+                if fault.memory {
+                    machine::collect(vm);
+                }
                 if exited {
                     Ok(Vec::from_iter(vm.run.exit_value.take()))
                 } else {

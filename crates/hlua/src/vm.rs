@@ -361,7 +361,10 @@ impl VmState {
 
     pub(crate) fn coroutine(&self) -> Option<Coroutine> {
         let pooled = self.pool.borrow_mut().pop();
-        pooled.or_else(|| Coroutine::new(self).ok())
+        pooled.or_else(|| Coroutine::new(self).ok()).or_else(|| {
+            machine::collect(self);
+            Coroutine::new(self).ok()
+        })
     }
 
     /// Takes a finished coroutine back.

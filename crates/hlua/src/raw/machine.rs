@@ -309,6 +309,15 @@ pub(crate) fn unref(vm: &VmState, reference: c_int) {
     unsafe { ffi::luaL_unref(vm.main(), ffi::LUA_REGISTRYINDEX, reference) }
 }
 
+/// Collects all garbage: after a run hit the memory cap. Lua collects by itself when an allocation fails, but not when
+/// a stack must grow, and the next run would fail for the last one's garbage.
+pub(crate) fn collect(vm: &VmState) {
+    // SAFETY: the main state is live; collecting raises nothing, finalizers' errors become warnings.
+    unsafe {
+        ffi::lua_gc(vm.main(), ffi::LUA_GCCOLLECT);
+    }
+}
+
 /// A stack on the main state, for work between runs.
 pub(crate) fn main_stack(vm: &VmState) -> Stack<'_> {
     // SAFETY: the main state is live; it is idle or waits in a resume.

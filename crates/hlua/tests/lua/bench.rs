@@ -38,6 +38,11 @@ impl Bench {
         self.runtime.load_source("test.lua", script.as_bytes(), &[])
     }
 
+    pub(crate) fn now(&self) -> Instant {
+        use hlua::host::Core;
+        self.core.now()
+    }
+
     /// Runs an action to its end and gives back the TXN.
     pub(crate) fn action(&self, name: &str, txn: Box<MemoryTxn>) -> (Box<MemoryTxn>, Result<Outcome, Error>) {
         let site = self.runtime.call_site(&ACTION, name, &[]).expect("the action is registered");

@@ -1,4 +1,10 @@
 //! Scripts against the host in memory, a file a theme.
 
+mod api;
 mod bench;
 mod calls;
+mod errors;
+mod events;
+mod limits;
+mod shared;
+mod waiting;

@@ -65,7 +65,16 @@ fn lock(queue: &Mutex<Queue>) -> std::sync::MutexGuard<'_, Queue> {
 
 impl Events for MemoryEvents {
     fn is_known(&self, name: &str) -> bool {
-        name.starts_with("SERVER_")
+        [
+            "SERVER_ADD",
+            "SERVER_DEL",
+            "SERVER_UP",
+            "SERVER_DOWN",
+            "SERVER_STATE",
+            "SERVER_ADMIN",
+            "SERVER_CHECK",
+        ]
+        .contains(&name)
     }
 
     fn subscribe(&self, scope: Scope, names: &[String]) -> HostResult<Subscribed> {

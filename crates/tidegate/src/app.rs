@@ -356,6 +356,7 @@ impl WorkerThread {
         }
         drop(guard);
         self.worker.run();
+        self.node.close();
     }
 
     fn accept(&self, front: Front) -> io::Result<TaskHandle> {

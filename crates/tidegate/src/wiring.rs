@@ -250,6 +250,11 @@ impl Node {
         }
     }
 
+    /// Ends what this thread still has open, once its tasks are gone.
+    pub fn close(&self) {
+        Extension::of(&self.worker).engines.close();
+    }
+
     /// Serves one accepted connection to its end.
     pub fn serve(
         &self,

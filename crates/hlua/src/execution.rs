@@ -127,10 +127,10 @@ impl Execution {
 
     /// Puts a converter's input before the rule's arguments.
     pub(crate) fn take_input(&mut self, input: Value<'_>) {
-        if let State::Fresh { args, .. } = &mut self.inner.state {
-            if let Args::Site(site) = args {
-                *args = Args::Input(*site, input.into_owned());
-            }
+        if let State::Fresh { args, .. } = &mut self.inner.state
+            && let Args::Site(site) = args
+        {
+            *args = Args::Input(*site, input.into_owned());
         }
     }
 

@@ -267,8 +267,7 @@ fn applet(lent: &mut Lent) -> Result<&mut dyn AppletIo, String> {
 
 fn poll_line(means: &mut Means<'_, '_>, taken: &mut Vec<u8>) -> Poll<Results> {
     let applet = applet(means.lent)?;
-    loop {
-        let Ok(data) = ready!(applet.poll_fill(means.cx)) else { break };
+    while let Ok(data) = ready!(applet.poll_fill(means.cx)) {
         if data.is_empty() {
             break;
         }
@@ -324,7 +323,7 @@ fn poll_applet_send(means: &mut Means<'_, '_>, data: &[u8], sent: &mut usize) ->
 
 // ---- channels --------------------------------------------------------------------------------------------------
 
-fn channel<'a>(lent: &'a mut Lent, side: Side) -> Result<&'a mut dyn crate::host::Channel, String> {
+fn channel(lent: &mut Lent, side: Side) -> Result<&mut dyn crate::host::Channel, String> {
     let Lent::Txn(txn) = lent else { return Err("the TXN is gone".to_string()) };
     txn.channel(side).ok_or_else(|| "channels: not available on this host".to_string())
 }

@@ -444,10 +444,10 @@ impl VmState {
     /// Ends it and says how much run time has been used in all.
     pub(crate) fn end_run(&self, outer: Option<Run>, suspended: bool) -> Duration {
         let mut used = self.run.used.get();
-        if let Some(start) = self.run.sliced_at.get() {
-            if suspended {
-                used += self.worker().core.now().saturating_duration_since(start);
-            }
+        if let Some(start) = self.run.sliced_at.get()
+            && suspended
+        {
+            used += self.worker().core.now().saturating_duration_since(start);
         }
         self.run.handle.set(0);
         if let Some(outer) = outer {

@@ -93,11 +93,11 @@ fn is_server_event(name: &str) -> bool {
 fn unsub(stack: &mut Stack<'_>) -> Flow {
     let id = stack.object(1, Class::EventSub)?;
     let vm = stack.vm();
-    if stack.context() != ContextKind::Body {
-        if let Some(Some(handle)) = vm.subscriptions.borrow().get(&id) {
-            handle.unsubscribe();
-            return Ok(Ret::Count(0));
-        }
+    if stack.context() != ContextKind::Body
+        && let Some(Some(handle)) = vm.subscriptions.borrow().get(&id)
+    {
+        handle.unsubscribe();
+        return Ok(Ret::Count(0));
     }
     let mut startup = vm.startup.borrow_mut();
     startup.retain(|waiting| !matches!(waiting, Startup::Events { id: other, .. } if *other == id));

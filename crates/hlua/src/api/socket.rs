@@ -91,10 +91,10 @@ fn parse_target(address: &str, port: Option<i64>) -> Result<Target, String> {
     }
     let plain = address.strip_prefix("ipv4@").or_else(|| address.strip_prefix("ipv6@")).unwrap_or(address);
     let plain = plain.trim_end_matches(':');
-    if let Ok(whole) = plain.parse::<SocketAddr>() {
-        if plain.starts_with('[') || whole.is_ipv4() {
-            return Ok(Target::Ip(whole));
-        }
+    if let Ok(whole) = plain.parse::<SocketAddr>()
+        && (plain.starts_with('[') || whole.is_ipv4())
+    {
+        return Ok(Target::Ip(whole));
     }
     let ip: IpAddr = plain.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| bad())?;
     let port = port.ok_or("missing port")?;

@@ -256,10 +256,10 @@ impl<'a> Stack<'a> {
 
     /// The handle of an object of that class, or HAProxy's complaint about argument `index`.
     pub(crate) fn object(&mut self, index: c_int, class: Class) -> Result<i64, Failure> {
-        if self.is_object(index, class) {
-            if let Some(handle) = self.handle(index) {
-                return Ok(handle);
-            }
+        if self.is_object(index, class)
+            && let Some(handle) = self.handle(index)
+        {
+            return Ok(handle);
         }
         Err(self.expected(index, class.name()))
     }

@@ -13,8 +13,10 @@ const WAITING_MAX: usize = 100;
 /// The bus.
 #[derive(Default)]
 pub struct MemoryEvents {
-    subscriptions: RefCell<Vec<(Scope, Vec<String>, Arc<Mutex<Queue>>)>>,
+    subscriptions: RefCell<Vec<Subscription>>,
 }
+
+type Subscription = (Scope, Vec<String>, Arc<Mutex<Queue>>);
 
 #[derive(Default)]
 struct Queue {

@@ -146,10 +146,10 @@ impl Server for MemoryServer {
     }
 
     fn command(&self, command: ServerCommand) -> HostResult<String> {
-        if let ServerCommand::Weight(text) = &command {
-            if text.parse::<u8>().is_err() {
-                return Err(HostError::Refused("Malformed weight value.\n".into()));
-            }
+        if let ServerCommand::Weight(text) = &command
+            && text.parse::<u8>().is_err()
+        {
+            return Err(HostError::Refused("Malformed weight value.\n".into()));
         }
         self.proxy.commands.borrow_mut().push(format!("{}/{} {command:?}", self.proxy.name, self.name()));
         Ok(String::new())

@@ -502,6 +502,27 @@ fn a_soft_stop_closes_idle_connections_and_finishes_the_others() {
 }
 
 #[test]
+fn a_soft_stop_during_the_greeting_serves_those_that_wait() {
+    World::run(config(), support::agent(echo), |world| async move {
+        let waits = world.engine.exchange(StreamId(0), &mut message(7));
+        world.engine.stop();
+        assert_eq!(value(&waits.await.unwrap()), 7);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(world.engine.stats().connections, 0);
+    });
+    // Nobody waits: the connection is given up, and does not count as failed.
+    World::run(config(), support::scripted_always(Scripted::Silence), |world| async move {
+        drop(world.engine.exchange(StreamId(0), &mut message(0)));
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(world.engine.stats().greeting, 1);
+        world.engine.stop();
+        sleep(Duration::from_millis(1)).await;
+        let stats = world.engine.stats();
+        assert_eq!((stats.connections, stats.greeting, stats.greetings_failed), (0, 0, 0));
+    });
+}
+
+#[test]
 fn a_stalled_connection_gets_no_new_exchanges() {
     let stalls = Scripted::HelloThenSilence;
     World::run(config(), support::scripted_once(stalls, echo), |world| async move {

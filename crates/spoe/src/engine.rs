@@ -11,6 +11,7 @@
 //!
 //! Source: SPOE.txt §1, §3.2.3, §3.5.
 
+mod limits;
 mod pool;
 mod slots;
 

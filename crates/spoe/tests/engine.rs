@@ -502,6 +502,27 @@ fn a_soft_stop_closes_idle_connections_and_finishes_the_others() {
 }
 
 #[test]
+fn a_soft_stop_during_the_greeting_serves_those_that_wait() {
+    World::run(config(), support::agent(echo), |world| async move {
+        let waits = world.engine.exchange(StreamId(0), &mut message(7));
+        world.engine.stop();
+        assert_eq!(value(&waits.await.unwrap()), 7);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(world.engine.stats().connections, 0);
+    });
+    // Nobody waits: the connection is given up, and does not count as failed.
+    World::run(config(), support::scripted_always(Scripted::Silence), |world| async move {
+        drop(world.engine.exchange(StreamId(0), &mut message(0)));
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(world.engine.stats().greeting, 1);
+        world.engine.stop();
+        sleep(Duration::from_millis(1)).await;
+        let stats = world.engine.stats();
+        assert_eq!((stats.connections, stats.greeting, stats.greetings_failed), (0, 0, 0));
+    });
+}
+
+#[test]
 fn a_stalled_connection_gets_no_new_exchanges() {
     let stalls = Scripted::HelloThenSilence;
     World::run(config(), support::scripted_once(stalls, echo), |world| async move {
@@ -512,6 +533,43 @@ fn a_stalled_connection_gets_no_new_exchanges() {
         assert!(start.elapsed().as_millis() <= 1);
         sleep(Duration::from_secs(2)).await;
         assert_eq!(world.engine.stats().connections, 1);
+    });
+}
+
+#[test]
+fn those_that_wait_behind_a_stalled_connection_get_another() {
+    let config = EngineConfig { waiting_frames_max: 2, connect_rate_max: 1, ..config() };
+    World::run(config, support::scripted_once(Scripted::HelloThenSilence, echo), |world| async move {
+        // Two fill the only connection that this second allows, which stalls; the third waits in the queue.
+        let stalled: Vec<_> = (0..2).map(|n| world.engine.exchange(StreamId(n), &mut message(0))).collect();
+        sleep(Duration::from_millis(400)).await;
+        let third = world.engine.exchange(StreamId(2), &mut message(2));
+        for exchange in stalled {
+            assert_eq!(exchange.await.unwrap_err(), StreamError::Timeout);
+        }
+        assert_eq!(world.engine.stats().queued, 1);
+        // Its deadline is at 900 ms, the next connection may come at 1000 ms: it fails in time, and the next is served.
+        assert_eq!(third.await.unwrap_err(), StreamError::Timeout);
+        assert_eq!(value(&world.engine.exchange(StreamId(3), &mut message(3)).await.unwrap()), 3);
+    });
+}
+
+#[test]
+fn room_that_a_timeout_makes_is_used_at_once() {
+    let config = EngineConfig { waiting_frames_max: 2, connect_rate_max: 1, ..config() };
+    World::run(config, support::agent(echo), |world| async move {
+        let start = Instant::now();
+        let lost = world.engine.exchange(StreamId(0), &mut slow(0, 60_000));
+        let answered = world.engine.exchange(StreamId(1), &mut slow(1, 250));
+        assert_eq!(value(&answered.await.unwrap()), 1);
+        let other = world.engine.exchange(StreamId(2), &mut slow(2, 400));
+        sleep(Duration::from_millis(150)).await;
+        let waits = world.engine.exchange(StreamId(3), &mut message(3));
+        assert_eq!(world.engine.stats().queued, 1);
+        assert_eq!(value(&waits.await.unwrap()), 3);
+        assert_eq!(lost.await.unwrap_err(), StreamError::Timeout);
+        assert!((500..=502).contains(&start.elapsed().as_millis()));
+        assert_eq!(value(&other.await.unwrap()), 2);
     });
 }
 

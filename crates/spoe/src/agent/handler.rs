@@ -11,8 +11,8 @@ use crate::frame::{AckWriter, DecodeError, FrameId, Message, MessageReader, Scop
 ///
 /// One handler serves all connections. Answers may come in any order.
 pub trait Handler {
-    /// Answers one NOTIFY. The future is dropped when the proxy no longer wants the answer: when the connection ends. If it
-    /// panics, the answer is empty and nothing else suffers.
+    /// Answers one NOTIFY. The future is dropped, wherever it is, when the answer is no longer wanted: when the proxy says
+    /// DISCONNECT or the connection breaks. If it panics, the answer is empty and nothing else suffers.
     fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
 }
 

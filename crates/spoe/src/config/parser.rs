@@ -2,14 +2,15 @@
 //!
 //! Source: SPOE.txt §2.
 
-use std::time::Duration;
+mod agent;
+mod args;
 
-use super::agent::{Agent, FailMode};
+use self::args::{Args, Outcome};
+use super::agent::Agent;
 use super::diagnostic::{ConfigErrors, Diagnostic, Place};
 use super::message::{Argument, Condition, EventRule, Group, Message, Name, Words};
 use super::{Line, SpoeConfig};
 use crate::action::is_variable_name;
-use crate::frame::header::FRAME_SIZE_BYTES_MIN;
 use crate::message::Event;
 
 pub(super) fn parse(
@@ -72,89 +73,6 @@ struct Parser {
     groups: Vec<Group>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-}
-
-/// What a keyword makes of its line: an error blames one of the words.
-type Outcome = Result<(), (usize, String)>;
-
-/// One line's words, and help to read them.
-struct Args<'a> {
-    line: &'a Line,
-    /// Where the keyword's arguments begin.
-    from: usize,
-}
-
-impl<'a> Args<'a> {
-    fn place(&self, word: usize) -> Place {
-        Place { file: self.line.file.clone(), line_no: self.line.line_no, word }
-    }
-
-    fn keyword(&self) -> String {
-        self.line.words[..self.from].join(" ")
-    }
-
-    fn all(&self) -> &'a [String] {
-        &self.line.words[self.from..]
-    }
-
-    fn names(&self) -> impl Iterator<Item = Name> + '_ {
-        let name =
-            |(at, text): (usize, &String)| Name { text: text.clone(), place: self.place(self.from + at) };
-        self.all().iter().enumerate().map(name)
-    }
-
-    fn some(&self) -> Outcome {
-        match self.all() {
-            [] => Err((self.from - 1, format!("'{}' expects at least one argument", self.keyword()))),
-            _ => Ok(()),
-        }
-    }
-
-    fn none(&self) -> Outcome {
-        match self.all() {
-            [] => Ok(()),
-            _ => Err((self.from, format!("'{}' takes no argument", self.keyword()))),
-        }
-    }
-
-    /// Exactly one, called `what`.
-    fn one(&self, what: &str) -> Result<&'a str, (usize, String)> {
-        match self.all() {
-            [] => Err((self.from - 1, format!("'{}' expects {what}", self.keyword()))),
-            [word] => Ok(word),
-            _ => Err((self.from + 1, format!("'{}' takes one argument only", self.keyword()))),
-        }
-    }
-
-    fn number(&self, min: u32, max: u32) -> Result<u32, (usize, String)> {
-        let word = self.one("a number")?;
-        match word.parse::<u32>() {
-            Ok(number) if (min..=max).contains(&number) => Ok(number),
-            _ if max == u32::MAX => {
-                Err((self.from, format!("'{}' expects a number from {min}, not '{word}'", self.keyword())))
-            }
-            _ => Err((
-                self.from,
-                format!("'{}' expects a number from {min} to {max}, not '{word}'", self.keyword()),
-            )),
-        }
-    }
-
-    fn variable(&self) -> Result<String, (usize, String)> {
-        let word = self.one("a name")?;
-        match is_variable_name(word) {
-            true => Ok(word.to_owned()),
-            false => Err((
-                self.from,
-                format!("'{}' takes letters, digits, '_' and '.' only, not '{word}'", self.keyword()),
-            )),
-        }
-    }
-
-    fn time(&self) -> Result<Duration, (usize, String)> {
-        let word = self.one("a time")?;
-        parse_time(word).map_err(|why| (self.from, format!("'{}': {why}", self.keyword())))
-    }
 }
 
 impl Parser {
@@ -224,61 +142,8 @@ impl Parser {
     }
 
     fn agent_line(&mut self, line: &Line) -> Outcome {
-        let frame_size_bytes_max = self.frame_size_bytes_max;
         let agent = self.agent.as_mut().expect("invariant: in an agent section there is an agent");
-        let args = Args { line, from: 1 };
-        match line.words[0].as_str() {
-            "messages" => add_names(&args, &mut agent.messages, "message"),
-            "groups" => add_names(&args, &mut agent.groups, "group"),
-            "use-backend" => {
-                let text = args.one("a backend's name")?.to_owned();
-                agent.backend = Name { text, place: args.place(1) };
-                Ok(())
-            }
-            "register-var-names" => {
-                args.some()?;
-                for name in args.names() {
-                    if !is_variable_name(&name.text) {
-                        return Err((name.place.word, format!("'{}' cannot name a variable", name.text)));
-                    }
-                    agent.register_var_names.push(name);
-                }
-                Ok(())
-            }
-            "log" => {
-                args.some()?;
-                agent.log.push(Words { words: args.all().to_vec(), place: args.place(1) });
-                Ok(())
-            }
-            "timeout" => timeout(agent, line),
-            "max-frame-size" => {
-                agent.frame_size_bytes_max = args.number(FRAME_SIZE_BYTES_MIN, frame_size_bytes_max)?;
-                Ok(())
-            }
-            "max-waiting-frames" => {
-                agent.waiting_frames_max = args.number(1, u32::MAX)? as usize;
-                Ok(())
-            }
-            "maxconnrate" => {
-                agent.connect_rate_max = args.number(0, u32::MAX)?;
-                Ok(())
-            }
-            "maxerrrate" => {
-                agent.error_rate_max = args.number(0, u32::MAX)?;
-                Ok(())
-            }
-            "option" => option(agent, &Args { line, from: 2 }, true),
-            "no" => match line.words.get(1).map(String::as_str) {
-                Some("option") => option(agent, &Args { line, from: 3 }, false),
-                Some("log") => {
-                    Args { line, from: 2 }.none()?;
-                    agent.log.clear();
-                    Ok(())
-                }
-                _ => Err((0, "'no' goes with 'option' and 'log' only".into())),
-            },
-            word => Err((0, format!("unknown keyword '{word}' in a 'spoe-agent' section"))),
-        }
+        agent::keyword(agent, line, self.frame_size_bytes_max)
     }
 
     fn message_line(&mut self, line: &Line) -> Outcome {
@@ -418,76 +283,6 @@ fn add_names(args: &Args<'_>, names: &mut Vec<Name>, what: &str) -> Outcome {
     Ok(())
 }
 
-fn timeout(agent: &mut Agent, line: &Line) -> Outcome {
-    let args = Args { line, from: 2 };
-    let timeout = match line.words.get(1).map(String::as_str) {
-        Some("hello") => &mut agent.hello_timeout,
-        Some("idle") => &mut agent.idle_timeout,
-        Some("processing") => &mut agent.processing_timeout,
-        Some(other) => {
-            return Err((1, format!("'timeout' knows 'hello', 'idle' and 'processing', not '{other}'")));
-        }
-        None => return Err((0, "'timeout' expects 'hello', 'idle' or 'processing', and a time".into())),
-    };
-    *timeout = Some(args.time()?);
-    Ok(())
-}
-
-fn option(agent: &mut Agent, args: &Args<'_>, on: bool) -> Outcome {
-    let Some(name) = args.line.words.get(args.from - 1) else {
-        return Err((args.from - 2, "'option' expects an option's name".into()));
-    };
-    let switch = match name.as_str() {
-        "pipelining" => Some(&mut agent.pipelining),
-        "async" => Some(&mut agent.async_acks),
-        "send-frag-payload" => Some(&mut agent.send_fragments),
-        "dontlog-normal" => Some(&mut agent.dontlog_normal),
-        _ => None,
-    };
-    if let Some(switch) = switch {
-        args.none()?;
-        *switch = on;
-        return Ok(());
-    }
-    let known = ["continue-on-error", "force-set-var", "set-on-error", "set-process-time", "set-total-time"];
-    if !on && (known.contains(&name.as_str()) || matches!(name.as_str(), "var-prefix" | "fail")) {
-        return Err((0, format!("'option {name}' cannot be negated")));
-    }
-    match name.as_str() {
-        "continue-on-error" => {
-            args.none()?;
-            agent.continue_on_error = true;
-        }
-        "force-set-var" => {
-            args.none()?;
-            agent.force_set_var = true;
-        }
-        "set-on-error" => agent.set_on_error = Some(args.variable()?),
-        "set-process-time" => agent.set_process_time = Some(args.variable()?),
-        "set-total-time" => agent.set_total_time = Some(args.variable()?),
-        "var-prefix" => agent.var_prefix = args.variable()?,
-        "fail" => agent.fail = fail_mode(args)?,
-        other => return Err((args.from - 1, format!("unknown option '{other}' in a 'spoe-agent' section"))),
-    }
-    Ok(())
-}
-
-fn fail_mode(args: &Args<'_>) -> Result<FailMode, (usize, String)> {
-    let words: Vec<&str> = args.all().iter().map(String::as_str).collect();
-    match words[..] {
-        ["open"] => Ok(FailMode::Open),
-        ["closed"] => Ok(FailMode::Closed(503)),
-        ["closed", status] => match status.parse() {
-            Ok(code @ 400..=599) => Ok(FailMode::Closed(code)),
-            _ => Err((
-                args.from + 1,
-                format!("'option fail closed' expects a status from 400 to 599, not '{status}'"),
-            )),
-        },
-        _ => Err((args.from - 1, "'option fail' expects 'open' or 'closed [status]'".into())),
-    }
-}
-
 fn event(args: &Args<'_>) -> Result<EventRule, (usize, String)> {
     args.some()?;
     let name = &args.all()[0];
@@ -506,27 +301,5 @@ fn event(args: &Args<'_>) -> Result<EventRule, (usize, String)> {
     Ok(EventRule { event, condition, place: args.place(1) })
 }
 
-/// HAProxy's times: a number and one of us, ms, s, m, h, d; milliseconds if none is given. Rounded up to milliseconds.
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| format!("'{text}' is not a time"))?;
-    let micros_each: u64 = match unit {
-        "us" => 1,
-        "" | "ms" => 1_000,
-        "s" => 1_000_000,
-        "m" => 60_000_000,
-        "h" => 3_600_000_000,
-        "d" => 86_400_000_000,
-        _ => return Err(format!("'{unit}' is not a unit of time (us, ms, s, m, h, d)")),
-    };
-    let millis = number.checked_mul(micros_each).map(|micros| micros.div_ceil(1_000));
-    match millis {
-        Some(millis @ 0..=TIME_MILLIS_MAX) => Ok(Duration::from_millis(millis)),
-        _ => Err(format!("'{text}' is longer than {TIME_MILLIS_MAX} ms")),
-    }
-}
-
 /// What one byte counts.
 const ARGS_MAX: usize = 255;
-const TIME_MILLIS_MAX: u64 = 2_147_483_647;

@@ -9,16 +9,20 @@
 //!
 //! Source: SPOE.txt §2.2, §3.5.
 
+mod connections;
+
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slab::Slab;
 
+use super::limits::{BackOff, Rate};
 use super::slots::{List, Slots, Stage};
 use super::{EngineConfig, EngineStats};
-use crate::connection::{EngineId, HaproxyEnd, HaproxyEndConfig, HaproxyEvent, NotifyError};
+use crate::connection::{EngineId, HaproxyEnd, NotifyError};
 use crate::error::StreamError;
-use crate::frame::{Capabilities, FrameId, Status, StreamId};
+use crate::frame::header::FRAME_BYTES_MIN;
+use crate::frame::{FrameId, StreamId};
 use crate::host::Notice;
 
 /// One connection of the pool.
@@ -150,7 +154,7 @@ impl Pool {
     }
 
     fn queue(&mut self, now: Instant, stream: StreamId, payload: &mut Vec<u8>) -> Result<u32, StreamError> {
-        let too_big = payload.len() + HEADER_BYTES_MIN > self.config.frame_size_bytes_max as usize;
+        let too_big = payload.len() + FRAME_BYTES_MIN > self.config.frame_size_bytes_max as usize;
         if too_big && !self.config.send_fragments {
             return Err(StreamError::TooBig);
         }
@@ -163,21 +167,6 @@ impl Pool {
             *behind = self.connections.iter().rev().find(|(_, c)| !c.greeted && !c.ended).map(|(key, _)| key);
         }
         Ok(index)
-    }
-
-    /// The connection that takes the next NOTIFY.
-    #[inline]
-    fn pick(&mut self) -> Option<usize> {
-        let room = |c: &Connection| !c.retired && c.end.as_ref().is_some_and(HaproxyEnd::can_notify);
-        let mut able = self.connections.iter().filter(|(_, c)| room(c)).map(|(key, _)| key);
-        if self.config.spread <= 1 {
-            return able.next();
-        }
-        // The next one in turn, or else the first.
-        let first = able.next()?;
-        let next = if first > self.turn { first } else { able.find(|key| *key > self.turn).unwrap_or(first) };
-        self.turn = next;
-        Some(next)
     }
 
     /// Sends what is queued as far as there is room.
@@ -206,193 +195,21 @@ impl Pool {
         }
     }
 
-    /// Opens as many connections as the queue needs and the limits allow.
-    fn open_for_queue(&mut self, now: Instant) {
-        let each = if self.config.pipelining { self.config.waiting_frames_max.max(1) } else { 1 };
-        self.retry_at = None;
-        while self.slots.list_len(List::Queue) > self.greeting * each {
-            if let Some(retry_at) = self.open(now) {
-                self.retry_at = Some(retry_at);
-                self.effects.wakes.extend(self.keeper.take());
-                return;
-            }
-        }
-    }
-
-    fn open_for_spread(&mut self, now: Instant) {
-        if self.connections.len() < self.config.spread {
-            self.open(now);
-        }
-    }
-
-    /// Opens a connection, or tells when that may be tried again.
-    fn open(&mut self, now: Instant) -> Option<Instant> {
-        if let Some(until) = self.back_off.until.filter(|until| now < *until) {
-            return Some(until);
-        }
-        if self.connections.len() >= CONNECTIONS_MAX {
-            return Some(now + BACK_OFF_MAX);
-        }
-        if let Some(until) = self.connect_rate.exceeds(now, self.config.connect_rate_max) {
-            return Some(until);
-        }
-        self.connect_rate.count(now);
-        self.greeting += 1;
-        let connection =
-            Connection { end: None, waker: None, started: now, greeted: false, ended: false, retired: false };
-        let key = self.connections.insert(connection);
-        self.effects.connects.push(key);
-        None
-    }
-
-    /// The socket of a connection is there.
-    pub(super) fn on_connected(&mut self, now: Instant, key: usize) {
-        let config = HaproxyEndConfig {
-            frame_size_bytes_max: self.config.frame_size_bytes_max,
-            capabilities: self.config.capabilities(),
-            send_fragments: self.config.send_fragments,
-            engine_id: self.engine_id,
-            // The time that connecting took counts.
-            hello_timeout: Some(
-                (self.connections[key].started + self.config.hello_timeout).saturating_duration_since(now),
-            ),
-            idle_timeout: self.config.idle_timeout,
-            linger: LINGER,
-            waiting_frames_max: self.config.waiting_frames_max.max(1),
-        };
-        self.connections[key].end = Some(HaproxyEnd::new(config, now));
-    }
-
-    /// Bytes came; gives how many were used.
-    pub(super) fn on_input(&mut self, now: Instant, key: usize, bytes: &[u8]) -> usize {
-        let end = self.end(key);
-        // A breach of the protocol shows as a `Closed` event; nothing behind it is of use.
-        let used = end.handle_input(now, bytes).unwrap_or(bytes.len());
-        self.drain_events(now, key);
-        used
-    }
-
-    /// The socket broke or ended.
-    pub(super) fn on_eof(&mut self, now: Instant, key: usize) {
-        self.end(key).handle_eof();
-        self.drain_events(now, key);
-    }
-
-    /// A deadline of the connection may have passed.
-    pub(super) fn on_timeout(&mut self, now: Instant, key: usize) {
-        self.end(key).handle_timeout(now);
-        self.drain_events(now, key);
-    }
-
-    /// The connection is over and its task ends.
-    pub(super) fn remove(&mut self, now: Instant, key: usize, status: Status) {
-        self.on_ended(now, key, status);
-        self.connections.remove(key);
-        if !self.stopping && self.slots.list_len(List::Queue) > 0 {
-            self.open_for_queue(now);
-        }
-    }
-
-    pub(super) fn end(&mut self, key: usize) -> &mut HaproxyEnd {
-        self.connections[key].end.as_mut().expect("invariant: driven connections have an end")
-    }
-
-    fn drain_events(&mut self, now: Instant, key: usize) {
-        let mut room = false;
-        loop {
-            let end = self.connections[key].end.as_mut().expect("invariant: driven connections have an end");
-            match end.poll_event() {
-                None => break,
-                Some(HaproxyEvent::Ack { stream, frame, payload, own }) => {
-                    room = true;
-                    let Some(index) = self.slots.find(stream, frame) else { continue };
-                    let Stage::Sent { connection, .. } = self.slots.get(index).stage else { continue };
-                    let mut answer = self.spares.pop().unwrap_or_default();
-                    answer.clear();
-                    answer.extend_from_slice(payload);
-                    if !own {
-                        self.forget(now, connection, stream, frame);
-                    }
-                    self.finish(index, Ok(answer));
-                }
-                Some(HaproxyEvent::FragmentAborted { stream, frame }) => {
-                    room = true;
-                    if let Some(index) = self.slots.find(stream, frame) {
-                        self.finish_error(now, index, StreamError::FragmentAborted);
-                    }
-                }
-                Some(HaproxyEvent::Ready { .. }) => {
-                    room = true;
-                    self.connections[key].greeted = true;
-                    self.greeting -= 1;
-                    self.back_off = BackOff::default();
-                    self.effects.notices.push(Notice::Connected);
-                }
-                Some(HaproxyEvent::Closed { status }) => self.on_ended(now, key, status),
-            }
-        }
-        if room && self.slots.list_len(List::Queue) > 0 {
-            self.send_queued(now);
-        }
-        if self.stopping || self.connections[key].retired {
-            self.close_if_idle(now, key);
-        }
-    }
-
-    /// Settles what a connection leaves behind, once.
-    fn on_ended(&mut self, now: Instant, key: usize, status: Status) {
-        let connection = &mut self.connections[key];
-        if std::mem::replace(&mut connection.ended, true) {
-            return;
-        }
-        let waiting: Vec<_> = connection.end.iter().flat_map(|end| end.in_flight()).collect();
-        for (stream, frame) in waiting {
-            if let Some(index) = self.slots.find(stream, frame) {
-                self.finish_error(now, index, StreamError::lost(status));
-            }
-        }
-        if self.connections[key].greeted {
-            self.effects.notices.push(Notice::Disconnected(status));
-        } else {
-            self.greeting -= 1;
-            self.on_greeting_failed(now, key, status);
-        }
-    }
-
-    /// Fails those that waited for this connection, unless another one can take them.
-    fn on_greeting_failed(&mut self, now: Instant, key: usize, status: Status) {
-        if self.stopping && self.slots.list_len(List::Queue) == 0 {
-            return;
-        }
-        self.effects.notices.push(Notice::GreetingFailed(status));
-        self.stats.greetings_failed += 1;
-        self.back_off.step(now);
-        let usable = |c: &Connection| c.end.as_ref().is_some_and(HaproxyEnd::is_running) && !c.retired;
-        let others = self.connections.iter().any(|(_, c)| usable(c));
-        let others_greeting = self.greeting > 0;
-        let mut at = self.slots.head(List::Queue);
-        while let Some(index) = at {
-            at = self.slots.next(List::Queue, index);
-            let Stage::Queued { behind, .. } = &mut self.slots.get(index).stage else { continue };
-            let was_behind = *behind == Some(key);
-            if was_behind {
-                *behind = None;
-            }
-            if !others && (was_behind || !others_greeting) {
-                self.finish_error(now, index, StreamError::lost(status));
-            }
-        }
-    }
-
     /// Fails what is over its time, and opens connections that had to wait. Gives when to come again.
     pub(super) fn keep(&mut self, now: Instant) -> Option<Instant> {
+        let mut expired = false;
         while let Some(index) = self.slots.head(List::Deadlines) {
             if self.slots.get(index).deadline.is_some_and(|deadline| deadline > now) {
                 break;
             }
             self.expire(now, index);
+            expired = true;
         }
-        if self.retry_at.is_some_and(|at| at <= now) {
+        if self.slots.list_len(List::Queue) == 0 {
+            self.retry_at = None;
+        } else if expired || self.retry_at.is_some_and(|at| at <= now) {
+            // What expired made room, or showed a connection to be of no use.
+            self.send_queued(now);
             self.open_for_queue(now);
         }
         let head = self.slots.head(List::Deadlines).and_then(|index| self.slots.get(index).deadline);
@@ -460,27 +277,6 @@ impl Pool {
             None => slot.waker = Some(waker.clone()),
         }
         None
-    }
-
-    fn forget(&mut self, now: Instant, key: usize, stream: StreamId, frame: FrameId) {
-        let end = self.end(key);
-        if end.forget(now, stream, frame) && !end.is_running() {
-            // Without pipelining that closed the connection: its task has a DISCONNECT to send.
-            self.drain_events(now, key);
-            let waker = self.connections[key].waker.take();
-            self.effects.wakes.extend(waker);
-        }
-    }
-
-    fn close_if_idle(&mut self, now: Instant, key: usize) {
-        let status = if self.connections[key].retired { Status::TIMEOUT } else { Status::NORMAL };
-        let connection = &mut self.connections[key];
-        let Some(end) = &mut connection.end else { return };
-        if end.is_running() && end.in_flight().len() == 0 {
-            end.close(now, status);
-            self.effects.wakes.extend(connection.waker.take());
-            self.on_ended(now, key, status);
-        }
     }
 
     fn finish_error(&mut self, now: Instant, index: u32, error: StreamError) {
@@ -575,58 +371,5 @@ fn refused(error: NotifyError) -> StreamError {
     }
 }
 
-/// Keeps connections from being retried at once when greetings fail.
-#[derive(Default)]
-struct BackOff {
-    until: Option<Instant>,
-    delay: Duration,
-}
-
-impl BackOff {
-    fn step(&mut self, now: Instant) {
-        // Connections that fail together count once.
-        if self.until.is_none_or(|until| now >= until) {
-            self.delay = (self.delay * 2).clamp(BACK_OFF_MIN, BACK_OFF_MAX);
-            self.until = Some(now + self.delay);
-        }
-    }
-}
-
-/// Events of the current second.
-#[derive(Default)]
-struct Rate {
-    since: Option<Instant>,
-    count: u32,
-}
-
-impl Rate {
-    fn count(&mut self, now: Instant) {
-        if self.since.is_none_or(|since| now >= since + Duration::from_secs(1)) {
-            *self = Self { since: Some(now), count: 0 };
-        }
-        self.count += 1;
-    }
-
-    /// If `max` (0: no limit) is reached in this second, when that ends.
-    fn exceeds(&self, now: Instant, max: u32) -> Option<Instant> {
-        let end = self.since? + Duration::from_secs(1);
-        (max > 0 && now < end && self.count >= max).then_some(end)
-    }
-}
-
-impl EngineConfig {
-    fn capabilities(&self) -> Capabilities {
-        let pick = |on: bool, capability| if on { capability } else { Capabilities::NONE };
-        pick(self.pipelining, Capabilities::PIPELINING) | pick(self.async_acks, Capabilities::ASYNC)
-    }
-}
-
-/// Type, flags and the shortest ids: what every frame has beside its payload.
-const HEADER_BYTES_MIN: usize = 7;
-const BACK_OFF_MIN: Duration = Duration::from_millis(10);
-/// Short enough that an agent which behaves again is in use within 100 ms.
-const BACK_OFF_MAX: Duration = Duration::from_millis(80);
-const LINGER: Duration = Duration::from_secs(1);
-const CONNECTIONS_MAX: usize = 4096;
 const SPARE_MAX: usize = 64;
 const SPARE_BYTES_MAX: usize = 32 << 10;

@@ -2,6 +2,8 @@
 //!
 //! Source: SPOE.txt §3.2.6, §3.3.
 
+use std::fmt;
+
 use super::reader::{Reader, encode_name};
 use super::{DecodeError, TypedData};
 
@@ -48,7 +50,7 @@ impl<'a> Iterator for MessageReader<'a> {
 }
 
 /// One message, whole and readable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
     /// The name of the `spoe-message` section.
     pub name: &'a [u8],
@@ -78,13 +80,26 @@ impl<'a> Message<'a> {
     }
 }
 
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name.escape_ascii())?;
+        f.debug_list().entries(self.args()).finish()
+    }
+}
+
 /// A named value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Argument<'a> {
     /// Its name; empty if the configuration gave none.
     pub name: &'a [u8],
     /// Its value.
     pub value: TypedData<'a>,
+}
+
+impl fmt::Debug for Argument<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={:?}", self.name.escape_ascii(), self.value)
+    }
 }
 
 /// The arguments of a [`Message`].

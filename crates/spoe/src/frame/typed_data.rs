@@ -6,6 +6,7 @@
 //!
 //! Source: SPOE.txt §3.1.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::DecodeError;
@@ -13,7 +14,7 @@ use super::reader::{Reader, encode_name};
 use super::varint;
 
 /// A value, borrowed from the frame it came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TypedData<'a> {
     /// No value: an absent sample, or "unset" in an action.
     Null,
@@ -155,6 +156,23 @@ impl<'a> TypedData<'a> {
         match *self {
             Self::String(bytes) => std::str::from_utf8(bytes).ok(),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for TypedData<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => write!(f, "bool:{value}"),
+            Self::Int32(value) => write!(f, "int32:{value}"),
+            Self::Uint32(value) => write!(f, "uint32:{value}"),
+            Self::Int64(value) => write!(f, "int64:{value}"),
+            Self::Uint64(value) => write!(f, "uint64:{value}"),
+            Self::Ipv4(address) => write!(f, "ipv4:{address}"),
+            Self::Ipv6(address) => write!(f, "ipv6:{address}"),
+            Self::String(bytes) => write!(f, "string:\"{}\"", bytes.escape_ascii()),
+            Self::Binary(bytes) => write!(f, "binary:\"{}\"", bytes.escape_ascii()),
         }
     }
 }

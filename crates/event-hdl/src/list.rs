@@ -12,7 +12,8 @@
 //! | resume, resubscribe | at once, for siblings whose turn has not come |
 //! | close the list | at once: no further handler is called |
 //!
-//! INVARIANT: no lock of ours is held while foreign code runs: handlers, `snapshot`, drops, wakers.
+//! INVARIANT: no lock of ours is held while foreign code runs: handlers, `snapshot`, drops, wakes. (Only an
+//! exclusive handler runs under a lock, its own; and a reader's waker is cloned under its queue's.)
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

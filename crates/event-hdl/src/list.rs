@@ -12,7 +12,8 @@
 //! | resume, resubscribe | at once, for siblings whose turn has not come |
 //! | close the list | at once: no further handler is called |
 //!
-//! INVARIANT: no lock of ours is held while foreign code runs: handlers, `snapshot`, drops, wakers.
+//! INVARIANT: no lock of ours is held while foreign code runs: handlers, `snapshot`, drops, wakes. (Only an
+//! exclusive handler runs under a lock, its own; and a reader's waker is cloned under its queue's.)
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -57,15 +58,18 @@ struct Version<F: Family> {
 
 impl<F: Family> Drop for Version<F> {
     fn drop(&mut self) {
-        drop(lock(&self.grace.lock));
-        self.grace.gone.notify_all();
+        // The count of references is zero by now: whoever counts next under the lock sees it.
+        if *lock(&self.grace.waiting) > 0 {
+            self.grace.gone.notify_all();
+        }
     }
 }
 
 /// Where those wait who must know that a version is out of use.
 #[derive(Default)]
 struct Grace {
-    lock: Mutex<()>,
+    /// How many do.
+    waiting: Mutex<usize>,
     gone: Condvar,
 }
 
@@ -152,16 +156,8 @@ impl<F: Family> SubscriptionList<F> {
         if version.handlers.is_empty() {
             return delivered;
         }
-        let mut panicked = None;
         let inside = Inside::enter();
-        for subscription in &version.handlers {
-            match catch_unwind(AssertUnwindSafe(|| subscription.call(publication))) {
-                Ok(Outcome::None) => {}
-                Ok(Outcome::Delivered) => delivered.called += 1,
-                Ok(Outcome::Lost) => delivered.lost += 1,
-                Err(payload) => keep_first(&mut panicked, payload),
-            }
-        }
+        let panicked = call_all(&version.handlers, publication, &mut delivered);
         drop(inside);
         drop(version);
         if let Some(payload) = panicked {
@@ -266,9 +262,28 @@ impl<F: Family> SubscriptionList<F> {
     }
 }
 
-fn keep_first(kept: &mut Option<Box<dyn Any + Send>>, payload: Box<dyn Any + Send>) {
-    if kept.is_none() {
-        *kept = Some(payload);
+/// Calls the handlers in order; answers the first panic, after which the others are called all the same.
+fn call_all<F: Family>(
+    handlers: &[Subscription<F>],
+    publication: &Publication<'_, '_, F>,
+    delivered: &mut Delivered,
+) -> Option<Box<dyn Any + Send>> {
+    let mut rest = handlers.iter();
+    let mut first = None;
+    loop {
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            for subscription in rest.by_ref() {
+                match subscription.call(publication) {
+                    Outcome::None => {}
+                    Outcome::Delivered => delivered.called += 1,
+                    Outcome::Lost => delivered.lost += 1,
+                }
+            }
+        }));
+        match called {
+            Ok(()) => return first,
+            Err(payload) => first = first.or(Some(payload)),
+        }
     }
 }
 
@@ -337,10 +352,12 @@ impl<F: Family> Inner<F> {
         if retired.is_empty() || inside_a_handler() {
             return;
         }
-        let mut guard = lock(&self.grace.lock);
+        let mut waiting = lock(&self.grace.waiting);
+        *waiting += 1;
         while retired.iter().any(|version| version.strong_count() > 0) {
-            guard = self.grace.gone.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+            waiting = self.grace.gone.wait(waiting).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
+        *waiting -= 1;
     }
 
     fn close(&self) -> Vec<Weak<Version<F>>> {

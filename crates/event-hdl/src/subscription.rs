@@ -12,6 +12,8 @@ use crate::{Error, Event, Family, Publication, SubscriptionId, Subtypes};
 const MASK: u32 = 0xffff;
 const PAUSED: u32 = 1 << 16;
 const ENDED: u32 = 1 << 17;
+/// A sync handler has missed events that it has not been told of.
+const UNTOLD: u32 = 1 << 18;
 
 pub(crate) enum Sink<F: Family> {
     Handler(Handler<F>),
@@ -199,15 +201,20 @@ impl<F: Family> Subscription<F> {
     /// Calls the handler of a sync subscription.
     pub(crate) fn call(&self, publication: &Publication<'_, '_, F>) -> Outcome {
         let Sink::Handler(handler) = &self.0.sink else { return Outcome::None };
-        match self.wants(publication.subtype) {
-            Wants::No => return Outcome::None,
-            Wants::ButPaused => return self.miss_untold(),
-            Wants::Yes => {}
+        let bits = u32::from(publication.subtype.bits());
+        let state = self.0.state.load(Ordering::Acquire);
+        let mut untold = 0;
+        // One look at the state word decides the usual cases: not for it, or nothing special.
+        if state & (bits | PAUSED | ENDED | UNTOLD) != bits {
+            if state & bits != bits || state & ENDED != 0 {
+                return Outcome::None;
+            }
+            if state & PAUSED != 0 {
+                return self.miss_untold();
+            }
+            self.0.state.fetch_and(!UNTOLD, Ordering::AcqRel);
+            untold = self.0.untold.swap(0, Ordering::AcqRel);
         }
-        let untold = match self.0.untold.load(Ordering::Relaxed) {
-            0 => 0,
-            _ => self.0.untold.swap(0, Ordering::Relaxed),
-        };
         let event = Event {
             subtype: publication.subtype,
             live: publication.live,
@@ -218,7 +225,7 @@ impl<F: Family> Subscription<F> {
         if handler.call(&event) {
             return Outcome::Delivered;
         }
-        self.0.untold.fetch_add(untold, Ordering::Relaxed);
+        self.0.untold.fetch_add(untold, Ordering::AcqRel);
         self.miss_untold()
     }
 
@@ -228,7 +235,9 @@ impl<F: Family> Subscription<F> {
     }
 
     fn miss_untold(&self) -> Outcome {
-        self.0.untold.fetch_add(1, Ordering::Relaxed);
+        // Counted first, then flagged: whoever clears the flag finds the count.
+        self.0.untold.fetch_add(1, Ordering::AcqRel);
+        self.0.state.fetch_or(UNTOLD, Ordering::AcqRel);
         self.miss()
     }
 }

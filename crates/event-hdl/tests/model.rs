@@ -222,7 +222,10 @@ impl World {
                 let expected = match (subtypes, one.ended) {
                     (0, _) => Err(Error::NoSubtypes),
                     (_, true) => Err(Error::Ended),
-                    _ => Ok(one.subtypes = subtypes),
+                    _ => {
+                        one.subtypes = subtypes;
+                        Ok(())
+                    }
                 };
                 assert_eq!(one.handle.resubscribe(Subtypes::from_bits(subtypes)), expected);
             }

@@ -357,13 +357,16 @@ impl Core {
         }
         // The usual case is a task polling with its own waker: its id will do, no reference is counted.
         let own = self.current.get().filter(|current| std::ptr::eq(current.waker, cx.waker().data()));
-        let listener = waits.listener(index);
-        let old = match (own, &mut *listener) {
-            (Some(own), listener) => std::mem::replace(listener, Listener::Task(own.task)),
-            (None, Listener::Waker(old)) if old.will_wake(cx.waker()) => return Poll::Pending,
-            (None, listener) => std::mem::replace(listener, Listener::Waker(cx.waker().clone())),
-        };
+        let known = matches!(waits.listener(index), Listener::Waker(old) if old.will_wake(cx.waker()));
+        if own.is_none() && known {
+            return Poll::Pending;
+        }
         drop(waits);
+        let new = match own {
+            Some(own) => Listener::Task(own.task),
+            None => Listener::Waker(cx.waker().clone()),
+        };
+        let old = std::mem::replace(self.waits.borrow_mut().listener(index), new);
         drop(old);
         Poll::Pending
     }

@@ -11,18 +11,25 @@ use crate::core::Core;
 use crate::task::Header;
 use crate::woken::Woken;
 
+#[cfg(not(loom))]
 thread_local! {
     static SEATS: RefCell<Vec<Option<Rc<Core>>>> = const { RefCell::new(Vec::new()) };
 }
 
+#[cfg(loom)]
+loom::thread_local! {
+    static SEATS: RefCell<Vec<Option<Rc<Core>>>> = RefCell::new(Vec::new());
+}
+
 /// The first free seat of this thread.
 pub(crate) fn free_seat() -> u32 {
-    SEATS.with_borrow(|seats| seats.iter().position(Option::is_none).unwrap_or(seats.len())) as u32
+    let free = |seats: &Vec<Option<_>>| seats.iter().position(Option::is_none).unwrap_or(seats.len());
+    SEATS.with(|seats| free(&seats.borrow())) as u32
 }
 
 pub(crate) fn sit(seat: u32, core: Rc<Core>) {
-    SEATS.with_borrow_mut(|seats| {
-        let seat = seat as usize;
+    SEATS.with(|seats| {
+        let (mut seats, seat) = (seats.borrow_mut(), seat as usize);
         if seats.len() <= seat {
             seats.resize_with(seat + 1, || None);
         }

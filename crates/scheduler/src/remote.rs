@@ -1,21 +1,22 @@
 //! The shared part of a scheduler: what other threads may touch.
 //!
-//! Sleep protocol, so that no wake is lost and a busy owner is never disturbed:
+//! Sleep protocol, so that no wake is lost and an owner that is awake is never disturbed:
 //!
 //! ```text
-//!   owner, out of work               another thread
-//!   1. sleeping = true               1. append to the queue
-//!   2. fence                         2. fence
-//!   3. look at the queue again       3. if sleeping was true, and I cleared it: wake the pender
+//!   owner, out of work                     another thread
+//!   1. swap sleeping to true               1. append to the queue
+//!   2. look at the queue again             2. swap sleeping to false; if it was true, wake the pender
 //! ```
 //!
-//! Whichever comes second sees the other's first step.
+//! Every change of the flag is a swap, so the changes have one order and each sees what came before the
+//! last: a swap of 2. that comes before 1. shows the owner the entry, one that comes after it finds true,
+//! or false from somebody who wakes the pender.
 
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
 use crate::core::Handle;
-use crate::sync::{ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, SegQueue, fence};
+use crate::sync::{ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, SegQueue};
 use crate::task::TaskId;
 
 /// A closure to be run on a scheduler's thread.
@@ -49,7 +50,7 @@ impl Shared {
 
     pub(crate) fn push(&self, id: TaskId) {
         self.wakes.push(id);
-        self.notify_after_append();
+        self.notify();
     }
 
     fn push_job(&self, job: Job) -> Result<(), Rejected> {
@@ -57,15 +58,8 @@ impl Shared {
             return Err(Rejected::Closed);
         }
         self.jobs.push(job).map_err(|_| Rejected::Full)?;
-        self.notify_after_append();
+        self.notify();
         Ok(())
-    }
-
-    fn notify_after_append(&self) {
-        fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::Relaxed) {
-            self.notify();
-        }
     }
 
     pub(crate) fn is_sleeping(&self) -> bool {
@@ -96,7 +90,7 @@ impl Shared {
 
     /// The owner is awake: nobody needs to call the pender.
     pub(crate) fn stay_awake(&self) {
-        self.sleeping.store(false, Ordering::Relaxed);
+        self.sleeping.swap(false, Ordering::AcqRel);
     }
 
     /// Goes to sleep unless there is work from other threads; true if asleep.
@@ -107,8 +101,7 @@ impl Shared {
         if self.is_sleeping() {
             return true;
         }
-        self.sleeping.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        self.sleeping.swap(true, Ordering::AcqRel);
         if self.has_work() {
             self.stay_awake();
             return false;

@@ -13,17 +13,13 @@ pub(crate) use self::real::*;
 mod real {
     pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
     pub(crate) use std::sync::Mutex;
-    pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence,
-    };
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 }
 
 #[cfg(loom)]
 mod model {
     pub(crate) use loom::sync::Mutex;
-    pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence,
-    };
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
     use std::collections::VecDeque;
 
     pub(crate) struct SegQueue<T>(Mutex<VecDeque<T>>);

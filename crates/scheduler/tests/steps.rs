@@ -207,7 +207,7 @@ impl World {
         outcome.more
     }
 
-    fn from_afar(&self, order: Order) -> bool {
+    fn elsewhere(&self, order: Order) -> bool {
         self.orders.send(order).expect("the other thread lives");
         self.done.recv().expect("the other thread lives")
     }
@@ -229,13 +229,13 @@ impl World {
             40..43 => {
                 let reason = model.dice.reason();
                 let handle = model.tasks[which].handle.clone();
-                self.from_afar(Order::Wake(handle, reason));
+                self.elsewhere(Order::Wake(handle, reason));
                 model.tasks[which].wake(reason);
             }
             43..45 => model.kill(which),
             45 => {
                 let handle = model.tasks[which].handle.clone();
-                let first = self.from_afar(Order::Kill(handle));
+                let first = self.elsewhere(Order::Kill(handle));
                 assert_eq!(first, model.tasks[which].alive);
                 model.tasks[which].alive = false;
                 model.tasks[which].pending = None;

@@ -8,7 +8,10 @@ use super::{
     time::{self, TimeError, Unit},
     words,
 };
-use crate::rules::{self, RuleSet};
+use crate::{
+    config::RuleSets,
+    rules::{self, Rule, RuleAction, RuleSet},
+};
 
 pub(super) fn acl(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     let name = words::word(line.words, 1, "'acl' expects a name and a criterion.")?;
@@ -22,10 +25,7 @@ pub(super) fn acl(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
         return Err(ParseError::at(1, text));
     }
     let registry = line.registry;
-    line.draft.acls.add(&line.words[1..], registry).map_err(|e| {
-        let message = format!("error detected while parsing ACL '{name}' : {e}");
-        ParseError { message, word: e.word }.shifted(1)
-    })?;
+    line.draft.acls.add(&line.words[1..], registry).map_err(|e| e.shifted(1))?;
     remember(line);
     Ok(())
 }
@@ -108,7 +108,13 @@ pub(super) fn filter(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
 fn rule(line: &mut ProxyLine<'_>, set: RuleSet, skip: usize) -> Result<(), ParseError> {
     let words = &line.words[skip..];
     let rule = rules::parse_rule(set, words, &mut line.context()).map_err(|e| e.shifted(skip))?;
-    let rules = &mut line.draft.rules;
+    remark(line, set);
+    rules_of(&mut line.draft.rules, set).push(rule);
+    remember(line);
+    Ok(())
+}
+
+fn rules_of(rules: &mut RuleSets, set: RuleSet) -> &mut Vec<Rule> {
     match set {
         RuleSet::TcpConnection => &mut rules.tcp_connection,
         RuleSet::TcpSession => &mut rules.tcp_session,
@@ -118,9 +124,50 @@ fn rule(line: &mut ProxyLine<'_>, set: RuleSet, skip: usize) -> Result<(), Parse
         RuleSet::HttpResponse => &mut rules.http_response,
         RuleSet::HttpAfterResponse => &mut rules.http_after_response,
     }
-    .push(rule);
-    remember(line);
-    Ok(())
+}
+
+/// Says so if a rule is never reached, or runs before rules that stand above it.
+fn remark(line: &mut ProxyLine<'_>, set: RuleSet) {
+    let keyword = line.words[0];
+    let draft = &mut *line.draft;
+    let last = rules_of(&mut draft.rules, set).last();
+    let last_is_final = last.is_some_and(|rule| rule.cond.is_none() && is_final(&rule.action));
+    // What a `defaults` has brought stands above everything and is no surprise.
+    let own = |rules: &[Rule]| rules.iter().any(|rule| draft.holds(&rule.place));
+    // In the order in which they are processed; each runs before those behind it.
+    let later = [
+        (own(&draft.rules.tcp_session), "a 'tcp-request session'"),
+        (own(&draft.rules.tcp_request), "a 'tcp-request content'"),
+        (own(&draft.rules.http_request), "an 'http-request'"),
+        (!draft.switching.is_empty(), "a 'use_backend'"),
+    ];
+    if set.is_http() && last_is_final {
+        line.warn(format!(
+            "previous '{keyword}' action is final and has no condition attached, further entries are NOOP."
+        ));
+    }
+    let skip = match set {
+        RuleSet::TcpConnection => 0,
+        RuleSet::TcpSession => 1,
+        RuleSet::TcpRequest => 2,
+        RuleSet::HttpRequest => 3,
+        RuleSet::TcpResponse | RuleSet::HttpResponse | RuleSet::HttpAfterResponse => return,
+    };
+    if let Some((_, above)) = later[skip..].iter().find(|(there, _)| *there) {
+        line.warn(format!("a '{keyword}' rule placed after {above} rule will still be processed before."));
+    }
+}
+
+/// Whether nothing behind such an action is reached.
+fn is_final(action: &RuleAction) -> bool {
+    matches!(
+        action,
+        RuleAction::Stop
+            | RuleAction::Close { .. }
+            | RuleAction::Reply(_)
+            | RuleAction::Tarpit(_)
+            | RuleAction::Redirect(_)
+    )
 }
 
 /// Keeps a line of a named `defaults` for the proxies that take it over.

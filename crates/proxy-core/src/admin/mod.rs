@@ -25,8 +25,7 @@ pub use words::{split_commands, split_words};
 use crate::{
     backend::server::{ChangeContext, Server},
     config::{AccessLevel, Proxy},
-    host::Host,
-    worker::Shared,
+    worker::{Shared, Worker},
 };
 
 /// What commands work on.
@@ -34,8 +33,8 @@ use crate::{
 pub struct AdminContext<'a> {
     /// The running configuration and who is told of changes.
     pub shared: &'a Shared,
-    /// The worker's host, for log lines about changes; `None` sends none.
-    pub host: Option<&'a dyn Host>,
+    /// The worker, for log lines about changes; `None` sends none.
+    pub worker: Option<&'a Worker>,
     /// The present.
     pub now: Instant,
     /// The same since the Unix epoch.
@@ -153,7 +152,7 @@ impl<'a> AdminContext<'a> {
     }
 
     fn change(&self, proxy: &'a Arc<Proxy>) -> ChangeContext<'a> {
-        ChangeContext { now: self.now, proxy, observer: &*self.shared.observer, host: self.host }
+        ChangeContext { now: self.now, proxy, observer: &*self.shared.observer, worker: self.worker }
     }
 }
 

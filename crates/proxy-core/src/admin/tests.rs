@@ -70,7 +70,7 @@ impl Scene {
     fn context(&self) -> AdminContext<'_> {
         AdminContext {
             shared: &self.shared,
-            host: None,
+            worker: None,
             now: self.now,
             wall: Duration::ZERO,
             process: &self.process,

@@ -25,7 +25,7 @@ use crate::{
     },
     check::CheckResult,
     config::Proxy,
-    host::{Addr, Host, ServerObserver},
+    host::{Addr, ServerObserver},
     worker::Worker,
 };
 
@@ -42,7 +42,7 @@ pub struct ChangeContext<'a> {
     /// Is told.
     pub observer: &'a dyn ServerObserver,
     /// Sends log lines to the proxy's targets; `None` sends none.
-    pub host: Option<&'a dyn Host>,
+    pub worker: Option<&'a Worker>,
 }
 
 impl<'a> ChangeContext<'a> {
@@ -54,7 +54,7 @@ impl<'a> ChangeContext<'a> {
             now: worker.host.now(),
             proxy: worker.shared.config.proxies.get(server.proxy.id)?,
             observer: &*worker.shared.observer,
-            host: Some(&*worker.host),
+            worker: Some(worker),
         })
     }
 }
@@ -246,13 +246,8 @@ impl Server {
 
     fn send_notice(self: &Arc<Self>, notice: &Notice, cx: &ChangeContext<'_>) {
         cx.observer.on_server_notice(self, notice);
-        let Some(host) = cx.host else { return };
-        for target in cx.proxy.logs.iter().filter(|t| notice.level <= t.max_level) {
-            host.log(
-                target,
-                target.min_level.map_or(notice.level, |min| notice.level.max(min)),
-                notice.text.as_bytes(),
-            );
+        if let Some(worker) = cx.worker {
+            crate::log::send(worker, &cx.proxy.logs, notice.level, notice.text.as_bytes());
         }
     }
 }

@@ -116,8 +116,9 @@ impl Exchange {
         if !self.answered {
             return Err(Fault::Status(500, *b"PR"));
         }
-        let whole = run.out.end(b"", conn.client.out.buf(&conn.worker.buffers));
-        if ended == Ended::Failed || !whole {
+        let whole =
+            ended == Ended::Done && run.out.end(b"", conn.client.out.buf(&conn.worker.buffers));
+        if !whole {
             conn.flush_client().await?;
             return Err(Fault::Close(*b"PD"));
         }

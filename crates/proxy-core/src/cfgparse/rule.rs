@@ -1,8 +1,10 @@
 //! `acl`, rule and `filter` lines: what is compiled elsewhere.
 
+use std::time::Duration;
+
 use super::{
     Line, ParseError,
-    draft::Section,
+    draft::{Section, Settings},
     known,
     proxy::ProxyLine,
     time::{self, TimeError, Unit},
@@ -47,8 +49,7 @@ pub(super) fn tcp_request(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     match line.words.get(1).copied().unwrap_or_default() {
         "" => Err(ParseError::new(format!("missing argument for 'tcp-request' in {title}"))),
         "inspect-delay" => {
-            line.draft.settings.tcp_request_inspect_delay = Some(inspect_delay(line)?);
-            Ok(())
+            inspect_delay(line, "tcp-request inspect-delay", |s| &mut s.tcp_request_inspect_delay)
         }
         what @ ("connection" | "session") => {
             if !line.draft.section.frontend() {
@@ -72,8 +73,7 @@ pub(super) fn tcp_response(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     match line.words.get(1).copied().unwrap_or_default() {
         "" => Err(ParseError::new(format!("missing argument for 'tcp-response' in {title}"))),
         "inspect-delay" => {
-            line.draft.settings.tcp_response_inspect_delay = Some(inspect_delay(line)?);
-            Ok(())
+            inspect_delay(line, "tcp-response inspect-delay", |s| &mut s.tcp_response_inspect_delay)
         }
         "content" => rule(line, RuleSet::TcpResponse, 2),
         other => {
@@ -182,14 +182,14 @@ fn remember(line: &mut ProxyLine<'_>) {
     }
 }
 
-fn inspect_delay(line: &mut ProxyLine<'_>) -> Result<std::time::Duration, ParseError> {
+fn inspect_delay(
+    line: &mut ProxyLine<'_>,
+    name: &'static str,
+    field: fn(&mut Settings) -> &mut Option<Duration>,
+) -> Result<(), ParseError> {
     let title = line.draft.title();
-    let name = line.words[0];
-    let expected = format!("'{name} inspect-delay' expects a positive delay in milliseconds, in {title}");
-    let text = line.words.get(2).copied().unwrap_or_default();
-    if text.is_empty() {
-        return Err(ParseError::at(1, expected));
-    }
+    let expected = format!("'{name}' expects a positive delay in milliseconds, in {title}");
+    let text = words::word(line.words, 2, &expected)?;
     let value = time::parse(text, Unit::Millis).map_err(|error| match error {
         TimeError::Unexpected(_) => {
             ParseError::at(2, format!("{expected} (unexpected character '{}')", error.shown()))
@@ -199,6 +199,12 @@ fn inspect_delay(line: &mut ProxyLine<'_>) -> Result<std::time::Duration, ParseE
             format!("{expected} (timer overflow in '{text}', maximum value is 2147483647 ms or ~24.8 days)"),
         ),
     })?;
-    words::at_most_behind(line.words, &format!("{name} inspect-delay"), 3)?;
-    Ok(value)
+    words::at_most_behind(line.words, name, 3)?;
+    if line.draft.timeouts_seen.contains(&name) {
+        line.warn(format!("ignoring {name} (was already defined) in {title}"));
+    } else {
+        line.draft.timeouts_seen.push(name);
+        *field(&mut line.draft.settings) = Some(value);
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@
 //! What other languages and protocols add comes in through [`registry::Registry`] as values.
 
 pub mod action;
+pub mod admin;
 pub mod applet;
 pub mod backend;
 pub mod cfgparse;

@@ -1,9 +1,14 @@
 //! What changes about a proxy while it runs.
 
-use std::sync::atomic::{
-    AtomicBool, AtomicU64, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+use std::{
+    sync::atomic::{
+        AtomicU64, AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+    time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use super::{
     counters::{Gauge, Traffic},
@@ -33,12 +38,43 @@ pub struct ProxyState {
     pub(crate) queue: Queue,
     pub(crate) balancer: Balancer,
     generation: AtomicU64,
-    /// Set while no server can be chosen, so that the loss of the last one is told once.
-    pub(crate) empty: AtomicBool,
     /// Log lines of the frontend's exchanges.
     pub log_lines: AtomicU64,
-    /// How often the backend lost its last server.
-    pub down_transitions: AtomicU64,
+    pub(crate) availability: Mutex<Availability>,
+}
+
+/// Whether a backend has servers to choose from, and since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Availability {
+    /// When it lost its last server; `None` while it has some.
+    pub empty_since: Option<Instant>,
+    /// When it last lost its last or got its first server; `None` for not since the start.
+    pub changed: Option<Instant>,
+    /// Time without servers, up to the last change.
+    pub down_time: Duration,
+    /// How often it lost its last server.
+    pub downs: u64,
+}
+
+impl Availability {
+    /// A server can be chosen.
+    pub(crate) fn filled(&mut self, now: Instant) {
+        if let Some(since) = self.empty_since.take() {
+            self.down_time += now.saturating_duration_since(since);
+            self.changed = Some(now);
+        }
+    }
+
+    /// None can be chosen; whether that is news.
+    pub(crate) fn emptied(&mut self, now: Instant) -> bool {
+        let news = self.empty_since.is_none();
+        if news {
+            self.empty_since = Some(now);
+            self.changed = Some(now);
+            self.downs += 1;
+        }
+        news
+    }
 }
 
 impl ProxyState {
@@ -51,6 +87,12 @@ impl ProxyState {
     /// Makes the balancing table be rebuilt at its next use.
     pub(crate) fn servers_changed(&self) {
         self.generation.fetch_add(1, Release);
+    }
+
+    /// Whether there are servers to choose from, and since when.
+    #[must_use]
+    pub fn availability(&self) -> Availability {
+        *self.availability.lock()
     }
 
     /// How many requests wait for a slot, in the backend's queue and in its servers'.

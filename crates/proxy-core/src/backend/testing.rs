@@ -102,7 +102,7 @@ impl Recorder {
     }
 
     pub(crate) fn context<'a>(&'a self, proxy: &'a Arc<Proxy>, now: Instant) -> ChangeContext<'a> {
-        ChangeContext { now, proxy, observer: self, host: None }
+        ChangeContext { now, proxy, observer: self, worker: None }
     }
 }
 

@@ -20,6 +20,12 @@ pub(super) fn bind(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     if settings.id != 0 && addrs.len() > 1 {
         return Err(ParseError::new(format!("{title} : 'id' can only be used with a single socket")));
     }
+    if let Some(other) = line.draft.binds.iter().find(|other| settings.id != 0 && other.id == settings.id) {
+        return Err(ParseError::new(format!(
+            "{title} : 'id' : custom id {} already used at {}:{} ('bind {}')",
+            settings.id, other.place.file, other.place.line, other.addr
+        )));
+    }
     line.draft.binds.extend(addrs.into_iter().map(|addr| Bind { addr, ..settings.clone() }));
     Ok(())
 }

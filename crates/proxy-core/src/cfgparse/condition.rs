@@ -5,7 +5,7 @@
 
 use std::{cmp::Ordering, collections::BTreeSet};
 
-use super::{Env, ParseError, lexer};
+use super::{Env, ParseError, lexer, version::Version};
 
 /// What conditions can ask about.
 #[derive(Clone, Copy, Debug)]
@@ -281,50 +281,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `MAJOR.MINOR[.PATCH|-devN|-rcN][-COMMITS]`, in the order of age.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Version {
-    branch: (u32, u32),
-    stage: (Stage, u32),
-    commits: u32,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Dev,
-    Candidate,
-    Release,
-}
-
-impl Version {
-    /// Missing parts are zero.
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('-');
-        let mut numbers = parts.next().unwrap_or_default().split('.');
-        let mut number = || numbers.next().map_or(Some(0), count);
-        let branch = (number()?, number()?);
-        let patch = number()?;
-        if numbers.next().is_some() {
-            return None;
-        }
-        let mut version = Self { branch, stage: (Stage::Release, patch), commits: 0 };
-        for part in parts {
-            if let Some(n) = part.strip_prefix("dev") {
-                version.stage = (Stage::Dev, count(n)?);
-            } else if let Some(n) = part.strip_prefix("rc") {
-                version.stage = (Stage::Candidate, count(n)?);
-            } else if let Some(n) = count(part) {
-                version.commits = n;
-            }
-        }
-        Some(version)
-    }
-}
-
-fn count(text: &str) -> Option<u32> {
-    if text.is_empty() { Some(0) } else { text.parse().ok() }
-}
-
 fn is_digit(byte: u8, hex: bool) -> bool {
     if hex { byte.is_ascii_hexdigit() } else { byte.is_ascii_digit() }
 }
@@ -463,6 +419,19 @@ mod tests {
         ] {
             assert_eq!(check(expr), told, "{expr}");
         }
+    }
+
+    #[test]
+    fn arguments_of_the_command_line_are_split_as_lines_are() {
+        let env = Env::from_iter([("HOME", "/h")]);
+        let facts = Facts { env: &env, build: &Build::default() };
+        let check = |text: &str| evaluate_argument(text, &facts).map_err(|e| e.message);
+        assert_eq!(check(""), Ok(false));
+        assert_eq!(check("streq(\"$HOME\",/h)"), Ok(true));
+        assert_eq!(check("streq($HOME,/h)"), Ok(false));
+        assert_eq!(check("1   && # a comment\n 1"), Ok(true));
+        assert!(check("streq(\"a,b\",\"a,b\")").unwrap_err().starts_with("expected ')' before ',a,b)'"));
+        assert!(check("\"").unwrap_err().starts_with("unmatched quote"));
     }
 
     #[test]

@@ -72,13 +72,18 @@ pub(super) struct Draft {
     pub(super) acls: AclTable,
     pub(super) rules: RuleSets,
     pub(super) filters: Vec<Arc<dyn FilterMaker>>,
+    /// What `traffic` has become once the section was read.
+    pub(super) log_format: Option<LogFormat>,
     pub(super) switching: Vec<Switch>,
-    /// Timeouts that this section itself has set, to warn of a second time.
+    /// Timeouts and delays that this section itself has set, to tell of a second time.
     pub(super) timeouts_seen: Vec<&'static str>,
 }
 
 impl Draft {
-    pub(super) fn new(section: Section, name: &str, place: &Place, settings: Settings) -> Self {
+    pub(super) fn new(section: Section, name: &str, place: &Place, mut settings: Settings) -> Self {
+        if !section.frontend() {
+            settings.default_backend = None;
+        }
         Self {
             section,
             name: name.to_owned(),
@@ -90,6 +95,7 @@ impl Draft {
             acls: AclTable::default(),
             rules: RuleSets::default(),
             filters: Vec::new(),
+            log_format: None,
             switching: Vec::new(),
             timeouts_seen: Vec::new(),
         }
@@ -97,6 +103,11 @@ impl Draft {
 
     pub(super) fn capabilities(&self) -> Capabilities {
         Capabilities { frontend: self.section.frontend(), backend: self.section.backend() }
+    }
+
+    /// Whether that place lies in this section and not in a `defaults` before it.
+    pub(super) fn holds(&self, place: &Place) -> bool {
+        place.file == self.place.file && place.line >= self.place.line
     }
 
     /// `frontend 'name'`, as messages call it.
@@ -118,7 +129,7 @@ pub(super) struct Settings {
     pub(super) fullconn: usize,
     pub(super) options: Options,
     pub(super) logs: Vec<LogLine>,
-    pub(super) log_format: Option<LogFormat>,
+    pub(super) traffic: TrafficLog,
     pub(super) log_tag: Option<String>,
     pub(super) description: Option<String>,
     pub(super) disabled: bool,
@@ -150,7 +161,7 @@ impl Default for Settings {
             fullconn: 0,
             options: Options::default(),
             logs: Vec::new(),
-            log_format: None,
+            traffic: TrafficLog::default(),
             log_tag: None,
             description: None,
             disabled: false,
@@ -174,6 +185,32 @@ pub(super) enum LogLine {
     Global,
     /// Its own target.
     Own(LogTarget),
+}
+
+/// Which line describes an exchange, and who has said so.
+#[derive(Clone, Default)]
+pub(super) enum TrafficLog {
+    /// The short default.
+    #[default]
+    Short,
+    /// `option httplog`.
+    Http(Place),
+    /// `option tcplog`.
+    Tcp(Place),
+    /// `log-format`.
+    Custom(LogFormat, Place),
+}
+
+impl TrafficLog {
+    /// The keyword and its place.
+    pub(super) fn keyword(&self) -> Option<(&'static str, &Place)> {
+        match self {
+            Self::Short => None,
+            Self::Http(place) => Some(("option httplog", place)),
+            Self::Tcp(place) => Some(("option tcplog", place)),
+            Self::Custom(_, place) => Some(("log-format", place)),
+        }
+    }
 }
 
 /// A `use_backend` line.

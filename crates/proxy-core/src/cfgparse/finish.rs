@@ -57,6 +57,7 @@ pub(super) fn finish(parts: Parts, told: &mut Vec<Diagnostic>) -> Config {
 }
 
 /// Names that may stand for a section further down.
+#[derive(Default)]
 struct References {
     default_backend: Option<String>,
     switching: Vec<Switch>,
@@ -118,6 +119,10 @@ fn review(draft: &mut Draft, told: &mut Vec<Diagnostic>) {
         ));
     }
     let settings = &mut draft.settings;
+    if settings.mode == Mode::Spop && draft.section.frontend() {
+        told.push(Diagnostic::alert(format!("mode 'spop' is only for backends, {title} is none.")));
+        return;
+    }
     let http = settings.mode == Mode::Http;
     if !http {
         let rules = &mut draft.rules;
@@ -163,7 +168,7 @@ fn review(draft: &mut Draft, told: &mut Vec<Diagnostic>) {
     if client || server {
         warn(format!("missing timeouts for {noun} '{name}'.{MISSING_TIMEOUTS}"));
     }
-    if draft.section.frontend() && settings.log_format.is_some() && settings.logs.is_empty() {
+    if draft.section.frontend() && draft.log_format.is_some() && settings.logs.is_empty() {
         warn(format!("log format ignored for {title} since it has no log address."));
     }
 }
@@ -182,7 +187,7 @@ fn build(id: usize, uuid: u32, draft: &mut Draft, global: &Global, told: &mut Ve
         place: draft.place.clone(),
         capabilities,
         mode: settings.mode,
-        binds: if capabilities.frontend { binds(draft, told) } else { Vec::new() },
+        binds: if capabilities.frontend { binds(draft) } else { Vec::new() },
         servers: if capabilities.backend { servers(draft, &identity, told) } else { Vec::new() },
         balance: settings.balance.clone(),
         default_backend: Default::default(),
@@ -199,26 +204,15 @@ fn build(id: usize, uuid: u32, draft: &mut Draft, global: &Global, told: &mut Ve
         tcp_response_inspect_delay: settings.tcp_response_inspect_delay,
         filters: std::mem::take(&mut draft.filters),
         logs: logs(&settings.logs, global),
-        log_format: settings.log_format.clone(),
+        log_format: draft.log_format.clone(),
         disabled: settings.disabled,
         state: ProxyState::default(),
     }
 }
 
 /// Socket ids: explicit ones, then the lowest free ones.
-fn binds(draft: &Draft, told: &mut Vec<Diagnostic>) -> Vec<Arc<Bind>> {
-    let mut taken = BTreeSet::new();
-    for bind in draft.binds.iter().filter(|bind| bind.id != 0) {
-        if !taken.insert(bind.id) {
-            told.push(Diagnostic::alert(format!(
-                "{}: socket id {} on the 'bind' line at {}:{} is already in use.",
-                draft.title(),
-                bind.id,
-                bind.place.file,
-                bind.place.line
-            )));
-        }
-    }
+fn binds(draft: &Draft) -> Vec<Arc<Bind>> {
+    let mut taken: BTreeSet<u32> = draft.binds.iter().map(|bind| bind.id).filter(|id| *id != 0).collect();
     let mut next = 1;
     let mut assign = |bind: &Bind| {
         let mut bind = bind.clone();
@@ -282,8 +276,10 @@ fn resolve(
     backends: &BTreeMap<String, Arc<Proxy>>,
     told: &mut Vec<Diagnostic>,
 ) {
-    if let Some(name) = references.default_backend.filter(|_| proxy.capabilities.frontend)
+    let references = if proxy.disabled { References::default() } else { references };
+    if let Some(name) = references.default_backend
         && let Some(backend) = target(proxy, &name, Role::Default, backends, told)
+        && proxy.capabilities.frontend
     {
         // Set once, here: the proxy was just built.
         let _ = proxy.default_backend.set(backend);
@@ -326,6 +322,13 @@ fn target(
         )));
         return None;
     };
+    if backend.id == proxy.id {
+        told.push(Diagnostic::alert(format!(
+            "Proxy '{}': loop detected for {keyword}: '{name}'.",
+            proxy.name
+        )));
+        return None;
+    }
     let fits = proxy.mode == backend.mode || (proxy.mode == Mode::Tcp && backend.mode == Mode::Http);
     if !fits {
         let how = match role {

@@ -58,13 +58,13 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("gid", |l| id(l, |g| &mut g.group)),
     ("group", |l| path(l, "'group' expects a group name.", |g| &mut g.group)),
     ("hard-stop-after", hard_stop_after),
-    ("localpeer", |l| path(l, "'localpeer' expects a name as an argument.", |g| &mut g.localpeer)),
+    ("localpeer", |l| name(l, "'localpeer' expects a name as an argument.", |g| &mut g.localpeer)),
     ("log", |l| {
         let target = log::target(l.words, l.resolve)?;
         l.global.logs.push(target);
         Ok(())
     }),
-    ("log-tag", |l| text(l, "'log-tag' expects a tag for use in syslog.", |g| &mut g.log_tag)),
+    ("log-tag", |l| name(l, "'log-tag' expects a tag for use in syslog.", |g| &mut g.log_tag)),
     ("maxconn", |l| count(l, |g| &mut g.maxconn)),
     ("nbthread", |l| threads(l, 1..=1024, |g| &mut g.nbthread)),
     ("node", node),
@@ -95,6 +95,7 @@ fn flag(line: &mut GlobalLine<'_>, field: fn(&mut Global) -> &mut bool) -> Resul
     Ok(())
 }
 
+/// One word; the first line counts.
 fn path(
     line: &mut GlobalLine<'_>,
     expected: &str,
@@ -103,6 +104,18 @@ fn path(
     let value = words::word(line.words, 1, expected)?;
     words::at_most(line.words, 1)?;
     once(line, value, field);
+    Ok(())
+}
+
+/// One word; the last line counts.
+fn name(
+    line: &mut GlobalLine<'_>,
+    expected: &str,
+    field: fn(&mut Global) -> &mut Option<String>,
+) -> Result<(), ParseError> {
+    let value = words::word(line.words, 1, expected)?;
+    words::at_most(line.words, 1)?;
+    *field(line.global) = Some(value.to_owned());
     Ok(())
 }
 
@@ -170,9 +183,13 @@ fn bytes(line: &mut GlobalLine<'_>, field: fn(&mut Global) -> &mut usize) -> Res
     let name = line.words[0];
     let value = words::word(line.words, 1, &format!("'{name}' expects an integer argument."))?;
     let size = number::size(value).and_then(|n| usize::try_from(n).ok());
-    let size = size.filter(|n| (1..=BUFSIZE_MAX).contains(n));
+    let size = size.filter(|n| *n > 0 && *n <= BUFSIZE_MAX);
     *field(line.global) =
         size.ok_or_else(|| ParseError::at(1, format!("'{name}' expects a positive integer argument.")))?;
+    if name == "tune.bufsize" && line.global.bufsize < BUFSIZE_MIN {
+        let text = format!("'tune.bufsize' has to be at least {BUFSIZE_MIN} (got '{value}').");
+        return Err(ParseError::at(1, text));
+    }
     words::at_most(line.words, 1)
 }
 
@@ -241,3 +258,5 @@ fn unsetenv(line: &mut GlobalLine<'_>) -> Result<(), ParseError> {
 
 /// HAProxy's limit of a buffer.
 const BUFSIZE_MAX: usize = (i32::MAX as usize) - 64;
+/// Less holds no message head that is worth its name.
+const BUFSIZE_MIN: usize = 512;

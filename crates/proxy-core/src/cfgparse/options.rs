@@ -2,13 +2,21 @@
 //!
 //! Source: configuration.txt section 4.2.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::{
-    ParseError, check, known,
+    ParseError, check,
+    draft::{Draft, TrafficLog},
+    known,
+    parser::{HTTP_LOG, TCP_LOG},
     proxy::{ProxyLine, Side},
     words,
 };
 use crate::{
-    config::{ForwardFor, Mode, Options},
+    config::{ForwardFor, Mode, Options, Place},
+    registry::Registry,
     sample::logformat::LogFormat,
 };
 
@@ -37,8 +45,10 @@ pub(super) fn option(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     parse(line)
 }
 
+type Switch = fn(&mut Options, bool);
+
 /// Plain switches: on, and off again with `no`.
-const SWITCHES: &[(&str, Side, fn(&mut Options, bool))] = &[
+const SWITCHES: &[(&str, Side, Switch)] = &[
     ("abortonclose", Side::Any, |o, on| o.abortonclose = on),
     ("allbackups", Side::Back, |o, on| o.allbackups = on),
     ("dontlog-normal", Side::Front, |o, on| o.dontlog_normal = on),
@@ -94,8 +104,7 @@ fn forwardfor(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
                 continue;
             }
             "except" => {
-                let net =
-                    value.and_then(|text| text.parse().ok().or_else(|| text.parse().ok().map(host_net)));
+                let net = value.and_then(network);
                 let text = "'option forwardfor except' expects <address>[/mask] as argument.";
                 option.except = Some(net.ok_or_else(|| ParseError::at(at, text))?);
             }
@@ -115,59 +124,92 @@ fn forwardfor(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     Ok(())
 }
 
-fn host_net(ip: std::net::IpAddr) -> ipnet::IpNet {
-    ip.into()
+/// `address`, `address/bits` or `address/netmask`.
+fn network(text: &str) -> Option<IpNet> {
+    let Some((ip, mask)) = text.split_once('/') else {
+        return text.parse::<IpAddr>().ok().map(IpNet::from);
+    };
+    match mask.parse::<IpAddr>() {
+        Ok(mask) => IpNet::with_netmask(ip.parse().ok()?, mask).ok(),
+        Err(_) => text.parse().ok(),
+    }
 }
 
 fn httplog(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     match line.words.get(2).copied() {
         None => {}
         Some("clf") => {
-            return Err(ParseError::at(
-                2,
-                "'option httplog clf' is a keyword of HAProxy that is not supported yet",
-            ));
+            let text = "'option httplog clf' is a keyword of HAProxy that is not supported yet";
+            return Err(ParseError::at(2, text));
         }
         Some(_) => return Err(ParseError::at(2, "keyword 'httplog' only supports option 'clf'.")),
     }
     words::at_most_behind(line.words, "option httplog", 3)?;
-    if !line.draft.section.frontend() {
-        let title = line.draft.title();
-        line.warn(format!("{title} : 'option httplog' directive is ignored in backends."));
-    }
-    if line.draft.settings.mode != Mode::Http && line.draft.section != super::draft::Section::Defaults {
-        let title = line.draft.title();
-        line.warn(format!(
-            "'option httplog' not usable with {title} (needs 'mode http'). Falling back to 'option tcplog'."
-        ));
-        return log_format(line, false);
-    }
-    log_format(line, true)
+    let place = line.place.clone();
+    traffic(line, TrafficLog::Http(place));
+    Ok(())
 }
 
 fn tcplog(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     words::at_most_behind(line.words, "option tcplog", 2)?;
-    if !line.draft.section.frontend() {
-        let title = line.draft.title();
-        line.warn(format!("{title} : 'option tcplog' directive is ignored in backends."));
-    }
-    log_format(line, false)
-}
-
-fn log_format(line: &mut ProxyLine<'_>, http: bool) -> Result<(), ParseError> {
-    let variable = if http { super::parser::HTTP_LOG } else { super::parser::TCP_LOG };
-    let (name, standard) = variable;
-    let text = line.registry.env.value(name).unwrap_or(standard);
-    let format = LogFormat::parse(text, line.registry).map_err(|e| ParseError::at(1, e.message))?;
-    let settings = &mut line.draft.settings;
-    settings.log_format = Some(format);
-    settings.options.httplog = http;
-    settings.options.tcplog = !http;
+    let place = line.place.clone();
+    traffic(line, TrafficLog::Tcp(place));
     Ok(())
 }
 
+/// Takes over a choice of the log line, and says so if it undoes another one of this section.
+pub(super) fn traffic(line: &mut ProxyLine<'_>, chosen: TrafficLog) {
+    let title = line.draft.title();
+    let keyword = chosen.keyword().map_or("", |(keyword, _)| keyword);
+    if !line.draft.section.frontend() {
+        line.warn(format!("{title} : '{keyword}' directive is ignored in backends."));
+    }
+    let previous = line.draft.settings.traffic.keyword();
+    let undone = previous.filter(|(other, place)| *other != keyword && line.draft.holds(place));
+    if let Some((other, _)) = undone {
+        let section = line.draft.section.name();
+        line.warn(format!("'{keyword}' overrides previous '{other}' in '{section}' section."));
+    }
+    line.draft.settings.traffic = chosen;
+}
+
+/// Settles the log line once the mode is known; there may be something to say about it.
+pub(super) fn settle(draft: &mut Draft, registry: &Registry) -> Option<(Place, String)> {
+    let mut remark = None;
+    let (standard, http) = match &draft.settings.traffic {
+        TrafficLog::Short => return None,
+        TrafficLog::Custom(format, _) => {
+            draft.log_format = Some(format.clone());
+            return None;
+        }
+        TrafficLog::Tcp(_) => (TCP_LOG, false),
+        TrafficLog::Http(_) if draft.settings.mode == Mode::Http => (HTTP_LOG, true),
+        TrafficLog::Http(place) => {
+            if draft.section.frontend() {
+                let title = draft.title();
+                let text = format!(
+                    "'option httplog' not usable with {title} (needs 'mode http'). Falling back to 'option tcplog'."
+                );
+                remark = Some((place.clone(), text));
+            }
+            (TCP_LOG, false)
+        }
+    };
+    let (name, text) = standard;
+    let place = draft.settings.traffic.keyword().map(|(_, place)| place.clone()).unwrap_or_default();
+    match LogFormat::parse(registry.env.value(name).unwrap_or(text), registry) {
+        Ok(format) => draft.log_format = Some(format),
+        // Only a replaced variable can be wrong.
+        Err(error) => remark = Some((place, format!("ignoring ${name} : {error}"))),
+    }
+    let options = &mut draft.settings.options;
+    (options.httplog, options.tcplog) = (http, !http);
+    remark
+}
+
 fn redispatch(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
-    if let Some(text) = line.words.get(2) {
+    // -1, at the last retry, is what HAProxy does without an interval.
+    if let Some(text) = line.words.get(2).filter(|text| **text != "-1") {
         let what = if super::number::signed(text).is_some() { "the interval of" } else { "the argument of" };
         let text = format!("{what} 'option redispatch' is not supported yet (got '{text}').");
         return Err(ParseError::at(2, text));

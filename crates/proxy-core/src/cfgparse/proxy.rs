@@ -4,7 +4,7 @@
 
 use super::{
     ParseError, Resolve, balance, bind, check,
-    draft::{Draft, LogLine, Section},
+    draft::{Draft, LogLine, Section, TrafficLog},
     known, log, number, options, rule, server, switching, timeout, words,
 };
 use crate::{
@@ -149,7 +149,7 @@ const KEYWORDS: &[Keyword] = &[
     keyword("http-reuse", Defaults::Yes, Side::Back, http_reuse),
     keyword("id", Defaults::No, Side::Any, id),
     keyword("log", Defaults::Yes, Side::Any, log_line),
-    keyword("log-format", Defaults::Yes, Side::Front, log_format),
+    keyword("log-format", Defaults::Yes, Side::Any, log_format),
     keyword("log-tag", Defaults::Yes, Side::Any, log_tag),
     keyword("maxconn", Defaults::Yes, Side::Front, maxconn),
     keyword("mode", Defaults::Yes, Side::Any, mode),
@@ -261,7 +261,7 @@ fn log_format(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     }
     let format = LogFormat::parse(text, line.registry)
         .map_err(|e| ParseError::at(1, format!("failed to parse log-format : {e}")))?;
-    line.draft.settings.log_format = Some(format);
+    options::traffic(line, TrafficLog::Custom(format, line.place.clone()));
     Ok(())
 }
 

@@ -212,7 +212,7 @@ struct Prefix {
 }
 
 /// Takes options and `!` off the front.
-fn prefix<'a, 'b>(owner: &str, mut args: &'a [&'b str]) -> Result<(Prefix, Vec<&'b str>), ParseError> {
+fn prefix<'b>(owner: &str, mut args: &[&'b str]) -> Result<(Prefix, Vec<&'b str>), ParseError> {
     let mut found = Prefix::default();
     loop {
         args = match args {

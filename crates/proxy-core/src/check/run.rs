@@ -59,12 +59,7 @@ pub async fn run(worker: Rc<Worker>, server: Arc<Server>, proxy: Arc<Proxy>) {
 }
 
 fn context<'a>(worker: &'a Worker, proxy: &'a Arc<Proxy>) -> ChangeContext<'a> {
-    ChangeContext {
-        now: worker.host.now(),
-        proxy,
-        observer: &*worker.shared.observer,
-        host: Some(&*worker.host),
-    }
+    ChangeContext { now: worker.host.now(), proxy, observer: &*worker.shared.observer, worker: Some(worker) }
 }
 
 /// Spreads first checks evenly over the interval, in the order of the configuration.

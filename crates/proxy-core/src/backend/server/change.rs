@@ -16,7 +16,6 @@ use std::{
 use super::{Core, Output, Server, WEIGHT_MAX, WEIGHT_SCALE};
 use crate::{
     backend::{
-        counters::bump,
         event::{
             AddrChange, AdminCause, AdminChange, AdminFlags, CheckOutcome, CheckSnapshot, OpCause, OpState,
             ServerEvent, StateCause, StateChange, Updater,
@@ -26,7 +25,7 @@ use crate::{
     },
     check::CheckResult,
     config::Proxy,
-    host::{Addr, Host, ServerObserver},
+    host::{Addr, ServerObserver},
     worker::Worker,
 };
 
@@ -43,7 +42,7 @@ pub struct ChangeContext<'a> {
     /// Is told.
     pub observer: &'a dyn ServerObserver,
     /// Sends log lines to the proxy's targets; `None` sends none.
-    pub host: Option<&'a dyn Host>,
+    pub worker: Option<&'a Worker>,
 }
 
 impl<'a> ChangeContext<'a> {
@@ -55,7 +54,7 @@ impl<'a> ChangeContext<'a> {
             now: worker.host.now(),
             proxy: worker.shared.config.proxies.get(server.proxy.id)?,
             observer: &*worker.shared.observer,
-            host: Some(&*worker.host),
+            worker: Some(worker),
         })
     }
 }
@@ -145,6 +144,7 @@ impl Server {
                 }
             };
             change.settle(core);
+            change.tell_if_empty(core);
         });
     }
 
@@ -246,13 +246,8 @@ impl Server {
 
     fn send_notice(self: &Arc<Self>, notice: &Notice, cx: &ChangeContext<'_>) {
         cx.observer.on_server_notice(self, notice);
-        let Some(host) = cx.host else { return };
-        for target in cx.proxy.logs.iter().filter(|t| notice.level <= t.max_level) {
-            host.log(
-                target,
-                target.min_level.map_or(notice.level, |min| notice.level.max(min)),
-                notice.text.as_bytes(),
-            );
+        if let Some(worker) = cx.worker {
+            crate::log::send(worker, &cx.proxy.logs, notice.level, notice.text.as_bytes());
         }
     }
 }
@@ -320,7 +315,7 @@ impl Change<'_> {
         let state = &self.cx.proxy.state;
         state.servers_changed();
         if server.is_usable() {
-            state.empty.store(false, SeqCst);
+            state.availability.lock().filled(self.cx.now);
             state.queue.dispatch(self.cx.proxy, server, &mut self.wakes);
             return 0;
         }
@@ -457,9 +452,7 @@ impl Change<'_> {
         if !self.was_usable || usable_servers(self.cx.proxy) != (0, 0) {
             return;
         }
-        let state = &self.cx.proxy.state;
-        if !state.empty.swap(true, SeqCst) {
-            bump(&state.down_transitions);
+        if self.cx.proxy.state.availability.lock().emptied(self.cx.now) {
             core.note(self.words(0).backend_empty());
         }
     }

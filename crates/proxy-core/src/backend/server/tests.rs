@@ -171,14 +171,14 @@ fn an_observer_may_change_the_server_it_is_told_about() {
         fn on_server_event(&self, server: &Arc<Server>, event: &ServerEvent) {
             self.0.lock().push(format!("{event:?}").chars().take_while(|c| c.is_alphabetic()).collect());
             if *event == ServerEvent::Down {
-                let cx = ChangeContext { now: start(), proxy: &self.1, observer: self, host: None };
+                let cx = ChangeContext { now: start(), proxy: &self.1, observer: self, worker: None };
                 server.set_health(OpState::Running, OpCause::None, &cx);
             }
         }
     }
     let proxy = Arc::new(backend(Balance::RoundRobin, vec![server("s1")]));
     let observer = Reenters(Default::default(), proxy.clone());
-    let cx = ChangeContext { now: start(), proxy: &proxy, observer: &observer, host: None };
+    let cx = ChangeContext { now: start(), proxy: &proxy, observer: &observer, worker: None };
     proxy.servers[0].set_health(OpState::Stopped, OpCause::None, &cx);
     assert_eq!(*observer.0.lock(), ["Down", "State", "Up", "State"]);
 }

@@ -1,0 +1,142 @@
+//! The table of commands, and what is said about them.
+
+use crate::config::AccessLevel;
+
+/// A command as `help` lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The words that call it (`show stat`).
+    pub words: &'static str,
+    /// How it is written with its arguments.
+    pub usage: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// Who may use it. Others may see it.
+    pub level: AccessLevel,
+}
+
+const fn command(
+    words: &'static str,
+    usage: &'static str,
+    help: &'static str,
+    level: AccessLevel,
+) -> Command {
+    Command { words, usage, help, level }
+}
+
+/// The commands that [`run`](super::run) handles.
+pub const COMMANDS: &[Command] = {
+    use AccessLevel::{Admin, User};
+    &[
+        command("disable agent", "disable agent", "disable agent checks", Admin),
+        command("disable health", "disable health", "disable health checks", Admin),
+        command(
+            "disable server",
+            "disable server (DEPRECATED)",
+            "disable a server for maintenance (use 'set server' instead)",
+            Admin,
+        ),
+        command("enable agent", "enable agent", "enable agent checks", Admin),
+        command("enable health", "enable health", "enable health checks", Admin),
+        command(
+            "enable server",
+            "enable server  (DEPRECATED)",
+            "enable a disabled server (use 'set server' instead)",
+            Admin,
+        ),
+        command("get weight", "get weight <bk>/<srv>", "report a server's current weight", User),
+        command(
+            "set maxconn server",
+            "set maxconn server <bk>/<srv>",
+            "change a server's maxconn setting",
+            Admin,
+        ),
+        command(
+            "set server",
+            "set server <bk>/<srv> [opts]",
+            "change a server's state, weight or address",
+            Admin,
+        ),
+        command(
+            "set weight",
+            "set weight <bk>/<srv>  (DEPRECATED)",
+            "change a server's weight (use 'set server' instead)",
+            Admin,
+        ),
+        command("show backend", "show backend", "list backends in the current running config", User),
+        command("show cli level", "show cli level", "display the level of the current CLI session", User),
+        command("show info", "show info", "report information about the running process", User),
+        command(
+            "show servers state",
+            "show servers state [<backend>]",
+            "dump volatile server information (all or for a single backend)",
+            User,
+        ),
+        command("show stat", "show stat [no-maint|up]*", "report counters for each proxy and server", User),
+        command("show version", "show version", "show version of the current process", User),
+    ]
+};
+
+/// Commands that every connection has, listed last.
+const ALWAYS: &[(&str, &str)] = &[
+    ("help [<command>]", "list matching or all commands"),
+    ("prompt", "toggle interactive mode with prompt"),
+    ("quit", "disconnect"),
+];
+/// How many commands are offered for an unknown one.
+const OFFERED: usize = 5;
+/// How alike an offered command must be, from 0 to 1.
+const ALIKE: f64 = 0.5;
+
+/// The answer to `help`, with or without words to look for.
+pub(super) fn help(words: &[&str], more: &[Command]) -> String {
+    let all = sorted(more);
+    let wanted = words.join(" ");
+    let matching: Vec<&Command> = all.iter().filter(|c| c.words.starts_with(&wanted)).collect();
+    if matching.is_empty() {
+        return unknown(words, more);
+    }
+    list("The following commands are valid at this level:", matching)
+}
+
+/// The answer to a command that does not exist.
+pub(super) fn unknown(words: &[&str], more: &[Command]) -> String {
+    let all = sorted(more);
+    let typed = words.join(" ");
+    let likenesses = all.iter().map(|c| (likeness(&typed, c), c));
+    let mut offers: Vec<((usize, f64), &Command)> =
+        likenesses.filter(|((shared, alike), _)| *shared > 0 || *alike >= ALIKE).collect();
+    if offers.is_empty() || typed.is_empty() {
+        let title = "Unknown command. Please enter one of the following commands only:";
+        return list(title, all.iter().collect());
+    }
+    offers.sort_by(|(a, _), (b, _)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
+    let most_shared = offers[0].0.0;
+    offers.retain(|((shared, _), _)| *shared == most_shared);
+    offers.truncate(OFFERED);
+    offers.sort_by_key(|(_, c)| c.words);
+    list(
+        "Unknown command, but maybe one of the following ones is a better match:",
+        offers.into_iter().map(|(_, c)| c).collect(),
+    )
+}
+
+/// How much what was typed is like a command: whole words in common at the front, then how alike
+/// the letters are as far as both go.
+fn likeness(typed: &str, command: &Command) -> (usize, f64) {
+    let pairs = || typed.split(' ').zip(command.words.split(' '));
+    let shared = pairs().take_while(|(a, b)| a == b).count();
+    let front = |text: &str| text.split(' ').take(pairs().count()).collect::<Vec<_>>().join(" ");
+    (shared, strsim::jaro_winkler(&front(typed), &front(command.words)))
+}
+
+fn sorted(more: &[Command]) -> Vec<Command> {
+    let mut all: Vec<Command> = COMMANDS.iter().chain(more).copied().collect();
+    all.sort_by_key(|c| c.words);
+    all
+}
+
+fn list(title: &str, commands: Vec<&Command>) -> String {
+    let lines = commands.into_iter().map(|c| (c.usage, c.help)).chain(ALWAYS.iter().copied());
+    lines.fold(format!("{title}\n"), |out, (usage, help)| out + &format!("  {usage:<40}: {help}\n"))
+}

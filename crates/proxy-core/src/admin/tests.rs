@@ -1,0 +1,327 @@
+//! Commands and their answers.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::*;
+use crate::{
+    backend::{
+        lb::Balance,
+        testing::{Recorder, backend, server, start},
+    },
+    check::{CheckResult, status::CheckStatus},
+    config::{Capabilities, Config, Proxy},
+};
+
+struct Scene {
+    shared: Shared,
+    told: Arc<Recorder>,
+    process: ProcessInfo,
+    now: Instant,
+}
+
+impl Scene {
+    /// A frontend, a backend of five kinds of servers, a hashing backend.
+    fn new() -> Self {
+        let mut front = backend(Balance::RoundRobin, Vec::new());
+        front.capabilities = Capabilities { frontend: true, backend: false };
+        let front = place(front, 0, "fe");
+        let mut servers: Vec<_> = ["s1", "s2", "s3", "s4", "s5"].map(server).to_vec();
+        servers[0].weight = 10;
+        servers[1].disabled = true;
+        servers[1].check = false;
+        servers[2].addr = crate::host::Addr::Ip("[::1]:8080".parse().unwrap());
+        servers[2].maxconn = 3;
+        servers[2].maxqueue = 9;
+        servers[2].check = false;
+        servers[3].backup = true;
+        servers[3].check_port = Some(99);
+        servers[4].addr = crate::host::Addr::Unix("/run/s5.sock".into());
+        let main = place(backend(Balance::RoundRobin, servers), 1, "be");
+        let mut hashed = server("s1");
+        hashed.weight = 10;
+        hashed.check = false;
+        let hash = place(backend(Balance::Source, vec![hashed]), 2, "src");
+        assert!(front.default_backend.set(main.clone()).is_ok());
+        let told = Arc::new(Recorder::default());
+        let backends: BTreeMap<_, _> = [&main, &hash].map(|p| (p.name.clone(), p.clone())).into();
+        let config = Config { proxies: vec![front, main, hash], backends, ..Config::default() };
+        let now = start();
+        let mut process = ProcessInfo::new(now, Duration::from_secs(1_700_000_000));
+        process.name = "tidegate".to_owned();
+        process.version = "0.1.0".to_owned();
+        process.pid = 42;
+        process.maxconn = 9985;
+        process.node = "vm".to_owned();
+        Self {
+            shared: Shared {
+                config: Arc::new(config),
+                observer: told.clone(),
+                stopping: Default::default(),
+                next_stream: Default::default(),
+                counters: Default::default(),
+                proc_vars: Default::default(),
+            },
+            told,
+            process,
+            now,
+        }
+    }
+
+    fn context(&self) -> AdminContext<'_> {
+        AdminContext {
+            shared: &self.shared,
+            worker: None,
+            now: self.now,
+            wall: Duration::ZERO,
+            process: &self.process,
+            commands: &[],
+        }
+    }
+
+    fn ask(&self, line: &str) -> String {
+        run(line, AccessLevel::Admin, &self.context()).text
+    }
+
+    /// Questions with their answers, line ends made visible where they are missing.
+    fn talk(&self, lines: &[&str]) -> String {
+        let mut out = String::new();
+        for line in lines {
+            let answer = self.ask(line);
+            let end = if answer.is_empty() || answer.ends_with('\n') { "" } else { "<no line end>\n" };
+            let _ = write!(out, "> {line}\n{answer}{end}");
+        }
+        out
+    }
+
+    fn check(&mut self, index: usize, status: CheckStatus, code: u16, info: &str) {
+        self.now += Duration::from_secs(1);
+        let proxy = &self.shared.config.proxies[1];
+        let duration = Duration::from_millis(3);
+        let result = CheckResult { agent: false, status, code, info: info.into(), duration };
+        proxy.servers[index].apply_check(result, &self.context().change(proxy));
+    }
+}
+
+fn place(mut proxy: Proxy, id: usize, name: &str) -> Arc<Proxy> {
+    proxy.id = id;
+    proxy.uuid = u32::try_from(id).unwrap() + 2;
+    proxy.name = name.to_owned();
+    Arc::new(proxy)
+}
+
+#[test]
+fn commands_are_cut_at_semicolons_and_words_at_blanks() {
+    for (line, expected) in [
+        ("show info", &["show info"][..]),
+        ("show info;show stat", &["show info", "show stat"]),
+        ("show info ; ", &["show info"]),
+        (r"set x a\;b;next", &[r"set x a\;b", "next"]),
+        (r"a\\;b", &[r"a\\", "b"]),
+        ("", &[""]),
+    ] {
+        assert_eq!(split_commands(line), expected, "{line}");
+    }
+    assert_eq!(split_words(r"set x  a\;b c\ d \\"), ["set", "x", "a;b", "c d", r"\"]);
+    assert!(split_words("  ").is_empty());
+}
+
+#[test]
+fn servers_are_changed_and_errors_are_haproxys() {
+    let scene = Scene::new();
+    let text = scene.talk(&[
+        "get weight be/s1",
+        "set server be/s1 weight 50%",
+        "get weight be/s1",
+        "set weight be/s1 3000%",
+        "get weight be/s1",
+        "set server be/s1 weight 257",
+        "set server be/s1 weight -1",
+        "set server be/s1 weight -5%",
+        "set server be/s1 weight abc",
+        "set server be/s1 weight 5x",
+        "set server be/s1 weight",
+        "set server src/s1 weight 5",
+        "set server src/s1 weight 0",
+        "set server src/s1 weight 100%",
+        "get weight be/zz",
+        "get weight zz/s1",
+        "get weight s1",
+        "get weight",
+        "set server be/s1",
+        "set server be/s1 foo",
+        "set server be/s1 state foo",
+        "set server be/s1 health foo",
+        "set server be/s1 agent up",
+        "set server be/s1 addr",
+        "set server be/s1 addr foo",
+        "set server be/s1 addr 127.0.0.1 port 80",
+        "set server be/s1 addr 127.0.0.1 port 81",
+        "set server be/s1 addr 10.0.0.1",
+        "set server be/s1 addr ::1 port 82",
+        "set server be/s1 addr 10.0.0.2 port x",
+        "set server be/s1 addr 10.0.0.2 port +1",
+        "set server be/s1 check-port 99",
+        "set server be/s1 check-port foo",
+        "set server be/s1 check-port 70000",
+        "set server be/s1 check-port",
+        "set server be/s3 check-port 99",
+        "set server be/s1 fqdn x",
+        "set maxconn server be/s1 10",
+        "set maxconn server be/s1 10x",
+        "set maxconn server be/s1 x",
+        "set maxconn server be/s1",
+        "enable health be/s3",
+        "disable health be/s1",
+        "enable health be/s1",
+        "enable agent be/s1",
+        "disable agent be/s1",
+        "show servers state zz",
+        "show cli level",
+        "show version",
+        "show backend",
+    ]);
+    insta::assert_snapshot!(text);
+    assert_eq!(scene.shared.config.proxies[1].servers[0].addr().to_string(), "[::1]:82");
+    assert_eq!(scene.shared.config.proxies[1].servers[0].maxconn(), 10);
+}
+
+#[test]
+fn states_set_by_command_are_told() {
+    let scene = Scene::new();
+    let mut log = String::new();
+    for line in [
+        "set server be/s1 state maint",
+        "set server be/s1 state drain",
+        "set server be/s1 state ready",
+        "disable server be/s1",
+        "enable server be/s1",
+        "set server be/s1 health down",
+        "set server be/s1 health up",
+        "set server be/s1 addr 10.0.0.9 port 9",
+    ] {
+        let answer = scene.ask(line);
+        let _ = writeln!(log, "> {line}\n{answer}{}", scene.told.take());
+    }
+    insta::assert_snapshot!(log);
+}
+
+#[test]
+fn levels_protect_what_changes() {
+    let scene = Scene::new();
+    let all = |line: &str| {
+        [AccessLevel::User, AccessLevel::Operator, AccessLevel::Admin]
+            .map(|level| run(line, level, &scene.context()).text == "Permission denied\n")
+    };
+    for line in [
+        "set server be/s1 state ready",
+        "set weight be/s1 1",
+        "set maxconn server be/s1 1",
+        "enable server be/s1",
+        "disable health be/s1",
+        "enable agent be/s1",
+    ] {
+        assert_eq!(all(line), [true, true, false], "{line}");
+    }
+    for line in ["get weight be/s1", "show stat", "show info", "show servers state", "help"] {
+        assert_eq!(all(line), [false; 3], "{line}");
+    }
+    let stat = |level| run("show stat", level, &scene.context()).text;
+    assert!(!stat(AccessLevel::User).contains("127.0.0.1:80"));
+    assert!(stat(AccessLevel::Operator).contains(",127.0.0.1:80,"));
+}
+
+#[test]
+fn server_states_are_dumped_in_version_one() {
+    let mut scene = Scene::new();
+    scene.check(0, CheckStatus::L7Okd, 200, "");
+    scene.check(3, CheckStatus::L4Con, 0, "Connection refused");
+    scene.ask("set server be/s5 state drain");
+    scene.ask("set server be/s2 state ready");
+    scene.now += Duration::from_secs(2);
+    insta::assert_snapshot!(scene.talk(&[
+        "show servers state",
+        "show servers state src",
+        "show servers state #3"
+    ]));
+}
+
+#[test]
+fn statistics_have_the_columns_in_order() {
+    let mut scene = Scene::new();
+    for _ in 0..2 {
+        scene.check(0, CheckStatus::L7Okd, 200, "");
+    }
+    scene.check(0, CheckStatus::L7Sts, 503, "Busy, \"very\"");
+    scene.check(3, CheckStatus::L4Con, 0, "Connection refused");
+    scene.now += Duration::from_secs(5);
+    let proxy = &scene.shared.config.proxies[1];
+    proxy.servers[2].traffic.count_response(200);
+    proxy.servers[2].traffic.count_response(404);
+    proxy.state.fe_sessions.enter();
+    let text = scene.ask("show stat");
+    let mut lines = text.lines();
+    assert_eq!(lines.next().unwrap(), format!("# {},", stat::COLUMNS.join(",")));
+    assert!(text.lines().skip(1).all(|line| line.contains(",-,") || line.ends_with(",-,")));
+    insta::assert_snapshot!(described(&text));
+}
+
+/// A CSV as lines `name=value` of the fields that are there.
+fn described(csv: &str) -> String {
+    let mut out = String::new();
+    for line in csv.lines().skip(1) {
+        let mut quoted = false;
+        let fields = line.split(|c| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        });
+        let named: Vec<String> = stat::COLUMNS
+            .iter()
+            .zip(fields)
+            .filter(|(name, value)| !value.is_empty() && **name != "-")
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let _ = writeln!(out, "{}", named.join(" "));
+    }
+    out
+}
+
+#[test]
+fn statistics_can_be_narrowed() {
+    let scene = Scene::new();
+    let names = |line: &str| -> Vec<String> {
+        let text = scene.ask(line);
+        text.lines().skip(1).map(|l| l.split(',').take(2).collect::<Vec<_>>().join("/")).collect()
+    };
+    assert_eq!(names("show stat -1 4 -1").len(), 6);
+    assert_eq!(names("show stat be 2 -1"), ["be/BACKEND"]);
+    assert_eq!(names("show stat 3 4 1"), ["be/s1"]);
+    assert_eq!(names("show stat fe 7 -1"), ["fe/FRONTEND"]);
+    assert!(!names("show stat no-maint").contains(&"be/s2".to_owned()));
+    assert_eq!(scene.ask("show stat zz 1 1"), "No such proxy.\n");
+    assert_eq!(scene.ask("show stat typed"), "'show stat typed' is not supported yet.\n");
+}
+
+#[test]
+fn info_lists_what_there_is() {
+    let mut scene = Scene::new();
+    scene.now += Duration::from_secs(93_784);
+    insta::assert_snapshot!(scene.ask("show info"));
+}
+
+#[test]
+fn help_and_unknown_commands_list_what_fits() {
+    let scene = Scene::new();
+    let own = [Command {
+        words: "show events",
+        usage: "show events [-w]",
+        help: "show what the bus publishes",
+        level: AccessLevel::User,
+    }];
+    let cx = AdminContext { commands: &own, ..scene.context() };
+    let mut log = String::new();
+    for line in ["help", "help set", "show servers foo", "shw stat", "", "xyzzy"] {
+        let answer = run(line, AccessLevel::Admin, &cx);
+        let _ = write!(log, "> {line}\n{}", answer.text);
+    }
+    insta::assert_snapshot!(log);
+}

@@ -43,6 +43,21 @@ fn show(outcome: &Outcome) -> String {
         )
         .unwrap();
         writeln!(out, "check {:?}", proxy.check).unwrap();
+        let rules = &proxy.rules;
+        for (name, set) in [
+            ("tcp-request connection", &rules.tcp_connection),
+            ("tcp-request session", &rules.tcp_session),
+            ("tcp-request content", &rules.tcp_request),
+            ("tcp-response content", &rules.tcp_response),
+            ("http-request", &rules.http_request),
+            ("http-response", &rules.http_response),
+            ("http-after-response", &rules.http_after_response),
+        ] {
+            let lines: Vec<_> = set.iter().map(|rule| (rule.place.line, rule.cond.is_some())).collect();
+            if !lines.is_empty() {
+                writeln!(out, "{name} {lines:?}").unwrap();
+            }
+        }
         let target = proxy.default_backend.get().map(|p| p.name.as_str());
         writeln!(out, "default_backend {target:?}").unwrap();
         for rule in proxy.use_backend.get().into_iter().flatten() {

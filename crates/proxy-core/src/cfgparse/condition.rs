@@ -422,6 +422,19 @@ mod tests {
     }
 
     #[test]
+    fn arguments_of_the_command_line_are_split_as_lines_are() {
+        let env = Env::from_iter([("HOME", "/h")]);
+        let facts = Facts { env: &env, build: &Build::default() };
+        let check = |text: &str| evaluate_argument(text, &facts).map_err(|e| e.message);
+        assert_eq!(check(""), Ok(false));
+        assert_eq!(check("streq(\"$HOME\",/h)"), Ok(true));
+        assert_eq!(check("streq($HOME,/h)"), Ok(false));
+        assert_eq!(check("1   && # a comment\n 1"), Ok(true));
+        assert!(check("streq(\"a,b\",\"a,b\")").unwrap_err().starts_with("expected ')' before ',a,b)'"));
+        assert!(check("\"").unwrap_err().starts_with("unmatched quote"));
+    }
+
+    #[test]
     fn deep_nesting_is_refused() {
         assert!(check(&"(".repeat(10_000)).contains("unparsable"));
         assert!(check(&"!".repeat(10_000)).contains("unparsable"));

@@ -75,12 +75,15 @@ pub(super) struct Draft {
     /// What `traffic` has become once the section was read.
     pub(super) log_format: Option<LogFormat>,
     pub(super) switching: Vec<Switch>,
-    /// Timeouts that this section itself has set, to warn of a second time.
+    /// Timeouts and delays that this section itself has set, to tell of a second time.
     pub(super) timeouts_seen: Vec<&'static str>,
 }
 
 impl Draft {
-    pub(super) fn new(section: Section, name: &str, place: &Place, settings: Settings) -> Self {
+    pub(super) fn new(section: Section, name: &str, place: &Place, mut settings: Settings) -> Self {
+        if !section.frontend() {
+            settings.default_backend = None;
+        }
         Self {
             section,
             name: name.to_owned(),

@@ -277,8 +277,9 @@ fn resolve(
     told: &mut Vec<Diagnostic>,
 ) {
     let references = if proxy.disabled { References::default() } else { references };
-    if let Some(name) = references.default_backend.filter(|_| proxy.capabilities.frontend)
+    if let Some(name) = references.default_backend
         && let Some(backend) = target(proxy, &name, Role::Default, backends, told)
+        && proxy.capabilities.frontend
     {
         // Set once, here: the proxy was just built.
         let _ = proxy.default_backend.set(backend);
@@ -321,6 +322,13 @@ fn target(
         )));
         return None;
     };
+    if backend.id == proxy.id {
+        told.push(Diagnostic::alert(format!(
+            "Proxy '{}': loop detected for {keyword}: '{name}'.",
+            proxy.name
+        )));
+        return None;
+    }
     let fits = proxy.mode == backend.mode || (proxy.mode == Mode::Tcp && backend.mode == Mode::Http);
     if !fits {
         let how = match role {

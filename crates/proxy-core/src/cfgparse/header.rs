@@ -45,10 +45,11 @@ impl<'a> Header<'a> {
 }
 
 /// The rules of a `defaults` that a section cannot take over, as messages call them.
-pub(super) fn unfit(section: Section, words: &[&str]) -> Option<&'static str> {
-    match words {
-        ["tcp-response", ..] if !section.backend() => Some("'tcp-response content'"),
-        ["tcp-request", "connection" | "session", ..] if !section.frontend() => {
+pub(super) fn unfit(section: Section, words: &[String]) -> Option<&'static str> {
+    let second = words.get(1).map_or("", String::as_str);
+    match (words[0].as_str(), second) {
+        ("tcp-response", _) if !section.backend() => Some("'tcp-response content'"),
+        ("tcp-request", "connection" | "session") if !section.frontend() => {
             Some("'tcp-request connection' or 'tcp-request session'")
         }
         _ => None,

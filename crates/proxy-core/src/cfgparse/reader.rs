@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::{Global, Place},
     registry::Registry,
+    rules::acl::AclTable,
 };
 
 /// The state between lines.
@@ -40,6 +41,8 @@ struct Defaults {
     named: bool,
     /// A section has taken it for being the last one.
     assumed: bool,
+    /// Its rules were taken over by a frontend, by a backend.
+    rules_taken: (bool, bool),
 }
 
 /// The section that lines belong to.
@@ -207,15 +210,21 @@ impl Reader {
             Ok(header) => self.parent(section, header, warnings),
             Err(_) => Ok(None),
         };
-        let parent = from.as_ref().ok().copied().flatten().map(|index| &self.defaults[index]);
-        let (settings, origin) = match parent {
-            Some(parent) => (parent.settings.clone(), Some(parent.place.clone())),
-            None => (Settings::default(), None),
-        };
+        let parent = from.as_ref().ok().copied().flatten();
+        let settings = parent.map(|index| self.defaults[index].settings.clone()).unwrap_or_default();
         let name = header.as_ref().map_or("", |header| header.name);
-        self.begin(section, name, place, settings, origin.as_ref());
+        let mut draft = Draft::new(section, name, place, settings);
+        let lines = std::mem::take(&mut draft.settings.rule_lines);
+        let fits = parent.map_or(Ok(()), |index| self.take_rules(index, section, &lines));
+        if fits.is_ok() {
+            lines.iter().for_each(|line| self.replay(&mut draft, line));
+            // The ACLs were for those rules only.
+            draft.acls = AclTable::default();
+        }
+        self.current = Current::Proxy(Box::new(draft));
         let header = header?;
         from?;
+        fits?;
         self.unique(section, header.name)
     }
 
@@ -282,43 +291,47 @@ impl Reader {
         }
     }
 
-    fn begin(
-        &mut self,
-        section: Section,
-        name: &str,
-        place: &Place,
-        mut settings: Settings,
-        origin: Option<&Place>,
-    ) {
-        let lines = std::mem::take(&mut settings.rule_lines);
-        let mut draft = Draft::new(section, name, place, settings);
-        let mut refused = Vec::new();
-        for line in lines {
-            let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
-            match unfit(section, &words) {
-                None => self.replay(&mut draft, &line, &words),
-                Some(rules) if !refused.contains(&rules) => refused.push(rules),
-                Some(_) => {}
-            }
+    /// Whether a section may take over the rules of its `defaults`.
+    fn take_rules(&mut self, index: usize, section: Section, lines: &[Line]) -> Result<(), ParseError> {
+        let rules = || lines.iter().filter(|line| line.words[0] != "acl");
+        if rules().next().is_none() {
+            return Ok(());
         }
-        for rules in refused {
-            let (file, line) = origin.map_or(("", 0), |place| (&*place.file, place.line));
-            let text = format!(
-                "a {} section cannot inherit from a defaults section defining {rules} rules (defaults section at \
+        let parent = &mut self.defaults[index];
+        let (file, line) = (&parent.place.file, parent.place.line);
+        if let Some(unfit) = rules().find_map(|line| unfit(section, &line.words)) {
+            return Err(ParseError::new(format!(
+                "a {} section cannot inherit from a defaults section defining {unfit} rules (defaults section at \
                  {file}:{line}).",
                 section.name()
-            );
-            self.tell(Severity::Alert, Form::Lexical, place, text);
+            )));
         }
-        self.current = Current::Proxy(Box::new(draft));
+        let taken = &mut parent.rules_taken;
+        match section {
+            Section::Frontend => taken.0 = true,
+            Section::Backend => taken.1 = true,
+            Section::Listen => {
+                let text = "a listen section cannot inherit from a defaults section defining TCP/HTTP rules.";
+                return Err(ParseError::new(text));
+            }
+            Section::Defaults => {}
+        }
+        if *taken == (true, true) {
+            return Err(ParseError::new(format!(
+                "frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules \
+                 (defaults section at {file}:{line})."
+            )));
+        }
+        Ok(())
     }
 
     /// Reads a rule of a named `defaults` as if it stood in the section that takes it over.
-    fn replay(&mut self, draft: &mut Draft, line: &Line, words: &[&str]) {
+    fn replay(&mut self, draft: &mut Draft, line: &Line) {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
         let place = Place { file: line.file.clone(), line: line.number };
         let mut warnings = Vec::new();
         let result = proxy::line(ProxyLine {
-            words,
+            words: &words,
             draft,
             registry: &self.registry,
             place: &place,
@@ -360,6 +373,7 @@ impl Reader {
                 settings: draft.settings,
                 named: false,
                 assumed: false,
+                rules_taken: (false, false),
             }),
             Current::Proxy(mut draft) => {
                 if let Some((place, text)) = options::settle(&mut draft, &self.registry) {

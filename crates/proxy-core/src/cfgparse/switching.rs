@@ -29,7 +29,7 @@ pub(super) fn use_backend(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
         None => None,
         Some(&("if" | "unless")) => {
             let cond = line.context().cond(rest, None).map_err(|e| {
-                let text = format!("error detected while parsing switching rule : {e}");
+                let text = format!("error detected while parsing switching rule : {e}.");
                 ParseError { message: text, word: e.word }.shifted(2)
             })?;
             Some(cond)

@@ -76,6 +76,11 @@ impl Balance {
         }
     }
 
+    /// Whether a request's hash decides.
+    pub(crate) fn is_hashed(&self) -> bool {
+        matches!(self, Self::Source | Self::Uri { .. } | Self::Hdr(_) | Self::UrlParam(_) | Self::Hash(_))
+    }
+
     /// Whether weights can be changed freely while running (else between nothing and all only).
     #[must_use]
     pub fn is_dynamic(&self) -> bool {

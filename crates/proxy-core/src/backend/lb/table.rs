@@ -1,6 +1,9 @@
 //! The table of servers that can be chosen, and the algorithms over it.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
 
 use smallvec::SmallVec;
 
@@ -10,8 +13,8 @@ use crate::{
     config::Proxy,
 };
 
-/// What a full round of the heaviest server costs on the scale of turns.
-const STRIDE: u64 = 1 << 32;
+/// The longest round; beyond it strides are rounded.
+const ROUND_MAX: u64 = 1 << 48;
 /// Turns are moved back to zero beyond this.
 const TURN_LIMIT: u64 = 1 << 62;
 
@@ -27,6 +30,8 @@ pub(super) struct Table {
     map: Vec<u32>,
     /// Whose turn it is, earliest first.
     turns: BinaryHeap<Reverse<Turn>>,
+    /// The time in which everyone gets as many turns as his weight says.
+    round: u64,
     /// Where `leastconn` begins, so that equals take turns.
     next: usize,
 }
@@ -39,12 +44,26 @@ struct Entry {
     weight: u32,
 }
 
-/// A server's next turn. Ordered by time, then by place in the file.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A server's next turn. Ordered by time; at the same time the lighter one goes first, then the
+/// one declared first.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Turn {
     at: u64,
     server: usize,
     stride: u64,
+}
+
+impl Ord for Turn {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let lighter = || other.stride.cmp(&self.stride);
+        self.at.cmp(&other.at).then_with(lighter).then_with(|| self.server.cmp(&other.server))
+    }
+}
+
+impl PartialOrd for Turn {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Table {
@@ -159,7 +178,7 @@ impl Table {
 
     /// The server a hash stands for. `None`: it is to be avoided, or its queue is full.
     fn pick_hashed(&self, proxy: &Proxy, hash: u32, avoid: Option<usize>) -> Option<Pick> {
-        let at = self.map[hash as usize % self.map.len()];
+        let at = *self.map.get(hash as usize % self.map.len().max(1))?;
         let index = self.entries[at as usize].server;
         if Some(index) == avoid {
             return None;
@@ -192,16 +211,29 @@ impl Table {
             sum += e.weight;
             sum
         }));
-        self.build_map();
+        if !self.entries.is_empty() && proxy.balance.is_hashed() {
+            self.build_map();
+        }
     }
 
-    /// Gives everyone a next turn; who had one keeps it, who comes (back) begins with the first.
+    /// Gives everyone a next turn. Who had one keeps it; who comes (back) begins a part of his
+    /// stride later, as large as the part of all weight that stands before him, which spreads
+    /// the turns of unequal servers evenly.
     fn build_turns(&mut self) {
         let old: Vec<Turn> = std::mem::take(&mut self.turns).into_iter().map(|t| t.0).collect();
         let base = old.iter().map(|t| t.at).min().unwrap_or(0);
+        let round = round_length(&self.entries);
+        let old_round = std::mem::replace(&mut self.round, round).max(1);
+        let rescale = |at: u64| u128::from(at) * u128::from(round) / u128::from(old_round);
+        let total: u64 = self.entries.iter().map(|e| u64::from(e.weight)).sum();
+        let mut before = 0;
         self.turns.extend(self.entries.iter().map(|e| {
-            let stride = STRIDE / u64::from(e.weight);
-            let at = old.iter().find(|t| t.server == e.server).map_or(0, |t| (t.at - base).min(stride));
+            let weight = u64::from(e.weight);
+            let stride = round / weight;
+            let fresh = u128::from(round) * u128::from(before) / (u128::from(total) * u128::from(weight));
+            before += weight;
+            let kept = old.iter().find(|t| t.server == e.server).map(|t| rescale(t.at - base));
+            let at = u64::try_from(kept.unwrap_or(fresh)).map_or(stride, |at| at.min(stride));
             Reverse(Turn { at, server: e.server, stride })
         }));
     }
@@ -212,26 +244,39 @@ impl Table {
         self.turns.extend(turns.into_iter().map(|t| Reverse(Turn { at: t.0.at - base, ..t.0 })));
     }
 
-    /// Spreads each server's units of weight evenly over the map, so that neighbours differ.
+    /// Spreads each server's units of weight over the map: each place goes to the server with the
+    /// most whole turns due, the first declared among equals.
+    ///
+    /// Upstream: the same places as HAProxy 2.6 gives, found by asking it.
     fn build_map(&mut self) {
         self.map.clear();
-        let total: u32 = self.entries.iter().map(|e| e.weight / WEIGHT_SCALE).sum();
+        let units = |e: &Entry| i64::from((e.weight / WEIGHT_SCALE).max(1));
+        let total: i64 = self.entries.iter().map(units).sum();
         let mut credit = vec![0_i64; self.entries.len()];
         for _ in 0..total {
-            let mut best = 0;
-            for (i, entry) in self.entries.iter().enumerate() {
-                credit[i] += i64::from(entry.weight / WEIGHT_SCALE);
-                if credit[i] > credit[best] {
-                    best = i;
-                }
+            for (credit, entry) in credit.iter_mut().zip(&self.entries) {
+                *credit += units(entry);
             }
-            credit[best] -= i64::from(total);
-            self.map.push(u32::try_from(best).expect("invariant: fewer servers than 2^32"));
-        }
-        if self.map.is_empty() {
-            self.map.extend((0..self.entries.len()).filter_map(|i| u32::try_from(i).ok()));
+            let due = |i: &usize| credit[*i].div_euclid(total);
+            let most = (0..credit.len()).rev().max_by_key(due).expect("invariant: there are entries");
+            credit[most] -= total;
+            self.map.push(u32::try_from(most).expect("invariant: fewer servers than 2^32"));
         }
     }
+}
+
+/// A round in which every stride, and every part of it that a server may begin with, is whole.
+fn round_length(entries: &[Entry]) -> u64 {
+    let total: u64 = entries.iter().map(|e| u64::from(e.weight)).sum();
+    let common = entries.iter().try_fold(1_u64, |lcm, e| {
+        let weight = u64::from(e.weight);
+        (lcm / gcd(lcm, weight)).checked_mul(weight)
+    });
+    common.and_then(|lcm| lcm.checked_mul(total)).filter(|round| *round <= ROUND_MAX).unwrap_or(ROUND_MAX)
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Servers of one kind that can be chosen. Static algorithms go by the configured weight.

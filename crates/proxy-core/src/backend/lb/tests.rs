@@ -45,11 +45,13 @@ fn round_robin_begins_with_the_first_and_is_smooth() {
     for (weights, expected) in [
         (&[1][..], "aaaa"),
         (&[1, 1, 1], "abcabcabc"),
-        (&[2, 1], "abaaba"),
-        (&[3, 1], "abaaabaa"),
+        (&[2, 1], "aabaab"),
+        (&[3, 1], "aaabaaab"),
+        (&[2, 1, 1], "abacabac"),
+        (&[3, 1, 2], "acabacacabac"),
         (&[1, 0, 1], "acacac"),
         (&[0, 0], "---"),
-        (&[256, 128], "abaaba"),
+        (&[256, 128], "aabaab"),
     ] {
         let proxy = backend(Balance::RoundRobin, weighted(weights));
         assert_eq!(spell(&proxy, expected.len()), expected, "{weights:?}");
@@ -169,6 +171,39 @@ fn hashes_spread_by_weight() {
         .map(|hash| letter(&proxy, hold(&proxy, Choice { hash: Some(hash), random: 0 }, true)))
         .collect();
     assert_eq!(spelled.matches('b').count(), 6, "{spelled}");
+}
+
+/// The expected letters are what HAProxy 2.6 answered for the same requests and weights.
+#[test]
+fn hashes_choose_the_servers_haproxy_chooses() {
+    let choose = |balance: Balance, weights: &[u32], hashes: &[u32]| -> String {
+        let proxy = backend(balance, weighted(weights));
+        let pick = |hash| letter(&proxy, hold(&proxy, Choice { hash: Some(hash), random: 0 }, true));
+        hashes.iter().map(|hash| pick(*hash)).collect()
+    };
+    let clients: Vec<u32> = (1..=12).map(|n| key::address([127, 0, 0, n].into())).collect();
+    assert_eq!(choose(Balance::Source, &[1, 1, 1], &clients), "cabcabcabcab");
+    assert_eq!(choose(Balance::Source, &[3, 1, 2], &clients), "caacabcaacab");
+    let uris = [
+        "/",
+        "/a",
+        "/b?x=1",
+        "/img/logo.png",
+        "/api/v1/users?id=7&x=2",
+        "/index.html",
+        "/%7Efoo",
+        "/long/path/with/many/parts",
+    ];
+    for (weights, whole, expected) in
+        [([1, 1, 1], false, "cabacacc"), ([3, 1, 2], false, "caaacacc"), ([1, 1, 1], true, "cacacacc")]
+    {
+        let hash = |uri: &&str| key::sdbm(key::uri_part(uri.as_bytes(), whole, 0, 0));
+        let hashes: Vec<u32> = uris.iter().map(hash).collect();
+        assert_eq!(choose(Balance::Uri { whole, len: 0, depth: 0 }, &weights, &hashes), expected);
+    }
+    let values = ["a", "bb", "ccc", "hello", "1", "22", "333", "long value"];
+    let hashes: Vec<u32> = values.iter().map(|v| key::sdbm(v.as_bytes())).collect();
+    assert_eq!(choose(Balance::Hdr("x-k".into()), &[1, 1, 1], &hashes), "bbacbbac");
 }
 
 #[test]

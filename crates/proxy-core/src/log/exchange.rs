@@ -17,17 +17,20 @@ use crate::{
 /// Writes the line of an exchange that has ended, at most once; nothing is rendered for a frontend
 /// without a log target.
 pub fn log_exchange(txn: &mut Txn) {
-    if std::mem::replace(&mut txn.log.written, true) {
-        return;
+    if !std::mem::replace(&mut txn.log.written, true) && !is_null(txn) && !is_normal(txn) {
+        log_now(txn);
     }
+}
+
+/// Writes the line of an exchange as far as it has come (`do-log`).
+pub(crate) fn log_now(txn: &mut Txn) {
     let frontend = std::sync::Arc::clone(&txn.frontend);
     let level = match txn.log.level {
         Some(LevelOverride::Silent) => return,
         Some(LevelOverride::Level(level)) => level,
         None => Level::Info,
     };
-    let wanted = frontend.logs.iter().any(|target| level <= target.max_level);
-    if !wanted || is_null(txn) || is_normal(txn) {
+    if !frontend.logs.iter().any(|target| level <= target.max_level) {
         return;
     }
     let mut line = Vec::with_capacity(256);

@@ -1,18 +1,31 @@
 //! Rules: actions with conditions, evaluated in order.
+//!
+//! ```text
+//!   parse_rule(words) ──► Rule { action, cond }           when the configuration is read
+//!   RuleRun::poll(rules, txn) ──► (txn, Poll<Verdict>)    per exchange, resumable
+//! ```
+//!
+//! Built-in actions work in place; only one from outside (or a tarpit) is boxed and may wait.
+//! Source: configuration.txt 4.3, 4.4.
 
 pub mod acl;
+mod action;
+mod parse;
+pub mod pattern;
+mod redirect;
+mod reply;
+mod tarpit;
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use acl::Cond;
+pub use action::RuleAction;
+pub use parse::parse_rule;
 
 use crate::{
-    action::{Action, ActionMaker, Verdict},
+    action::{Action, Verdict},
     config::Place,
-    txn::Txn,
+    txn::{Direction, Txn},
 };
 
 /// Which set a rule belongs to.
@@ -34,6 +47,50 @@ pub enum RuleSet {
     HttpAfterResponse,
 }
 
+impl RuleSet {
+    /// The words that its lines begin with.
+    #[must_use]
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::TcpConnection => "tcp-request connection",
+            Self::TcpSession => "tcp-request session",
+            Self::TcpRequest => "tcp-request content",
+            Self::TcpResponse => "tcp-response content",
+            Self::HttpRequest => "http-request",
+            Self::HttpResponse => "http-response",
+            Self::HttpAfterResponse => "http-after-response",
+        }
+    }
+
+    /// The side that its rules look at.
+    #[must_use]
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::TcpConnection | Self::TcpSession | Self::TcpRequest | Self::HttpRequest => {
+                Direction::Request
+            }
+            Self::TcpResponse | Self::HttpResponse | Self::HttpAfterResponse => Direction::Response,
+        }
+    }
+
+    /// Whether its rules work on HTTP messages.
+    #[must_use]
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::HttpRequest | Self::HttpResponse | Self::HttpAfterResponse)
+    }
+
+    /// Whether it is evaluated before there is an exchange.
+    #[must_use]
+    pub fn is_session_level(self) -> bool {
+        matches!(self, Self::TcpConnection | Self::TcpSession)
+    }
+
+    /// Whether its rules wait for content.
+    fn waits(self) -> bool {
+        matches!(self, Self::TcpRequest | Self::TcpResponse)
+    }
+}
+
 /// One rule.
 pub struct Rule {
     /// What it does.
@@ -42,12 +99,6 @@ pub struct Rule {
     pub cond: Option<Cond>,
     /// Where it stands.
     pub place: Place,
-}
-
-/// What a rule does. Built-in actions get variants of their own here.
-pub enum RuleAction {
-    /// An action from outside.
-    Custom(Arc<dyn ActionMaker>),
 }
 
 /// The evaluation of one rule set on one transaction, able to wait in the middle.
@@ -59,23 +110,84 @@ pub struct RuleRun {
 
 impl RuleRun {
     /// Evaluates on from where it stopped, until an end or a wait.
+    ///
+    /// After [`Verdict::WaitData`] the same rule is asked again at the next call; after any other
+    /// verdict but [`Verdict::Continue`] the set is through.
+    ///
+    /// # Yield and cancel safety
+    /// Pending only while an action from outside is. Dropping the run drops that action.
     pub fn poll(
         &mut self,
         rules: &[Rule],
         at: RuleSet,
-        txn: Txn,
+        mut txn: Txn,
         cx: &mut Context<'_>,
     ) -> (Txn, Poll<Verdict>) {
-        let _ = (rules, at, cx, &mut self.next, &mut self.running);
+        txn.sampling.session_only = at.is_session_level();
+        if at.direction() == Direction::Response {
+            txn.begin_response_scope();
+        }
+        let (mut txn, done) = self.advance(rules, at, txn, cx);
+        txn.sampling.session_only = false;
+        (txn, done)
+    }
+
+    fn advance(
+        &mut self,
+        rules: &[Rule],
+        at: RuleSet,
+        mut txn: Txn,
+        cx: &mut Context<'_>,
+    ) -> (Txn, Poll<Verdict>) {
+        while let Some(rule) = rules.get(self.next) {
+            if self.running.is_none() {
+                match applies(rule, at, &mut txn) {
+                    Some(true) => {}
+                    Some(false) => {
+                        self.next += 1;
+                        continue;
+                    }
+                    None => return (txn, Poll::Ready(Verdict::WaitData)),
+                }
+                match rule.action.apply(rule, at, &mut txn) {
+                    action::Step::Done(Verdict::Continue) => {
+                        self.next += 1;
+                        continue;
+                    }
+                    action::Step::Done(verdict) => {
+                        self.next = rules.len();
+                        return (txn, Poll::Ready(verdict));
+                    }
+                    action::Step::Run(action) => self.running = Some(action),
+                }
+            }
+            let Some(running) = &mut self.running else { continue };
+            let (back, done) = running.poll(txn, cx);
+            txn = back;
+            match done {
+                Poll::Pending => return (txn, Poll::Pending),
+                Poll::Ready(verdict) => {
+                    self.running = None;
+                    match verdict {
+                        Verdict::Continue => self.next += 1,
+                        Verdict::WaitData => return (txn, Poll::Ready(Verdict::WaitData)),
+                        last => {
+                            self.next = rules.len();
+                            return (txn, Poll::Ready(last));
+                        }
+                    }
+                }
+            }
+        }
         (txn, Poll::Ready(Verdict::Continue))
     }
 }
 
-/// TEMP
-pub fn parse_rule(
-    _: RuleSet,
-    _: &[&str],
-    _: &mut crate::registry::ParseContext<'_>,
-) -> Result<Rule, crate::cfgparse::ParseError> {
-    Err(crate::cfgparse::ParseError::new("no rules yet"))
+/// Whether a rule's condition holds; `None` while more data could tell.
+fn applies(rule: &Rule, at: RuleSet, txn: &mut Txn) -> Option<bool> {
+    let Some(cond) = &rule.cond else { return Some(true) };
+    txn.sampling.may_wait = at.waits();
+    let applies = cond.decide(txn, at.direction());
+    txn.sampling.may_wait = false;
+    applies
 }

@@ -278,6 +278,7 @@ impl Exchange {
 
     /// Filters and rules on a response whose head stands in `conn.txn.res`.
     pub(crate) async fn analyse_response(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        conn.txn.begin_response_scope();
         let (frontend, backend) = (conn.session.frontend.clone(), conn.txn.backend.clone());
         self.pass(conn, Point::TcpResponse, &backend, RuleSet::TcpResponse).await?;
         self.pass(conn, Point::HttpResponse, &backend, RuleSet::HttpResponse).await?;

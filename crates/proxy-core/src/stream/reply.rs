@@ -32,6 +32,7 @@ impl Exchange {
     /// The client is gone, or a rule wants the connection closed.
     async fn reply(&mut self, conn: &mut Conn, reply: &Reply) -> Result<(), Fault> {
         self.skip_body(conn);
+        conn.txn.begin_response_scope();
         self.keep_alive &= !reply.close && self.request_read();
         let mut body: &[u8] = &reply.body;
         if conn.txn.res.set_reply(reply).is_err() {

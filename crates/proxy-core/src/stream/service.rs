@@ -116,8 +116,9 @@ impl Exchange {
         if !self.answered {
             return Err(Fault::Status(500, *b"PR"));
         }
-        let whole = run.out.end(b"", conn.client.out.buf(&conn.worker.buffers));
-        if ended == Ended::Failed || !whole {
+        let whole =
+            ended == Ended::Done && run.out.end(b"", conn.client.out.buf(&conn.worker.buffers));
+        if !whole {
             conn.flush_client().await?;
             return Err(Fault::Close(*b"PD"));
         }
@@ -227,6 +228,7 @@ impl Exchange {
         run: &mut Run,
         head: &Reply,
     ) -> Result<(), Fault> {
+        conn.txn.begin_response_scope();
         conn.txn.res.set_reply(head).map_err(|_| Fault::Status(500, *b"PR"))?;
         let status = conn.txn.res.status();
         let bodiless = matches!(status, 100..=199 | 204 | 304);

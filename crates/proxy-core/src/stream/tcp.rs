@@ -28,6 +28,7 @@ use crate::{
 pub(crate) async fn admit(conn: &mut Conn) -> bool {
     let frontend = conn.session.frontend.clone();
     conn.begin(conn.now());
+    conn.txn.sampling.session_only = true;
     for at in [RuleSet::TcpConnection, RuleSet::TcpSession] {
         if has_rules(&frontend, at) && evaluate(conn, &frontend, at, &mut RuleRun::default()).await.is_err() {
             return false;
@@ -101,6 +102,7 @@ async fn request_content(
     let until = after(conn.now(), proxy.tcp_request_inspect_delay);
     let mut run = RuleRun::default();
     conn.txn.req_chn.settled = until.is_none();
+    conn.txn.sampling.may_wait = true;
     while evaluate(conn, proxy, RuleSet::TcpRequest, &mut run).await? == Passed::WaitData {
         if conn.txn.req_chn.settled() {
             break;
@@ -108,6 +110,7 @@ async fn request_content(
         poll_fn(|cx| poll_more_request(conn, until, cx)).await?;
     }
     conn.txn.req_chn.settled = false;
+    conn.txn.sampling.may_wait = false;
     Ok(())
 }
 
@@ -145,6 +148,8 @@ async fn response_content(
 ) -> Result<(), Fault> {
     let until = after(conn.now(), backend.tcp_response_inspect_delay);
     let mut run = RuleRun::default();
+    conn.txn.begin_response_scope();
+    conn.txn.sampling.may_wait = true;
     loop {
         poll_fn(|cx| poll_more_response(conn, upstream, until, cx)).await?;
         std::mem::swap(&mut conn.txn.res_chn.buf, &mut upstream.side.input);

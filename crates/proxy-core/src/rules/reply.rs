@@ -1,0 +1,78 @@
+//! Ready-made answers of `return`, `deny` and `tarpit`.
+
+use super::{Rule, action::complain};
+use crate::{
+    action::Verdict,
+    applet::Reply,
+    http::error_page,
+    sample::logformat::LogFormat,
+    txn::{Direction, Txn},
+};
+
+/// An answer whose texts are made for each request.
+pub struct ReplyTemplate {
+    /// The status code.
+    pub status: u16,
+    /// What stands in it.
+    pub body: BodyTemplate,
+    /// `content-type`.
+    pub content_type: Option<Box<str>>,
+    /// `hdr` lines.
+    pub headers: Vec<(Box<[u8]>, LogFormat)>,
+}
+
+/// The body of an answer.
+pub enum BodyTemplate {
+    /// The proxy's page for the status.
+    ErrorPage,
+    /// Nothing.
+    Empty,
+    /// These bytes.
+    Raw(Box<[u8]>),
+    /// A text per request.
+    Format(LogFormat),
+}
+
+impl ReplyTemplate {
+    /// Makes the answer.
+    pub(super) fn answer(&self, rule: &Rule, side: Direction, txn: &mut Txn) -> Verdict {
+        let (reply, refused) = self.fill(side, txn);
+        if refused {
+            complain(txn, rule, "hdr part of a reply");
+        }
+        Verdict::Reply(Box::new(reply))
+    }
+
+    /// The answer, and whether a header was left out because of its value.
+    pub(super) fn fill(&self, side: Direction, txn: &mut Txn) -> (Reply, bool) {
+        let body = match &self.body {
+            BodyTemplate::ErrorPage => return (error_page::reply(self.status), false),
+            BodyTemplate::Empty => Vec::new(),
+            BodyTemplate::Raw(bytes) => bytes.to_vec(),
+            BodyTemplate::Format(format) => {
+                let mut text = Vec::new();
+                format.render(txn, side, &mut text);
+                text
+            }
+        };
+        let mut refused = false;
+        let mut headers = Vec::with_capacity(self.headers.len() + 2);
+        for (name, format) in &self.headers {
+            let mut value = Vec::new();
+            let tainted = format.render_checked(txn, side, &mut value).0;
+            if tainted || !crate::http::text::is_value(&value) {
+                refused = true;
+            } else {
+                headers.push((name.to_vec(), value));
+            }
+        }
+        // A 204 and interim answers have no body to measure.
+        if self.status >= 200 && self.status != 204 {
+            headers.push((b"content-length".to_vec(), body.len().to_string().into_bytes()));
+        }
+        if let Some(kind) = self.content_type.as_deref().filter(|_| !body.is_empty()) {
+            headers.push((b"content-type".to_vec(), kind.as_bytes().to_vec()));
+        }
+        (Reply { status: self.status, headers, body, ..Reply::default() }, refused)
+    }
+}

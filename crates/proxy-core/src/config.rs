@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     backend::{lb::Balance, proxy::ProxyState, server::Server},
+    cfgparse::Env,
     check::CheckSpec,
     filter::FilterMaker,
     host::Addr,
@@ -31,6 +32,8 @@ pub struct Config {
     pub servers: Vec<Arc<Server>>,
     /// `set-var` of the `global` section, to be evaluated once at the start.
     pub proc_vars: Vec<ProcVar>,
+    /// The environment as the configuration left it, for the fetch `env`.
+    pub env: Env,
 }
 
 /// A process-wide variable and what it starts with.

@@ -6,6 +6,7 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     ops::{Deref, DerefMut},
     rc::Rc,
     sync::Arc,
@@ -114,6 +115,27 @@ pub struct TxnVars {
     pub req: Vars,
     /// While the response is processed.
     pub res: Vars,
+}
+
+impl Txn {
+    /// A transaction of no traffic, to evaluate expressions outside of any connection (`set-var` of
+    /// the `global` section). `None` where no proxy listens.
+    #[must_use]
+    pub fn detached(worker: &Rc<Worker>) -> Option<Self> {
+        let listens = |proxy: &&Arc<Proxy>| !proxy.binds.is_empty();
+        let frontend = worker.shared.config.proxies.iter().find(listens)?.clone();
+        let now = worker.host.now();
+        let session = Session {
+            id: 0,
+            bind: frontend.binds[0].clone(),
+            frontend,
+            src: None,
+            dst: None,
+            accepted: now,
+            vars: RefCell::default(),
+        };
+        Some(Self::new(TxnData::begin(worker, &Rc::new(session), now)))
+    }
 }
 
 impl TxnData {

@@ -88,7 +88,7 @@ fn start(startup: Startup) -> Result<(), Refused> {
     }
     let read = read_configuration(&options, sources, env)?;
     if options.check {
-        if options.verbose {
+        if !options.quiet {
             println!("Configuration file is valid");
         }
         return Ok(());

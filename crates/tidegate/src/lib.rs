@@ -70,5 +70,7 @@ fn print_version(long: bool) {
         println!("Built with Lua version : Lua 5.4 (vendored)");
         println!("Built with multi-threading support (default={}).", process::cores());
         println!("Default settings :\n  bufsize = 16384, maxrewrite = 1024");
+        println!("Available services : those of Lua (core.register_service)");
+        println!("Available filters :\n\t[SPOE] spoe");
     }
 }

@@ -27,6 +27,7 @@ use proxy_core::{
     config::{Bind, Config, Proxy},
     host::{BoxIo, Host},
     registry::Registry,
+    txn::{Direction, Txn},
     worker::{Shared, Worker},
 };
 use scheduler::Handle;
@@ -98,9 +99,10 @@ impl Preparation {
     pub fn finish(
         self,
         registry: &Registry,
-        config: Config,
+        mut config: Config,
         facts: Arc<Facts>,
     ) -> (Arc<Process>, FirstWorker) {
+        config.env = registry.env.clone();
         let loaded = self.lua.borrow().finish();
         let events = ServerEvents::new(self.clocks.wall);
         let shared = Arc::new(Shared {
@@ -198,6 +200,9 @@ impl Node {
             extension,
         });
         core.link(&worker, handle.clone(), LuaEvents(process.events.clone()));
+        if thread == 0 {
+            set_process_variables(&worker);
+        }
         Ok(Self { worker, handle, events: process.events.clone() })
     }
 
@@ -263,5 +268,19 @@ impl Node {
         io: BoxIo,
     ) -> impl Future<Output = ()> + use<> {
         proxy_core::session::serve(self.worker.clone(), frontend, bind, io)
+    }
+}
+
+/// `set-var` of the `global` section.
+fn set_process_variables(worker: &Rc<Worker>) {
+    let config = worker.shared.config.clone();
+    if config.proc_vars.is_empty() {
+        return;
+    }
+    let Some(mut txn) = Txn::detached(worker) else { return };
+    for variable in &config.proc_vars {
+        if let Some(value) = variable.value.eval(&mut txn, Direction::Request) {
+            txn.set_var(&variable.name, value);
+        }
     }
 }

@@ -52,9 +52,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::value(&["stopping"], SampleType::Bool, |t, _, _| {
         Some(Sample::Bool(t.worker.shared.stopping.load(Relaxed)))
     }),
-    Row::value(&["env"], SampleType::Str, |_, args, _| {
-        let value = std::env::var_os(args.str_at(0)?)?;
-        Some(Sample::Str(value.into_encoded_bytes()))
+    Row::value(&["env"], SampleType::Str, |t, args, _| {
+        let value = t.worker.shared.config.env.value(args.str_at(0)?)?;
+        Some(Sample::Str(value.as_bytes().to_vec()))
     })
     .args(1, &[Str]),
     Row::value(&["var"], SampleType::Any, |t, args, _| {

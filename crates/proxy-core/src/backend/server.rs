@@ -1,14 +1,13 @@
 //! A server: its settings, its state, what the hot path reads of it.
 //!
-//! All that changes together stands in one [`Core`] behind a small lock, taken by changes only
-//! (`change.rs` beside this file). What a request needs is mirrored into atomics, so choosing a
+//! All that changes together stands in one `Core` behind a small lock, taken by changes only
+//! (`change`, `transition`); `outbox` tells them in order. What a request needs is mirrored into atomics, so choosing a
 //! server and taking a slot locks nothing.
 //!
 //! INVARIANT: `served <= maxconn` at all times while `maxconn` is not lowered below it; slots are
-//! counted by [`Server::try_acquire`] and [`Server::release`] alone.
+//! counted by `try_acquire` and `release` alone.
 
 use std::{
-    collections::VecDeque,
     fmt,
     sync::{
         Arc,
@@ -22,17 +21,16 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
+use super::counters::{Gauge, Traffic};
 pub use super::event::{
     AddrChange, AdminCause, AdminChange, AdminFlags, CheckOutcome, CheckSnapshot, Health, OpCause, OpState,
     ServerEvent, StateCause, StateChange, Updater,
 };
-use super::{
-    counters::{Gauge, Traffic},
-    notice::Notice,
-};
 use crate::{config::ServerConfig, host::Addr};
 
 mod change;
+mod outbox;
+mod transition;
 pub use change::{AdminRequest, ChangeContext, WeightChange};
 
 /// Weights count in sixteenths, so that a slow start has steps.
@@ -92,14 +90,7 @@ pub(crate) struct Core {
     pub(crate) down_time: Duration,
     pub(crate) downs: u64,
     pub(crate) failed_checks: u64,
-    outbox: VecDeque<Output>,
-    delivering: bool,
-}
-
-/// What a change has to tell.
-enum Output {
-    Event(ServerEvent),
-    Notice(Notice),
+    outbox: outbox::Outbox,
 }
 
 /// A server's state at one moment, for reports.
@@ -168,8 +159,7 @@ impl Server {
                 down_time: Duration::ZERO,
                 downs: 0,
                 failed_checks: 0,
-                outbox: VecDeque::new(),
-                delivering: false,
+                outbox: outbox::Outbox::default(),
             }),
             config,
         }

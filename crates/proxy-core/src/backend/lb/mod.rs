@@ -1,6 +1,6 @@
 //! Load balancing.
 //!
-//! A backend's [`Balancer`] keeps a table of the servers that can be chosen. The table is rebuilt
+//! A backend's `Balancer` keeps a table of the servers that can be chosen. The table is rebuilt
 //! at the next choice after a server's state or weight changed, found out by comparing two
 //! numbers. Choosing takes a slot in the same step, so a choice never exceeds `maxconn`.
 //!

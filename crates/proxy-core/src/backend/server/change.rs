@@ -1,9 +1,7 @@
-//! Everything that changes a server, and how the changes are told.
+//! Everything that changes a server.
 //!
-//! A change takes the core's lock, moves the state, mirrors it into the atomics, and leaves events
-//! and log lines in the server's outbox. After the lock is released the outbox is delivered by one
-//! thread at a time, so that observers see the changes of all threads in the order in which they
-//! were made. A thread that finds another one delivering leaves its events to that one.
+//! A change takes the core's lock, makes its transitions, and leaves what there is to tell in the
+//! server's outbox; after the lock is released it wakes who waited and delivers.
 
 use std::{
     sync::{
@@ -13,14 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Core, Output, Server, WEIGHT_MAX, WEIGHT_SCALE};
+use super::{Core, Server, WEIGHT_MAX, transition::Change};
 use crate::{
     backend::{
-        event::{
-            AddrChange, AdminCause, AdminChange, AdminFlags, CheckOutcome, CheckSnapshot, OpCause, OpState,
-            ServerEvent, StateCause, StateChange, Updater,
-        },
-        notice::{Notice, Words, reason, usable_servers},
+        event::{AddrChange, AdminCause, AdminFlags, OpCause, OpState, ServerEvent, StateCause, Updater},
         queue::Wakes,
     },
     check::CheckResult,
@@ -93,14 +87,6 @@ pub enum WeightChange {
     Absolute(u32),
     /// In percent of the initial weight.
     Percent(u32),
-}
-
-/// One change under way: what to do once the lock is released.
-struct Change<'a> {
-    server: &'a Arc<Server>,
-    cx: &'a ChangeContext<'a>,
-    wakes: Wakes,
-    was_usable: bool,
 }
 
 impl Server {
@@ -231,254 +217,6 @@ impl Server {
         wakes.wake();
         self.deliver(cx);
         answer
-    }
-
-    /// Delivers what is in the outbox, unless another thread (or a caller of this one) is at it.
-    fn deliver(self: &Arc<Self>, cx: &ChangeContext<'_>) {
-        let Some(turn) = DeliveryTurn::take(self) else { return };
-        while let Some(output) = turn.next() {
-            match &output {
-                Output::Event(event) => cx.observer.on_server_event(self, event),
-                Output::Notice(notice) => self.send_notice(notice, cx),
-            }
-        }
-    }
-
-    fn send_notice(self: &Arc<Self>, notice: &Notice, cx: &ChangeContext<'_>) {
-        cx.observer.on_server_notice(self, notice);
-        if let Some(worker) = cx.worker {
-            crate::log::send(worker, &cx.proxy.logs, notice.level, notice.text.as_bytes());
-        }
-    }
-}
-
-/// The right to deliver; given up when the outbox is found empty, or when an observer panics.
-struct DeliveryTurn<'a>(&'a Server);
-
-impl<'a> DeliveryTurn<'a> {
-    fn take(server: &'a Server) -> Option<Self> {
-        let mut core = server.core.lock();
-        let free = !core.delivering && !core.outbox.is_empty();
-        core.delivering |= free;
-        free.then_some(Self(server))
-    }
-
-    /// The next output. An empty outbox ends the turn under the same lock, so that what is put in
-    /// afterwards finds somebody to deliver it.
-    fn next(&self) -> Option<Output> {
-        let mut core = self.0.core.lock();
-        let output = core.outbox.pop_front();
-        core.delivering = output.is_some();
-        output
-    }
-}
-
-impl Drop for DeliveryTurn<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.core.lock().delivering = false;
-        }
-    }
-}
-
-impl Core {
-    fn tell(&mut self, event: ServerEvent) {
-        self.outbox.push_back(Output::Event(event));
-    }
-
-    /// Tells of the step from `old` to the present state, if it was one: down or up, then state.
-    fn tell_state(&mut self, old: OpState, requeued: usize, cause: StateCause) {
-        let new = self.op;
-        if old == new {
-            return;
-        }
-        match (old, new) {
-            (_, OpState::Stopped) => self.tell(ServerEvent::Down),
-            (OpState::Stopped, _) => self.tell(ServerEvent::Up),
-            _ => {}
-        }
-        self.tell(ServerEvent::State(StateChange { old, new, requeued, cause }));
-    }
-
-    fn note(&mut self, notice: Notice) {
-        self.outbox.push_back(Output::Notice(notice));
-    }
-}
-
-impl Change<'_> {
-    /// Mirrors the state into the atomics and sees to those that wait; how many were requeued.
-    fn settle(&mut self, core: &mut Core) -> usize {
-        let server = self.server;
-        server.op.store(core.op as u8, Release);
-        server.admin.store(core.admin.0, Release);
-        server.eweight.store(effective_weight(core, server.config.slowstart, self.cx.now), Relaxed);
-        let state = &self.cx.proxy.state;
-        state.servers_changed();
-        if server.is_usable() {
-            state.availability.lock().filled(self.cx.now);
-            state.queue.dispatch(self.cx.proxy, server, &mut self.wakes);
-            return 0;
-        }
-        state.queue.evict(self.cx.proxy, server, &mut self.wakes)
-    }
-
-    fn admin(&mut self, core: &mut Core, new: AdminFlags, cause: AdminCause) {
-        let old = core.admin;
-        if old == new {
-            return;
-        }
-        let was = core.op;
-        core.admin = new;
-        let (enters, leaves) = (!old.is_maint() && new.is_maint(), old.is_maint() && !new.is_maint());
-        let op = match was {
-            _ if enters => OpState::Stopped,
-            _ if leaves => {
-                core.health.cur = core.health.rise;
-                self.up_state()
-            }
-            same => same,
-        };
-        let requeued = self.move_to(core, op);
-        core.tell(ServerEvent::Admin(AdminChange { old, new, requeued, cause }));
-        core.tell_state(was, requeued, StateCause::Administrative { cause });
-        let why = match cause.text() {
-            "" => String::new(),
-            text => format!(" ({text})"),
-        };
-        let words = self.words(requeued);
-        let (drains, drained) = (!old.is_drain() && new.is_drain(), old.is_drain() && !new.is_drain());
-        let notice = match () {
-            () if enters => Some(words.enters_maint(was, &why)),
-            () if leaves => Some(words.leaves_maint(op, new)),
-            () if new.is_maint() => None,
-            () if drains => Some(words.enters_drain(&why)),
-            () if drained => Some(words.leaves_drain(op)),
-            () => None,
-        };
-        if let Some(notice) = notice {
-            core.note(notice);
-        }
-        self.tell_if_empty(core);
-    }
-
-    fn check(&mut self, core: &mut Core, result: CheckResult) {
-        if core.admin.is_maint() {
-            return;
-        }
-        let before = core.health;
-        let outcome = result.status.outcome();
-        match outcome {
-            CheckOutcome::Failed => {
-                if before.is_up() {
-                    core.failed_checks += 1;
-                }
-                core.health.fail();
-            }
-            CheckOutcome::Passed | CheckOutcome::CondPassed => core.health.succeed(),
-            CheckOutcome::Unknown | CheckOutcome::Neutral => {}
-        }
-        let moved = core.health != before;
-        let check = CheckSnapshot {
-            agent: result.agent,
-            result: outcome,
-            duration: result.duration,
-            status: result.status,
-            code: result.code,
-            info: result.info,
-            health: core.health,
-        };
-        let news = core.last_check.as_ref().is_none_or(|last| last.result != outcome);
-        core.last_check = Some(check.clone());
-        if self.cx.proxy.options.log_health_checks && (moved || news) {
-            core.note(self.words(0).check(&check, outcome != CheckOutcome::Failed));
-        }
-        if moved {
-            core.tell(ServerEvent::Check(check.clone()));
-        }
-        let to = match (core.health.is_up(), outcome) {
-            (false, _) => OpState::Stopped,
-            (true, CheckOutcome::CondPassed) => OpState::Stopping,
-            (true, CheckOutcome::Passed) if matches!(core.op, OpState::Stopped | OpState::Stopping) => {
-                OpState::Running
-            }
-            (true, _) => return,
-        };
-        let cause = if check.agent { OpCause::Agent } else { OpCause::Health };
-        self.operational(core, to, cause, Some(check));
-    }
-
-    fn operational(&mut self, core: &mut Core, to: OpState, cause: OpCause, check: Option<CheckSnapshot>) {
-        let to = match to {
-            OpState::Running | OpState::Starting if core.op == OpState::Stopped => self.up_state(),
-            OpState::Running | OpState::Starting if core.op == OpState::Starting => return,
-            OpState::Starting => OpState::Running,
-            other => other,
-        };
-        if core.op == to {
-            return;
-        }
-        let why = match &check {
-            Some(_) if self.cx.proxy.options.log_health_checks => String::new(),
-            Some(check) => reason(check),
-            None if cause.text().is_empty() => String::new(),
-            None => format!(", {}", cause.text()),
-        };
-        if to == OpState::Stopped {
-            core.downs += 1;
-        }
-        let was = core.op;
-        let requeued = self.move_to(core, to);
-        core.tell_state(was, requeued, StateCause::Operational { cause, check });
-        core.note(self.words(requeued).operational(to, &why));
-        self.tell_if_empty(core);
-    }
-
-    /// Enters a state, silently; how many waiting requests had to leave.
-    fn move_to(&mut self, core: &mut Core, new: OpState) -> usize {
-        let old = core.op;
-        if old != new {
-            let now = self.cx.now;
-            if let (OpState::Stopped, Some(since)) = (old, core.last_change) {
-                core.down_time += now.saturating_duration_since(since);
-            }
-            core.op = new;
-            core.last_change = Some(now);
-            core.warming_since = (new == OpState::Starting).then_some(now);
-        }
-        self.settle(core)
-    }
-
-    fn tell_if_empty(&self, core: &mut Core) {
-        if !self.was_usable || usable_servers(self.cx.proxy) != (0, 0) {
-            return;
-        }
-        if self.cx.proxy.state.availability.lock().emptied(self.cx.now) {
-            core.note(self.words(0).backend_empty());
-        }
-    }
-
-    fn up_state(&self) -> OpState {
-        match self.server.config.slowstart {
-            Some(ramp) if !ramp.is_zero() => OpState::Starting,
-            _ => OpState::Running,
-        }
-    }
-
-    fn words(&self, requeued: usize) -> Words<'_> {
-        Words { server: self.server, proxy: self.cx.proxy, requeued }
-    }
-}
-
-/// The weight in sixteenths, in slow start the part that belongs to the time gone by.
-fn effective_weight(core: &Core, slowstart: Option<Duration>, now: Instant) -> u32 {
-    let full = core.uweight * WEIGHT_SCALE;
-    match (core.op, slowstart, core.warming_since) {
-        (OpState::Starting, Some(ramp), Some(since)) if !ramp.is_zero() => {
-            let gone = now.saturating_duration_since(since).min(ramp);
-            let part = u128::from(full) * gone.as_millis() / ramp.as_millis().max(1);
-            u32::try_from(part).unwrap_or(full).clamp(full.min(1), full)
-        }
-        _ => full,
     }
 }
 

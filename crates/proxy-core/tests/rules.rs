@@ -88,16 +88,14 @@ fn conditions_are_alternatives_of_conjunctions() {
 
 #[test]
 fn lines_of_an_acl_count_for_the_rules_before_them_too() {
-    let bench = bench(
-        " acl a always_false\n http-request set-var(txn.hit) int(1) if a\n acl a always_true",
-    );
+    let bench = bench(" acl a always_false\n http-request set-var(txn.hit) int(1) if a\n acl a always_true");
     let (txn, _) = bench.run(RuleSet::HttpRequest, bench.request(REQUEST));
     assert_eq!(var(&txn, "txn.hit"), Some(Sample::Int(1)));
 }
 
 #[test]
 fn many_exact_patterns_are_looked_up_like_few() {
-    let many: String = (0..100).fold(String::new(), |all, n| format!("{all} /p{n}"));
+    let many: String = (0..40).fold(String::new(), |all, n| format!("{all} /p{n}"));
     let bench = bench(&format!(
         " http-request set-var(txn.hit) int(1) if {{ path{many} /a/b }}
  http-request set-var(txn.miss) int(1) if {{ path{many} /A/B }}
@@ -140,14 +138,8 @@ fn actions_change_the_request() {
 
 #[test]
 fn headers_are_deleted_by_name() {
-    let cases = [
-        ("x-l", 4),
-        ("X- -m beg", 2),
-        ("p -m end", 4),
-        ("o -m sub", 3),
-        ("^x-[in] -m reg", 3),
-        ("nope", 5),
-    ];
+    let cases =
+        [("x-l", 4), ("X- -m beg", 2), ("p -m end", 4), ("o -m sub", 3), ("^x-[in] -m reg", 3), ("nope", 5)];
     for (names, left) in cases {
         let bench = bench(&format!(" http-request del-header {names}"));
         let (txn, _) = bench.run(RuleSet::HttpRequest, bench.request(REQUEST));
@@ -212,10 +204,7 @@ fn answers_are_those_of_haproxy() {
             "redirect prefix http://h2 drop-query append-slash code 308",
             "308 content-length=0 location=http://h2/a/b/ |".to_owned(),
         ),
-        (
-            "redirect prefix / code 301",
-            "301 content-length=0 location=/a/b?x=1&y=2 |".to_owned(),
-        ),
+        ("redirect prefix / code 301", "301 content-length=0 location=/a/b?x=1&y=2 |".to_owned()),
         (
             "redirect scheme https drop-query code 301",
             "301 content-length=0 location=https://Ex.com:80/a/b |".to_owned(),
@@ -240,9 +229,8 @@ fn answers_are_those_of_haproxy() {
 
 #[test]
 fn the_first_rule_that_ends_the_set_ends_it() {
-    let bench = bench(
-        " http-request set-var(txn.a) int(1)\n http-request allow if METH_GET\n http-request deny",
-    );
+    let bench =
+        bench(" http-request set-var(txn.a) int(1)\n http-request allow if METH_GET\n http-request deny");
     let (txn, verdict) = bench.run(RuleSet::HttpRequest, bench.request(REQUEST));
     assert!(matches!(verdict, Verdict::Stop));
     assert!(var(&txn, "txn.a").is_some());
@@ -287,7 +275,12 @@ fn control_bytes_from_samples_never_add_lines() {
                 Verdict::Reply(reply) => {
                     reply.headers.iter().flat_map(|(n, v)| [n.as_slice(), v].concat()).collect()
                 }
-                _ => txn.req.headers().flat_map(|(n, v)| [n, v].concat()).chain(txn.req.uri().to_vec()).collect(),
+                _ => txn
+                    .req
+                    .headers()
+                    .flat_map(|(n, v)| [n, v].concat())
+                    .chain(txn.req.uri().to_vec())
+                    .collect(),
             };
             assert!(!sent.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)), "{rule} {byte:#x}");
         }
@@ -340,7 +333,8 @@ fn set_var_obeys_its_conditions() {
     );
     let (txn, _) = bench.run(RuleSet::HttpRequest, bench.request(REQUEST));
     let shown = ["a", "b", "c", "d", "n", "f", "u"].map(|name| {
-        var(&txn, &format!("txn.{name}")).map_or("-".to_owned(), |v| String::from_utf8(v.into_text()).unwrap())
+        var(&txn, &format!("txn.{name}"))
+            .map_or("-".to_owned(), |v| String::from_utf8(v.into_text()).unwrap())
     });
     assert_eq!(shown, ["-", "1", "-", "", "7", "127.0.0.1/7", "-"]);
 }
@@ -352,11 +346,14 @@ fn content_rules_wait_for_data_that_could_matter() {
  tcp-request content set-var(txn.first) int(1)
  tcp-request content reject if { req.payload(0,4) -m str EVIL }
  tcp-request content accept if { req.len ge 8 }
- tcp-request content reject",
+ tcp-request content reject
+",
     );
     let feed = |mut txn: Txn, bytes: &[u8]| {
+        // Room stays behind the data, or the buffer would be full and the wait over.
         let end = txn.req_chn.data().len();
-        txn.req_chn.replace(end..end, bytes);
+        txn.req_chn.replace(end..end, &[bytes, &[0; 64]].concat());
+        txn.req_chn.replace(end + bytes.len()..end + bytes.len() + 64, b"");
         txn
     };
     let mut run = RuleRun::default();

@@ -82,7 +82,8 @@ fn fetches_give_what_haproxy_gives() {
 /// The same by the plainest means.
 fn field_oracle(text: &str, index: i64, count: i64) -> Option<String> {
     let all: Vec<&str> = text.split('_').collect();
-    let count = if count <= 0 { all.len() } else { usize::try_from(count).unwrap_or(all.len()).min(all.len()) };
+    let count =
+        if count <= 0 { all.len() } else { usize::try_from(count).unwrap_or(all.len()).min(all.len()) };
     let skip = usize::try_from(index.unsigned_abs() - 1).ok().filter(|skip| *skip < all.len())?;
     if index > 0 {
         Some(all[skip..(skip + count).min(all.len())].join("_"))

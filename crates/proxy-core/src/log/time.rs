@@ -85,7 +85,7 @@ fn specifier(letter: char, time: &Zoned, zone: Zone, out: &mut String) {
         'l' => write!(out, "{twelve:2}"),
         'm' => write!(out, "{:02}", time.month()),
         'M' => write!(out, "{:02}", time.minute()),
-        'n' => write!(out, "\n"),
+        'n' => writeln!(out),
         'p' => write!(out, "{}", if hour < 12 { "AM" } else { "PM" }),
         'P' => write!(out, "{}", if hour < 12 { "am" } else { "pm" }),
         's' => write!(out, "{}", time.timestamp().as_second()),

@@ -134,7 +134,13 @@ impl Test {
     fn parse(words: &[&str], registry: &Registry) -> Result<Self, ParseError> {
         let word = words.first().copied().unwrap_or_default();
         let criterion = Criterion::find(word, registry);
-        let in_acl = |e: ParseError| ParseError::at(0, format!("{} in ACL expression '{word}'", e.message));
+        let in_acl = |e: ParseError| {
+            let (wrote, name) = (&word[..id_end(word)], request_name(&word[..id_end(word)]));
+            let text =
+                e.message.replacen(&format!("fetch method '{name}'"), &format!("ACL keyword '{wrote}'"), 1);
+            let text = if wrote == name { e.message } else { text };
+            ParseError::at(0, format!("{text} in ACL expression '{word}'"))
+        };
         let (expr, end) = Expr::parse_with(word, registry, &|_| criterion.fetch.clone()).map_err(in_acl)?;
         whole(word, end).map_err(in_acl)?;
         let implied = criterion.method.filter(|_| !expr.has_converters());
@@ -189,9 +195,7 @@ impl<'a> Flags<'a> {
     fn parse(words: &[&'a str]) -> Result<(Self, usize), ParseError> {
         let mut flags = Self::default();
         let mut at = 1;
-        while let Some(flag) =
-            words.get(at).copied().filter(|w| w.len() > 1 && w.starts_with('-'))
-        {
+        while let Some(flag) = words.get(at).copied().filter(|w| w.len() > 1 && w.starts_with('-')) {
             let operand = words.get(at + 1).copied().ok_or_else(|| {
                 ParseError::at(at, format!("'{flag}' expects an argument in ACL expression '{}'", words[0]))
             });
@@ -267,26 +271,29 @@ struct Criterion {
 impl Criterion {
     fn find(word: &str, registry: &Registry) -> Self {
         let name = &word[..id_end(word)];
-        // In ACLs the names without a direction mean the request.
-        let alias = |name: &str| match name {
-            "hdr" => "req.hdr".to_owned(),
-            "hdr_cnt" => "req.hdr_cnt".to_owned(),
-            "hdr_ip" => "req.hdr_ip".to_owned(),
-            "hdr_val" => "req.hdr_val".to_owned(),
-            other => other.to_owned(),
-        };
-        if let Some(fetch) = registry.fetches.get(&alias(name)) {
+        if let Some(fetch) = registry.fetches.get(request_name(name)) {
             return Self { fetch: Some(Arc::clone(fetch)), method: None };
         }
         let derived = name.rsplit_once('_').and_then(|(base, suffix)| {
             let method = SUFFIXES.iter().find(|(known, _)| *known == suffix)?.1;
-            let fetch = registry.fetches.get(&alias(base)).filter(|f| f.output() == SampleType::Str)?;
+            let fetch = registry.fetches.get(request_name(base)).filter(|f| f.output() == SampleType::Str)?;
             Some((Arc::clone(fetch), method))
         });
         match derived {
             Some((fetch, method)) => Self { fetch: Some(fetch), method: Some(method) },
             None => Self { fetch: None, method: None },
         }
+    }
+}
+
+/// In ACLs the names without a direction mean the request.
+fn request_name(name: &str) -> &str {
+    match name {
+        "hdr" => "req.hdr",
+        "hdr_cnt" => "req.hdr_cnt",
+        "hdr_ip" => "req.hdr_ip",
+        "hdr_val" => "req.hdr_val",
+        other => other,
     }
 }
 

@@ -206,7 +206,7 @@ pub(crate) fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
     if let Some(bad) = text.chars().find(|c| !c.is_ascii_hexdigit()) {
         return Err(format!("an hex digit is expected (found '{bad}')"));
     }
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return Err("an even number of hex digit is expected".to_owned());
     }
     let digit = |b: u8| (b as char).to_digit(16).map_or(0, |d| u8::try_from(d).unwrap_or(0));

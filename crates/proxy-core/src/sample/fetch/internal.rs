@@ -123,7 +123,7 @@ fn rand(txn: &mut Txn, args: &[Arg], _: crate::txn::Direction) -> Option<Sample>
         Some(range) => u64::try_from(range).unwrap_or(0).min(1 << 32),
         None => 1 << 32,
     };
-    int(draw * range >> 32)
+    int((draw * range) >> 32)
 }
 
 fn uuid(txn: &mut Txn, args: &[Arg], _: crate::txn::Direction) -> Option<Sample> {

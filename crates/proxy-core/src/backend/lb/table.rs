@@ -97,25 +97,39 @@ impl Table {
         taken.map_or(Pick::AllFull, Pick::Taken)
     }
 
-    /// Next in turn that has room. Those passed over keep no claim to the turns they missed.
+    /// Next in turn that has room.
     fn pick_turn(&mut self, proxy: &Proxy, avoid: Option<usize>) -> Option<usize> {
+        let mut first = self.turns.peek_mut()?;
+        let Reverse(turn) = *first;
+        if Some(turn.server) == avoid || !take(&proxy.servers[turn.server]) {
+            drop(first);
+            return self.pick_later_turn(proxy, avoid);
+        }
+        first.0.at += turn.stride;
+        drop(first);
+        if turn.at > TURN_LIMIT {
+            self.rebase();
+        }
+        Some(turn.server)
+    }
+
+    /// The same where the first in turn cannot be taken. Those passed over keep no claim to the
+    /// turns they missed.
+    #[cold]
+    fn pick_later_turn(&mut self, proxy: &Proxy, avoid: Option<usize>) -> Option<usize> {
         let mut passed: SmallVec<[Turn; 8]> = SmallVec::new();
         let taken = loop {
-            let Some(mut first) = self.turns.peek_mut() else { break None };
-            let turn = first.0;
+            let Some(Reverse(turn)) = self.turns.pop() else { break None };
             if Some(turn.server) != avoid && take(&proxy.servers[turn.server]) {
-                first.0.at += turn.stride;
                 break Some(turn);
             }
             passed.push(turn);
-            std::collections::binary_heap::PeekMut::pop(first);
         };
         let floor = taken.map_or(0, |turn| turn.at);
         self.turns.extend(passed.into_iter().map(|t| Reverse(Turn { at: t.at.max(floor), ..t })));
-        if floor > TURN_LIMIT {
-            self.rebase();
-        }
-        taken.map(|turn| turn.server)
+        let taken = taken?;
+        self.turns.push(Reverse(Turn { at: taken.at + taken.stride, ..taken }));
+        Some(taken.server)
     }
 
     fn pick_least(&mut self, proxy: &Proxy, avoid: Option<usize>) -> Option<usize> {

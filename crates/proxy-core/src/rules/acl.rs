@@ -190,7 +190,7 @@ impl<'a> Flags<'a> {
         let mut flags = Self::default();
         let mut at = 1;
         while let Some(flag) =
-            words.get(at).copied().filter(|w| w.len() > 1 && w.starts_with('-') && !is_number(w))
+            words.get(at).copied().filter(|w| w.len() > 1 && w.starts_with('-'))
         {
             let operand = words.get(at + 1).copied().ok_or_else(|| {
                 ParseError::at(at, format!("'{flag}' expects an argument in ACL expression '{}'", words[0]))
@@ -256,11 +256,6 @@ fn load(matcher: &mut Matcher, name: &str, ignore_case: bool) -> Result<(), Pars
         .map(|line| line.trim_start_matches([' ', '\t']))
         .filter(|line| !line.is_empty())
         .try_for_each(|line| matcher.add(line, ignore_case))
-}
-
-/// A pattern such as `-5`, which is no flag.
-fn is_number(word: &str) -> bool {
-    word[1..].starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// A criterion's fetch, and the method that its name implies.

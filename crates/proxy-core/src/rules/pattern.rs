@@ -187,7 +187,7 @@ impl Matcher {
             }
             Method::Meth => {
                 let text = value.text();
-                self.any_text(|pattern| pattern.equals(&text))
+                self.any_text(|pattern| pattern.is_method(&text))
             }
             Method::Sub | Method::Beg | Method::End | Method::Dir | Method::Dom => {
                 let text = value.text();
@@ -217,6 +217,12 @@ impl Matcher {
 impl Text {
     fn equals(&self, text: &[u8]) -> bool {
         text.len() == self.bytes.len() && self.same(text)
+    }
+
+    /// Well-known methods are themselves only; the case of others may be ignored.
+    fn is_method(&self, text: &[u8]) -> bool {
+        let is_known = |name: &[u8]| KNOWN_METHODS.iter().any(|known| known.as_bytes() == name);
+        if is_known(&self.bytes) || is_known(text) { *text == *self.bytes } else { self.equals(text) }
     }
 
     /// Of equal lengths.
@@ -347,5 +353,6 @@ fn embedded_ipv4(addr: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+const KNOWN_METHODS: [&str; 8] = ["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT"];
 /// Exact texts beyond this number are hashed.
 const WALK_MAX: usize = 8;

@@ -33,17 +33,23 @@ fn regsub(_: &mut Txn, value: Sample, args: &[Arg]) -> Option<Sample> {
     let (regex, template) = (args.regex_at(0)?, args.str_at(1)?.as_bytes());
     let global = args.int_at(2) == Some(1);
     let mut out = Vec::with_capacity(text.len());
-    let mut copied = 0;
-    for found in regex.0.captures_iter(&text) {
+    let mut at = 0;
+    // An empty match may follow a match directly, and moves on by a byte.
+    while let Some(found) = regex.0.captures_at(&text, at) {
         let whole = found.get(0)?;
-        out.extend_from_slice(&text[copied..whole.start()]);
+        out.extend_from_slice(&text[at..whole.start()]);
         expand(template, &found, &mut out);
-        copied = whole.end();
+        at = whole.end();
         if !global {
             break;
         }
+        if whole.is_empty() {
+            let Some(byte) = text.get(at) else { break };
+            out.push(*byte);
+            at += 1;
+        }
     }
-    out.extend_from_slice(&text[copied..]);
+    out.extend_from_slice(text.get(at..).unwrap_or_default());
     Some(Sample::Str(out))
 }
 

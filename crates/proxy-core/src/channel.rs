@@ -148,14 +148,13 @@ impl Buffer {
         }
     }
 
-    /// Moves what is there to a larger stretch of memory, for bulk data.
-    pub(crate) fn grow(&mut self, size: usize) {
-        if self.bytes.len() < size {
-            let mut larger = vec![0; size].into_boxed_slice();
-            let n = self.len();
-            larger[..n].copy_from_slice(self.unread());
-            *self = Self { bytes: larger, start: 0, end: n };
+    /// Makes sure that it has memory, a large stretch if it is empty.
+    pub(crate) fn ensure_bulk(&mut self, pool: &BufferPool) {
+        if self.is_empty() && self.bytes.len() < BULK_SIZE {
+            self.release(pool);
+            self.bytes = pool.take_bulk();
         }
+        self.ensure(pool);
     }
 
     /// Gives the memory back if nothing is in it.
@@ -177,6 +176,7 @@ impl Buffer {
 pub struct BufferPool {
     size: usize,
     free: RefCell<Vec<Box<[u8]>>>,
+    free_bulk: RefCell<Vec<Box<[u8]>>>,
     free_out: RefCell<Vec<Vec<u8>>>,
 }
 
@@ -190,7 +190,12 @@ impl BufferPool {
     /// A pool of buffers of `size` bytes (`tune.bufsize`).
     #[must_use]
     pub fn new(size: usize) -> Self {
-        Self { size: size.max(1024), free: RefCell::default(), free_out: RefCell::default() }
+        Self {
+            size: size.max(1024),
+            free: RefCell::default(),
+            free_bulk: RefCell::default(),
+            free_out: RefCell::default(),
+        }
     }
 
     /// The size of a buffer in bytes.
@@ -203,9 +208,17 @@ impl BufferPool {
         self.free.borrow_mut().pop().unwrap_or_else(|| vec![0; self.size].into_boxed_slice())
     }
 
+    fn take_bulk(&self) -> Box<[u8]> {
+        self.free_bulk.borrow_mut().pop().unwrap_or_else(|| vec![0; BULK_SIZE].into_boxed_slice())
+    }
+
     fn put(&self, bytes: Box<[u8]>) {
-        let mut free = self.free.borrow_mut();
-        if bytes.len() == self.size && free.len() < KEPT_MAX {
+        let (mut free, max) = match bytes.len() {
+            len if len == self.size => (self.free.borrow_mut(), KEPT_MAX),
+            BULK_SIZE => (self.free_bulk.borrow_mut(), BULK_KEPT_MAX),
+            _ => return,
+        };
+        if free.len() < max {
             free.push(bytes);
         }
     }
@@ -227,5 +240,9 @@ impl BufferPool {
 
 /// Most buffers that a worker keeps for reuse.
 const KEPT_MAX: usize = 128;
+/// The size of a buffer for bulk data, in bytes.
+const BULK_SIZE: usize = 256 * 1024;
+/// Most of those that a worker keeps for reuse.
+const BULK_KEPT_MAX: usize = 8;
 /// What a vector to encode into starts with, in bytes.
 const OUT_START: usize = 2048;

@@ -120,19 +120,14 @@ impl Conn {
         let mut at = self.client_deadline();
         let mut sent = self.client.bytes_out;
         std::future::poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(done) = self.poll_flush_client(*b"CD", cx) {
-                    return Poll::Ready(done);
-                }
-                if self.client.bytes_out != sent {
-                    sent = self.client.bytes_out;
-                    at = self.client_deadline();
-                }
-                if self.deadline.poll(at, cx).is_pending() {
-                    return Poll::Pending;
-                }
-                return Poll::Ready(Err(Fault::Close(*b"cD")));
+            if let Poll::Ready(done) = self.poll_flush_client(*b"CD", cx) {
+                return Poll::Ready(done);
             }
+            if self.client.bytes_out != sent {
+                sent = self.client.bytes_out;
+                at = self.client_deadline();
+            }
+            self.deadline.poll(at, cx).map(|()| Err(Fault::Close(*b"cD")))
         })
         .await
     }

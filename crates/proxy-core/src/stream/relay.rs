@@ -111,7 +111,11 @@ fn pump(from: &mut Side, to: &mut Side, pool: &BufferPool, budget: &mut usize, c
             return Flow::Open;
         }
         match from.poll_fill(pool, cx) {
-            Poll::Ready(Ok(n)) => *budget = budget.saturating_sub(n),
+            Poll::Ready(Ok(n)) => {
+                *budget = budget.saturating_sub(n);
+                // A read that fills a small buffer begins a bulk transfer, one that would fit it ends it.
+                from.bulk = n >= pool.size();
+            }
             Poll::Ready(Err(_)) => return Flow::Failed(Failed::From),
             Poll::Pending => return Flow::Open,
         }

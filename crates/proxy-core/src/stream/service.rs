@@ -116,8 +116,7 @@ impl Exchange {
         if !self.answered {
             return Err(Fault::Status(500, *b"PR"));
         }
-        let whole =
-            ended == Ended::Done && run.out.end(b"", conn.client.out.buf(&conn.worker.buffers));
+        let whole = ended == Ended::Done && run.out.end(b"", conn.client.out.buf(&conn.worker.buffers));
         if !whole {
             conn.flush_client().await?;
             return Err(Fault::Close(*b"PD"));

@@ -26,6 +26,8 @@ pub(crate) struct Side {
     pub(crate) failed: bool,
     /// Our sending side is closed.
     pub(crate) shut: bool,
+    /// Reads fill whole buffers: larger ones save system calls. Only relays ask for that.
+    pub(crate) bulk: bool,
     /// Bytes received since the count was reset.
     pub(crate) bytes_in: u64,
     /// Bytes sent since the count was reset.
@@ -41,6 +43,7 @@ impl Side {
             eof: false,
             failed: false,
             shut: false,
+            bulk: false,
             bytes_in: 0,
             bytes_out: 0,
         }
@@ -52,7 +55,11 @@ impl Side {
         if self.eof {
             return Poll::Ready(Ok(0));
         }
-        self.input.ensure(pool);
+        if self.bulk {
+            self.input.ensure_bulk(pool);
+        } else {
+            self.input.ensure(pool);
+        }
         let result = poll_read_into(&mut self.io, &mut self.input, cx);
         match &result {
             Poll::Pending => self.input.release_if_empty(pool),

@@ -208,12 +208,12 @@ impl Exchange {
             conn.watch_client(false, b'H', cx)?;
         }
         let for_client = self.waits_for_client();
-        return self.poll_clocks(conn, clocks, (for_client, !for_client), cx).map(|late| {
+        self.poll_clocks(conn, clocks, (for_client, !for_client), cx).map(|late| {
             Err(NoResponse::Fault(match late {
                 Late::Client => Fault::Status(408, *b"cD"),
                 Late::Server => Fault::Status(504, *b"sH"),
             }))
-        });
+        })
     }
 
     /// Whether the next move of the request is the client's.

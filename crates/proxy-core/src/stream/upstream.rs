@@ -40,10 +40,6 @@ impl Upstream {
         Self { side: Side::new(io), slot, uses, addr_version, deaf: false }
     }
 
-    pub(crate) fn server(&self) -> &Arc<Server> {
-        self.slot.server()
-    }
-
     /// Keeps the connection for another exchange. Nothing may be left unread or unsent on it.
     pub(crate) fn into_pool(mut self, conn: &Conn) {
         let pool = &conn.worker.buffers;

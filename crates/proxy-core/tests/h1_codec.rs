@@ -1,0 +1,97 @@
+//! HTTP/1 bodies and heads: any split gives the same, decoding undoes encoding, nothing panics.
+
+use proptest::prelude::*;
+use proxy_core::http::{
+    Message,
+    h1::{
+        decode::Decoder,
+        encode::Encoder,
+        parse::{self, Length, Limits},
+    },
+};
+
+/// Decodes input that arrives in pieces cut at `cuts`; payload, trailers and what was left over.
+fn decode(length: Length, input: &[u8], cuts: &[usize]) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>, bool)> {
+    let mut decoder = Decoder::new(length);
+    let (mut payload, mut trailers, mut pending) = (Vec::new(), Vec::new(), Vec::new());
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
+    cuts.sort_unstable();
+    cuts.push(input.len());
+    let mut from = 0;
+    for to in cuts {
+        pending.extend_from_slice(&input[from..to]);
+        from = to;
+        loop {
+            let step = decoder.step(&pending, &mut trailers).ok()?;
+            payload.extend_from_slice(&pending[step.skip..step.skip + step.data]);
+            pending.drain(..step.skip + step.data);
+            if step.skip + step.data == 0 {
+                break;
+            }
+        }
+    }
+    Some((payload, trailers, pending, decoder.is_done()))
+}
+
+const LIMITS: Limits = Limits { head_max: 15_360, headers_max: 101 };
+
+proptest! {
+    #[test]
+    fn decoding_undoes_encoding_at_any_split(
+        parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..8),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+        chunked in any::<bool>(),
+        next in "[A-Z]{0,9}",
+    ) {
+        let payload = parts.concat();
+        let length = if chunked { Length::Chunked } else { Length::Known(payload.len() as u64) };
+        let mut encoder = Encoder::new(length);
+        let mut wire = Vec::new();
+        parts.iter().for_each(|part| encoder.data(part, &mut wire));
+        prop_assert!(encoder.end(b"T: x\r\n", &mut wire));
+        wire.extend_from_slice(next.as_bytes());
+        let (got, trailers, left, done) = decode(length, &wire, &cuts).expect("what we encode is valid");
+        prop_assert!(done);
+        prop_assert_eq!(got, payload);
+        prop_assert_eq!(left, next.as_bytes());
+        prop_assert_eq!(trailers, if chunked { b"T: x\r\n".to_vec() } else { Vec::new() });
+    }
+
+    #[test]
+    fn any_split_of_any_bytes_is_decoded_alike(
+        input in "[0-9a-f]{0,3};?(\\r\\n)?[a-z]{0,5}(\\r\\n)?[0-3]?(\\r\\n){0,3}",
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let whole = decode(Length::Chunked, input.as_bytes(), &[]);
+        prop_assert_eq!(decode(Length::Chunked, input.as_bytes(), &cuts), whole);
+    }
+
+    #[test]
+    fn arbitrary_heads_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut message = Message::default();
+        let _ = parse::request(&bytes, &LIMITS, &mut message);
+        let _ = parse::response(&bytes, &LIMITS, &mut message);
+        let _ = decode(Length::Chunked, &bytes, &[]);
+    }
+
+    #[test]
+    fn a_head_is_whole_at_its_last_byte_and_not_before(
+        target in "/[a-z?=/]{0,20}",
+        headers in prop::collection::vec(("[A-Za-z-]{1,8}x", "[ -~&&[^\"]]{0,20}"), 0..6),
+    ) {
+        let mut wire = format!("GET {target} HTTP/1.1\r\n");
+        headers.iter().for_each(|(name, value)| wire.push_str(&format!("{name}: {value}\r\n")));
+        wire.push_str("\r\n");
+        let mut message = Message::default();
+        for cut in 0..wire.len() {
+            prop_assert_eq!(parse::request(&wire.as_bytes()[..cut], &LIMITS, &mut message), Ok(None));
+        }
+        let head = parse::request(wire.as_bytes(), &LIMITS, &mut message).unwrap().unwrap();
+        prop_assert_eq!(head.len, wire.len());
+        prop_assert_eq!(message.header_count(), headers.len());
+        for ((name, value), (got_name, got_value)) in headers.iter().zip(message.headers()) {
+            prop_assert_eq!(name.as_bytes(), got_name);
+            prop_assert_eq!(value.trim_matches(' ').as_bytes(), got_value);
+        }
+    }
+}

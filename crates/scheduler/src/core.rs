@@ -199,7 +199,8 @@ impl Core {
 
     /// Runs one object that came from the run queue.
     pub(crate) fn run_one(&self, id: TaskId, pass: u64) -> Ran {
-        let Running { mut body, name, woken } = match self.slab.borrow_mut().take_for_run(id, pass) {
+        let taken = self.slab.borrow_mut().take_for_run(id, pass);
+        let Running { mut body, name, woken } = match taken {
             Take::Run(running) => running,
             Take::AlreadyRan => return Ran::Twice,
             Take::Gone => return Ran::Freed,

@@ -62,9 +62,9 @@ struct Loaded {
 
 /// What a run is called with, after its object.
 pub(crate) enum Args {
-    Site(u32),
+    Site(Rc<Job>),
     /// A converter's input, then the site's.
-    Input(u32, Value<'static>),
+    Input(Rc<Job>, Value<'static>),
     References(Vec<c_int>),
     Values(Vec<Out>),
 }
@@ -91,9 +91,9 @@ impl Outcome {
 }
 
 impl Execution {
-    pub(crate) fn of_site(runtime: Runtime, site: u32, job: &Job) -> Execution {
-        let args = Args::Site(site);
-        Execution::new(runtime, job.context, job.name.clone(), job.function, args, Vec::new())
+    pub(crate) fn of_site(runtime: Runtime, job: Rc<Job>) -> Execution {
+        let (context, name, function) = (job.context, job.name.clone(), job.function);
+        Execution::new(runtime, context, name, function, Args::Site(job), Vec::new())
     }
 
     /// A run that owns its function and arguments.
@@ -130,7 +130,7 @@ impl Execution {
         if let State::Fresh { args, .. } = &mut self.inner.state
             && let Args::Site(site) = args
         {
-            *args = Args::Input(*site, input.into_owned());
+            *args = Args::Input(site.clone(), input.into_owned());
         }
     }
 
@@ -265,7 +265,7 @@ impl Inner {
     ) -> Option<c_int> {
         let mut count = 0;
         let room = match args {
-            Args::Site(_) | Args::Input(..) => SITE_ARGS_MAX,
+            Args::Site(job) | Args::Input(job, _) => job.args.len() + 1,
             Args::References(references) => references.len(),
             Args::Values(values) => values.len(),
         };
@@ -281,8 +281,8 @@ impl Inner {
             count += 1;
         }
         match args {
-            Args::Site(site) | Args::Input(site, _) => {
-                for reference in &vm.sites.borrow()[*site as usize].job.args {
+            Args::Site(job) | Args::Input(job, _) => {
+                for reference in &job.args {
                     stack.push_ref(*reference);
                     count += 1;
                 }
@@ -358,9 +358,6 @@ impl Drop for Execution {
         }
     }
 }
-
-/// A rule gives at most so many arguments.
-const SITE_ARGS_MAX: usize = 64;
 
 /// The class of the object that stands for what is lent.
 fn class_of(lent: &Lent) -> Class {

@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     pub(crate) core: Rc<dyn Core>,
     pub(crate) beat: Arc<Beat>,
     pub(crate) sockets: RefCell<SocketTable>,
+    /// Functions bound to rules; never freed.
+    pub(crate) sites: RefCell<Vec<Rc<Job>>>,
 }
 
 /// What scripts asked for at load time that only a scheduler can do.
@@ -49,11 +51,6 @@ pub(crate) struct Job {
     pub(crate) name: Rc<str>,
     pub(crate) function: c_int,
     pub(crate) args: Vec<c_int>,
-}
-
-/// A registered function bound to a rule's arguments; never freed.
-pub(crate) struct Site {
-    pub(crate) job: Job,
 }
 
 pub(crate) struct VmState {
@@ -76,7 +73,6 @@ pub(crate) struct VmState {
     /// What other owners dropped and this VM must free; filled from any thread.
     pub(crate) garbage: Arc<Garbage>,
     pub(crate) registered: RefCell<Vec<Registered>>,
-    pub(crate) sites: RefCell<Vec<Site>>,
     pub(crate) inits: RefCell<Vec<c_int>>,
     pub(crate) startup: RefCell<Vec<Startup>>,
     next_handle: Cell<i64>,
@@ -321,7 +317,6 @@ impl VmState {
             free: RefCell::default(),
             garbage: Arc::default(),
             registered: RefCell::default(),
-            sites: RefCell::default(),
             inits: RefCell::default(),
             startup: RefCell::default(),
             next_handle: Cell::new(1),

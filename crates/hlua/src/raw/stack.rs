@@ -400,7 +400,7 @@ impl<'a> Stack<'a> {
             return self.protected(push_object_on, 2, 1);
         }
         // SAFETY: free slots are there; without a cap nothing raises.
-        unsafe { make_object(self.l, handle, self.vm.class(class)) };
+        unsafe { make_object(self.l, handle, self.vm.class(class), class.members()) };
         Ok(())
     }
 
@@ -594,10 +594,10 @@ unsafe extern "C-unwind" fn push_object_on(l: *mut ffi::lua_State) -> c_int {
     1
 }
 
-unsafe fn make_object(l: *mut ffi::lua_State, handle: i64, class: c_int) {
+unsafe fn make_object(l: *mut ffi::lua_State, handle: i64, class: c_int, fields: c_int) {
     // SAFETY: the caller has the slots.
     unsafe {
-        ffi::lua_createtable(l, 0, 2);
+        ffi::lua_createtable(l, 0, fields);
         ffi::lua_pushinteger(l, handle);
         ffi::lua_rawseti(l, -2, 0);
         ffi::lua_rawgeti(l, ffi::LUA_REGISTRYINDEX, class.into());
@@ -625,9 +625,9 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
             Out::Bytes(bytes) => {
                 ffi::lua_pushlstring(l, bytes.as_ptr().cast(), bytes.len());
             }
-            Out::Object(class, handle) => make_object(l, *handle, vm.class(*class)),
+            Out::Object(class, handle) => make_object(l, *handle, vm.class(*class), 1),
             Out::Dressed(class, handle, fields) => {
-                make_object(l, *handle, vm.class(*class));
+                make_object(l, *handle, vm.class(*class), 1 + fields.len().min(64) as c_int);
                 set_pairs(l, vm, fields);
             }
             Out::Table(pairs) => {

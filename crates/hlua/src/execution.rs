@@ -197,17 +197,19 @@ impl Inner {
     /// One stretch inside the VM. None: it waits, and the state says for what.
     fn run(&mut self, vm: &Vm, lent: Lent) -> (Lent, Option<Result<Outcome, Error>>) {
         let state = &*vm.state;
-        let Loaded { coroutine, args, start, error } = match self.load(state, &lent) {
+        let Loaded { mut coroutine, args, start, error } = match self.load(state, &lent) {
             Ok(loaded) => loaded,
             Err(error) => return (lent, Some(Err(error))),
         };
         let outer = state.begin_run(self.handle, self.context, self.used, start);
         state.run.slot.set(coroutine.slot());
+        state.run.members.set(coroutine.members());
         state.run.op_error.set(error);
         state.run.started.set(self.started);
         state.run.lent.set(lent);
         let step = coroutine.resume(state, args);
         let lent = state.run.lent.take();
+        coroutine.set_members(state.run.members.get());
         self.started = state.run.started.get();
         let ended = self.settle(state, coroutine, step);
         self.used = state.end_run(outer, ended.is_none());

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::host::{Core, EventHandle, Lent, Value};
 use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
 use crate::op::{Op, SocketTable};
-use crate::raw::machine::{self, Coroutine, Fault};
+use crate::raw::machine::{self, Coroutine, Fault, Members};
 use crate::registry::{FunctionInfo, FunctionKind, Registry};
 
 /// A Lua VM and its state. INVARIANT: `lua` is dropped first, since closing it runs functions that use `state`.
@@ -148,6 +148,8 @@ pub(crate) struct Run {
     pub(crate) lent: Cell<Lent>,
     /// Registry slot of the run's own object.
     pub(crate) slot: Cell<c_int>,
+    /// The coroutine's kept member objects, while it runs.
+    pub(crate) members: Cell<Members>,
     /// No C function stands between the innermost coroutine and the scheduler.
     pub(crate) boundary_free: Cell<bool>,
     /// The coroutines are on their way out to the scheduler.
@@ -177,6 +179,7 @@ impl Default for Run {
             context: Cell::new(ContextKind::Body),
             lent: Cell::default(),
             slot: Cell::new(0),
+            members: Cell::default(),
             boundary_free: Cell::new(true),
             suspending: Cell::new(false),
             preempted: Cell::new(false),
@@ -210,6 +213,7 @@ impl Run {
         self.context.set(from.context.get());
         self.lent.set(from.lent.take());
         self.slot.set(from.slot.get());
+        self.members.set(from.members.get());
         self.boundary_free.set(from.boundary_free.get());
         self.suspending.set(from.suspending.get());
         self.preempted.set(from.preempted.get());

@@ -404,6 +404,16 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
+    /// Gives the object on top another handle.
+    pub(crate) fn set_handle(&mut self, handle: i64) {
+        // SAFETY: the object is a table that has the key, unless the script took it away: adding it back may raise
+        // for lack of memory, with nothing here to leak.
+        unsafe {
+            ffi::lua_pushinteger(self.l, handle);
+            ffi::lua_rawseti(self.l, -2, 0);
+        }
+    }
+
     /// A whole tree of tables.
     pub(crate) fn push_out(&mut self, out: &Out) -> Result<(), Failure> {
         let data = (out, self.vm);

@@ -122,6 +122,11 @@ impl<'a> Stack<'a> {
         self.kind(index) <= ffi::LUA_TNIL
     }
 
+    fn is_not_a_number(&self, index: c_int) -> bool {
+        // SAFETY: reads one slot.
+        self.kind(index) == ffi::LUA_TNUMBER && unsafe { ffi::lua_tonumber(self.l, index) }.is_nan()
+    }
+
     pub(crate) fn is_table(&self, index: c_int) -> bool {
         self.kind(index) == ffi::LUA_TTABLE
     }
@@ -279,7 +284,10 @@ impl<'a> Stack<'a> {
 
     /// Pushes `table[n]`.
     pub(crate) fn push_element(&mut self, table: c_int, n: i64) {
-        // SAFETY: callers pass a table; a raw read.
+        if !self.is_table(table) {
+            return self.push_nil();
+        }
+        // SAFETY: it is a table; a raw read.
         unsafe {
             ffi::lua_rawgeti(self.l, table, n);
         }
@@ -287,6 +295,9 @@ impl<'a> Stack<'a> {
 
     /// Pushes `table[name]`; raw.
     pub(crate) fn push_field(&mut self, table: c_int, name: &str) -> Result<(), Failure> {
+        if !self.is_table(table) {
+            return Err(self.expected(table, "table"));
+        }
         // SAFETY: pushing keeps an absolute index valid.
         let table = unsafe { ffi::lua_absindex(self.l, table) };
         self.push_bytes(name.as_bytes())?;
@@ -299,7 +310,10 @@ impl<'a> Stack<'a> {
 
     /// Replaces the key on top by `table[key]`; raw.
     pub(crate) fn push_field_at(&mut self, table: c_int) -> Result<(), Failure> {
-        // SAFETY: callers pass a table by an index that counts from the bottom.
+        if !self.is_table(table) {
+            return Err(self.expected(table, "table"));
+        }
+        // SAFETY: it is a table, by an index that counts from the bottom.
         unsafe {
             ffi::lua_rawget(self.l, table);
         }
@@ -324,13 +338,19 @@ impl<'a> Stack<'a> {
 
     /// `table[key] = value` with both on top of the stack; raw.
     pub(crate) fn raw_set(&mut self, table: c_int) -> Result<(), Failure> {
+        if !self.is_table(table) {
+            return Err(self.expected(table, "table"));
+        }
+        if self.is_nil(-2) || self.is_not_a_number(-2) {
+            return Err(Failure::error("a table index is nil or NaN"));
+        }
         if self.vm.limited() {
             self.copy(table);
             // SAFETY: a free slot is there; rotates the copied table below key and value.
             unsafe { ffi::lua_rotate(self.l, -3, 1) };
             return self.protected(raw_set_on, 3, 0);
         }
-        // SAFETY: callers pass a table with key and value on top.
+        // SAFETY: it is a table, with a possible key and a value on top.
         unsafe { ffi::lua_rawset(self.l, table) };
         Ok(())
     }

@@ -39,6 +39,8 @@ struct Inner {
     handle: i64,
     used: Duration,
     started: bool,
+    /// The run asked for tasks or handlers to be started.
+    wants_tasks: bool,
     /// Registry references that end with this run.
     owned: Vec<c_int>,
 }
@@ -121,7 +123,16 @@ impl Execution {
         owned: Vec<c_int>,
     ) -> Execution {
         let state = State::Fresh { function, args };
-        let inner = Inner { state, context, name, handle: 0, used: Duration::ZERO, started: false, owned };
+        let inner = Inner {
+            state,
+            context,
+            name,
+            handle: 0,
+            used: Duration::ZERO,
+            started: false,
+            wants_tasks: false,
+            owned,
+        };
         Execution { runtime, inner }
     }
 
@@ -163,6 +174,7 @@ impl Execution {
                 lent = back;
                 ended
             });
+            self.start_tasks();
             match entered {
                 None => return (lent, Poll::Pending),
                 Some(None) => {}
@@ -185,7 +197,14 @@ impl Execution {
 
     fn finish(&mut self) {
         self.inner.state = State::Over;
-        self.runtime.start_new_tasks();
+        self.start_tasks();
+    }
+
+    /// Starts what the last stretch asked for: not only at the end, which may never come.
+    fn start_tasks(&mut self) {
+        if std::mem::take(&mut self.inner.wants_tasks) {
+            self.runtime.start_new_tasks();
+        }
     }
 }
 
@@ -213,6 +232,7 @@ impl Inner {
         self.started = state.run.started.get();
         let ended = self.settle(state, coroutine, step);
         self.used = state.end_run(outer, ended.is_none());
+        self.wants_tasks |= state.went_up.get() && !state.startup.borrow().is_empty();
         (lent, ended)
     }
 

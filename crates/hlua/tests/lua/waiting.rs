@@ -221,3 +221,16 @@ fn members_of_interleaved_runs_stay_with_their_stream() {
         assert_eq!(txn.request_header("x-path").unwrap(), format!("/{n}/{n}"));
     }
 }
+
+#[test]
+fn a_task_that_never_ends_may_start_others() {
+    let bench = bench(
+        r#"core.register_task(function()
+             core.register_task(function() core.Info("child") end)
+             while true do core.sleep(1) end
+           end)"#,
+    );
+    bench.runtime.start_tasks().unwrap();
+    assert_eq!(bench.core.run_tasks(), 1);
+    assert_eq!(bench.core.take_log(), ["info: child"]);
+}

@@ -179,7 +179,7 @@ impl Tries {
         self.left -= 1;
         conn.txn.log.retries += 1;
         let backend = slot.proxy().clone();
-        if backend.redispatch && self.left == 0 {
+        if redispatches(backend.redispatch, backend.retries - self.left, backend.retries) {
             return self.elsewhere(conn, slot);
         }
         slot.retried();
@@ -192,7 +192,7 @@ impl Tries {
             Poll::Ready(fault) => Poll::Ready(Err(fault)),
         })
         .await?;
-        if slot.server().is_usable() || !backend.redispatch {
+        if slot.server().is_usable() || backend.redispatch == 0 {
             self.again = Some(slot);
             return Ok(());
         }
@@ -217,6 +217,15 @@ fn poll_interrupt(
     cx: &mut Context<'_>,
 ) -> Poll<Fault> {
     if let Err(fault) = conn.watch_client(abort, phase, cx) {
+/// Whether the retry of that number, from 1, goes to another server.
+fn redispatches(interval: i32, retry: u32, retries: u32) -> bool {
+    match interval {
+        0 => false,
+        1.. => retry.is_multiple_of(interval.unsigned_abs()),
+        _ => (retries + 1).checked_sub(interval.unsigned_abs()).is_some_and(|at| at == retry),
+    }
+}
+
         return Poll::Ready(fault);
     }
     conn.deadline.poll(until, cx).map(|()| Fault::Status(late.0, late.1))
@@ -240,3 +249,20 @@ fn target(conn: &Conn, addr: &Addr) -> Addr {
 
 /// Pause before the same server is tried again.
 const TURN_AROUND: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::redispatches;
+
+    #[test]
+    fn the_interval_says_which_retries_go_elsewhere() {
+        let which = |interval| (1..=4).filter(|retry| redispatches(interval, *retry, 4)).collect::<Vec<_>>();
+        assert_eq!(which(0), []);
+        assert_eq!(which(1), [1, 2, 3, 4]);
+        assert_eq!(which(2), [2, 4]);
+        assert_eq!(which(3), [3]);
+        assert_eq!(which(-1), [4]);
+        assert_eq!(which(-2), [3]);
+        assert_eq!(which(-9), []);
+    }
+}

@@ -139,8 +139,7 @@ impl Exchange {
         let version = conn.txn.req.version();
         let frontend = &conn.session.frontend;
         let keep_alive = connection::persists(version, &request)
-            && !frontend.options.httpclose
-            && !conn.worker.shared.stopping.load(Relaxed);
+            && !frontend.options.httpclose;
         Self {
             version,
             method: Method::of(conn.txn.req.method()),

@@ -22,6 +22,7 @@ use crate::{
     },
     config::{HttpReuse, Mode, Proxy},
     host::{Addr, BoxIo, ConnectFuture},
+    sample::logformat::LogFormat,
 };
 
 /// A connection to a server, with the slot it occupies.
@@ -92,6 +93,7 @@ pub(crate) async fn connect(conn: &mut Conn, tries: &mut Tries) -> Result<Upstre
             slot.reused();
             let now = conn.now();
             conn.txn.log.connected = Some(now);
+            note_source(conn, &idle.io);
             return Ok(Upstream::new(idle.io, slot, idle.uses, idle.addr_version));
         }
         let version = slot.server().addr_version();
@@ -100,10 +102,18 @@ pub(crate) async fn connect(conn: &mut Conn, tries: &mut Tries) -> Result<Upstre
                 slot.connected();
                 let now = conn.now();
                 conn.txn.log.connected = Some(now);
+                note_source(conn, &io);
                 return Ok(Upstream::new(io, slot, 0, version));
             }
             Err(letters) => Box::pin(tries.another(conn, slot, letters)).await?,
         }
+    }
+}
+
+/// Remembers our end of the server connection, if the log line names it.
+fn note_source(conn: &mut Conn, io: &BoxIo) {
+    if conn.session.frontend.log_format.as_ref().is_some_and(LogFormat::names_backend_source) {
+        conn.txn.log.backend_source = io.local_addr();
     }
 }
 
@@ -207,6 +217,15 @@ impl Tries {
     }
 }
 
+/// Whether the retry of that number, from 1, goes to another server.
+fn redispatches(interval: i32, retry: u32, retries: u32) -> bool {
+    match interval {
+        0 => false,
+        1.. => retry.is_multiple_of(interval.unsigned_abs()),
+        _ => (retries + 1).checked_sub(interval.unsigned_abs()).is_some_and(|at| at == retry),
+    }
+}
+
 /// Pending until the client leaves or the deadline passes; then the fault that this means.
 fn poll_interrupt(
     conn: &mut Conn,
@@ -217,15 +236,6 @@ fn poll_interrupt(
     cx: &mut Context<'_>,
 ) -> Poll<Fault> {
     if let Err(fault) = conn.watch_client(abort, phase, cx) {
-/// Whether the retry of that number, from 1, goes to another server.
-fn redispatches(interval: i32, retry: u32, retries: u32) -> bool {
-    match interval {
-        0 => false,
-        1.. => retry.is_multiple_of(interval.unsigned_abs()),
-        _ => (retries + 1).checked_sub(interval.unsigned_abs()).is_some_and(|at| at == retry),
-    }
-}
-
         return Poll::Ready(fault);
     }
     conn.deadline.poll(until, cx).map(|()| Fault::Status(late.0, late.1))

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    backend::counters::Gauge,
     config::{Bind, Mode, Proxy},
     host::{Addr, BoxIo},
     stream::{self, Conn},
@@ -50,7 +51,8 @@ pub async fn serve(worker: Rc<Worker>, frontend: Arc<Proxy>, bind: Arc<Bind>, io
         frontend,
         bind,
     });
-    let _counted = Counted::new(&session.frontend);
+    let frontend = session.frontend.clone();
+    let _connection = Counted::new(&frontend.state.fe_connections);
     let mut conn = Conn::new(worker, session, io);
     let admitted = match has_session_rules(&conn.session.frontend) {
         true => Box::pin(stream::tcp::admit(&mut conn)).await,
@@ -59,6 +61,7 @@ pub async fn serve(worker: Rc<Worker>, frontend: Arc<Proxy>, bind: Arc<Bind>, io
     if !admitted {
         return;
     }
+    let _session = Counted::new(&frontend.state.fe_sessions);
     match conn.session.frontend.mode {
         Mode::Http => stream::http::run(&mut conn).await,
         Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
@@ -69,18 +72,18 @@ fn has_session_rules(frontend: &Proxy) -> bool {
     !frontend.rules.tcp_connection.is_empty() || !frontend.rules.tcp_session.is_empty()
 }
 
-/// Counts the session while it lives.
-struct Counted(Arc<Proxy>);
+/// Counts one while it lives.
+struct Counted<'a>(&'a Gauge);
 
-impl Counted {
-    fn new(frontend: &Arc<Proxy>) -> Self {
-        frontend.state.fe_sessions.enter();
-        Self(frontend.clone())
+impl<'a> Counted<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.enter();
+        Self(gauge)
     }
 }
 
-impl Drop for Counted {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.state.fe_sessions.leave();
+        self.0.leave();
     }
 }

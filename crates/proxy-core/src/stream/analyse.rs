@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     action::Verdict,
-    applet::Reply,
     backend::counters::bump,
     config::{Proxy, RuleSets},
     filter::{Filter, Point},
@@ -103,9 +102,24 @@ pub(crate) async fn evaluate(
     match verdict {
         Verdict::Continue | Verdict::Stop => Ok(Passed::On),
         Verdict::WaitData => Ok(Passed::WaitData),
-        Verdict::Reply(reply) => Err(refused(conn, proxy, at, reply, letters)),
+        Verdict::Reply(reply) => {
+            bump(&conn.session.frontend.state.fe.intercepted);
+            Err(Fault::Reply(reply, [b'L', letters[1]]))
+        }
+        Verdict::Deny(reply) => {
+            count_denied(proxy, at);
+            Err(Fault::Reply(reply, letters))
+        }
         Verdict::Close => {
             count_denied(proxy, at);
+            if at == RuleSet::TcpConnection {
+                conn.client.io.reset_on_drop();
+            }
+            Err(Fault::Close(letters))
+        }
+        Verdict::Drop => {
+            count_denied(proxy, at);
+            conn.client.io.vanish_on_drop();
             Err(Fault::Close(letters))
         }
         Verdict::Fail => {
@@ -162,18 +176,6 @@ pub(crate) fn choose_backend(conn: &mut Conn) -> Result<Arc<Proxy>, Fault> {
         None if frontend.capabilities.backend => Ok(frontend),
         None => Err(Fault::Status(503, *b"SC")),
     }
-}
-
-/// A rule answered instead of the server. Refusals are told from other answers by their status.
-fn refused(conn: &Conn, proxy: &Arc<Proxy>, at: RuleSet, reply: Box<Reply>, letters: Letters) -> Fault {
-    let denied = reply.status >= 400;
-    if denied {
-        count_denied(proxy, at);
-    } else {
-        bump(&conn.session.frontend.state.fe.intercepted);
-    }
-    let by = if denied || at != RuleSet::HttpRequest { b'P' } else { b'L' };
-    Fault::Reply(reply, [by, letters[1]])
 }
 
 fn count_denied(proxy: &Arc<Proxy>, at: RuleSet) {

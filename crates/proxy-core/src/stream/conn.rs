@@ -45,6 +45,11 @@ impl Conn {
         self.worker.host.now()
     }
 
+    /// Whether the process is on its way out: connections are not kept for further requests.
+    pub(crate) fn stopping(&self) -> bool {
+        self.worker.shared.stopping.load(Relaxed)
+    }
+
     /// The frontend's timeouts.
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.session.frontend.timeouts

@@ -18,7 +18,7 @@ use super::{
     upstream::{Tries, Upstream, connect},
 };
 use crate::{
-    backend::counters::bump,
+    backend::{counters::bump, proxy::InBackend},
     config::Proxy,
     filter::Point,
     rules::{RuleRun, RuleSet},
@@ -42,7 +42,8 @@ pub(crate) async fn admit(conn: &mut Conn) -> bool {
 pub(crate) async fn run(conn: &mut Conn) {
     conn.begin(conn.now());
     conn.requests = 1;
-    let letters = match serve(conn).await {
+    let mut counted = None;
+    let letters = match serve(conn, &mut counted).await {
         Ok(letters) => letters,
         Err(Fault::Close(letters) | Fault::Status(_, letters) | Fault::Reply(_, letters)) => letters,
     };
@@ -51,10 +52,11 @@ pub(crate) async fn run(conn: &mut Conn) {
         bump(&traffic.client_aborts);
     }
     finish(conn, letters);
+    drop(counted);
     conn.client.release(&conn.worker.buffers);
 }
 
-async fn serve(conn: &mut Conn) -> Result<Letters, Fault> {
+async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Letters, Fault> {
     let frontend = conn.session.frontend.clone();
     let mut filters = Filters::default();
     if !frontend.filters.is_empty() {
@@ -67,6 +69,7 @@ async fn serve(conn: &mut Conn) -> Result<Letters, Fault> {
         return Ok(*b"LR");
     }
     let backend = choose_backend(conn)?;
+    *counted = Some(InBackend::new(&backend));
     if !Arc::ptr_eq(&backend, &frontend) {
         conn.txn.backend = backend.clone();
         filters.attach(conn, &backend);

@@ -22,6 +22,7 @@ use crate::{
     },
     config::{HttpReuse, Mode, Proxy},
     host::{Addr, BoxIo, ConnectFuture},
+    sample::logformat::LogFormat,
 };
 
 /// A connection to a server, with the slot it occupies.
@@ -92,6 +93,7 @@ pub(crate) async fn connect(conn: &mut Conn, tries: &mut Tries) -> Result<Upstre
             slot.reused();
             let now = conn.now();
             conn.txn.log.connected = Some(now);
+            note_source(conn, &idle.io);
             return Ok(Upstream::new(idle.io, slot, idle.uses, idle.addr_version));
         }
         let version = slot.server().addr_version();
@@ -100,10 +102,18 @@ pub(crate) async fn connect(conn: &mut Conn, tries: &mut Tries) -> Result<Upstre
                 slot.connected();
                 let now = conn.now();
                 conn.txn.log.connected = Some(now);
+                note_source(conn, &io);
                 return Ok(Upstream::new(io, slot, 0, version));
             }
             Err(letters) => Box::pin(tries.another(conn, slot, letters)).await?,
         }
+    }
+}
+
+/// Remembers our end of the server connection, if the log line names it.
+fn note_source(conn: &mut Conn, io: &BoxIo) {
+    if conn.session.frontend.log_format.as_ref().is_some_and(LogFormat::names_backend_source) {
+        conn.txn.log.backend_source = io.local_addr();
     }
 }
 
@@ -179,7 +189,7 @@ impl Tries {
         self.left -= 1;
         conn.txn.log.retries += 1;
         let backend = slot.proxy().clone();
-        if backend.redispatch && self.left == 0 {
+        if redispatches(backend.redispatch, backend.retries - self.left, backend.retries) {
             return self.elsewhere(conn, slot);
         }
         slot.retried();
@@ -192,7 +202,7 @@ impl Tries {
             Poll::Ready(fault) => Poll::Ready(Err(fault)),
         })
         .await?;
-        if slot.server().is_usable() || !backend.redispatch {
+        if slot.server().is_usable() || backend.redispatch == 0 {
             self.again = Some(slot);
             return Ok(());
         }
@@ -204,6 +214,15 @@ impl Tries {
         conn.txn.log.redispatched = true;
         self.avoid = Some(slot.server().clone());
         Ok(())
+    }
+}
+
+/// Whether the retry of that number, from 1, goes to another server.
+fn redispatches(interval: i32, retry: u32, retries: u32) -> bool {
+    match interval {
+        0 => false,
+        1.. => retry.is_multiple_of(interval.unsigned_abs()),
+        _ => (retries + 1).checked_sub(interval.unsigned_abs()).is_some_and(|at| at == retry),
     }
 }
 
@@ -240,3 +259,20 @@ fn target(conn: &Conn, addr: &Addr) -> Addr {
 
 /// Pause before the same server is tried again.
 const TURN_AROUND: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::redispatches;
+
+    #[test]
+    fn the_interval_says_which_retries_go_elsewhere() {
+        let which = |interval| (1..=4).filter(|retry| redispatches(interval, *retry, 4)).collect::<Vec<_>>();
+        assert_eq!(which(0), []);
+        assert_eq!(which(1), [1, 2, 3, 4]);
+        assert_eq!(which(2), [2, 4]);
+        assert_eq!(which(3), [3]);
+        assert_eq!(which(-1), [4]);
+        assert_eq!(which(-2), [3]);
+        assert_eq!(which(-9), []);
+    }
+}

@@ -263,8 +263,8 @@ fn verdict_of(code: i64) -> Verdict {
         2 => Verdict::WaitData,
         3 => Verdict::Fail,
         4 | 6 => Verdict::Close,
-        5 => Verdict::Reply(Box::new(proxy_core::applet::Reply { status: 403, ..Default::default() })),
-        7 => Verdict::Reply(Box::new(proxy_core::applet::Reply { status: 400, ..Default::default() })),
+        5 => Verdict::Deny(Box::new(proxy_core::applet::Reply { status: 403, ..Default::default() })),
+        7 => Verdict::Deny(Box::new(proxy_core::applet::Reply { status: 400, ..Default::default() })),
         _ => Verdict::Continue,
     }
 }

@@ -225,6 +225,18 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 /// Longer messages are cut here.
 const LOG_BYTES_MAX: usize = 16 * 1024;
 
+// ---- environment -----------------------------------------------------------------------------------------------
+
+/// Lua's `os.getenv`, with the environment as the configuration left it (`setenv`).
+pub(crate) fn getenv(stack: &mut Stack<'_>) -> Flow {
+    let name = stack.text(1)?;
+    match stack.core().env_var(&name) {
+        Some(value) => stack.push_bytes(&value)?,
+        None => stack.push_nil(),
+    }
+    Ok(Ret::Count(1))
+}
+
 // ---- time ------------------------------------------------------------------------------------------------------
 
 fn sleep(stack: &mut Stack<'_>, unit_ms: u64, name: &str) -> Flow {

@@ -181,6 +181,7 @@ impl LuaSetup {
         cx: &mut GlobalContext<'_>,
     ) -> Result<(), ParseError> {
         self.core.set_routes(self.routes);
+        self.core.set_env(cx.registry.env.clone());
         runtime.load_file(&script.path, &script.args).map_err(load_error)?;
         super::register(cx.registry, vm, &runtime.registry(), &self.sites);
         Ok(())

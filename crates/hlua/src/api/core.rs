@@ -295,7 +295,7 @@ fn get_info(stack: &mut Stack<'_>) -> Flow {
 
 /// A table of statistics.
 pub(crate) fn push_stats(stack: &mut Stack<'_>, stats: crate::host::Stats) -> Flow {
-    let bools = stack.vm().bools;
+    let bools = stack.vm().bools.get();
     let pairs = stats.into_iter().map(|(key, value)| (Out::text(key), Out::sample(value, bools))).collect();
     stack.push_out(&Out::Table(pairs))?;
     Ok(Ret::Count(1))

@@ -212,7 +212,7 @@ impl Coroutine {
         let status = unsafe {
             let from = before.state().unwrap_or(vm.main());
             let status = ffi::lua_resume(self.l, from, args, &mut results);
-            preempt::settle(self.l, vm.preemption);
+            preempt::settle(self.l, vm.preemption.get());
             status
         };
         preempt::leave(before);

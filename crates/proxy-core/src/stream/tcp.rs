@@ -133,7 +133,7 @@ fn poll_more_request(
     until: Option<Instant>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Fault>> {
-    let channel = &mut conn.txn.req_chn;
+    let (channel, input) = (&mut conn.txn.req_chn, &mut conn.client.input);
     channel.buf.ensure(&conn.worker.buffers);
     // What was read while the client was watched comes before what the connection still holds.
     let moved = channel.buf.push(input.unread());

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::host::{Core, EventHandle, Lent, Value};
 use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
 use crate::op::{Op, SocketTable};
-use crate::raw::machine::{self, Coroutine, Fault};
+use crate::raw::machine::{self, Coroutine, Fault, Members};
 use crate::registry::{FunctionInfo, FunctionKind, Registry};
 
 /// A Lua VM and its state. INVARIANT: `lua` is dropped first, since closing it runs functions that use `state`.
@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     pub(crate) core: Rc<dyn Core>,
     pub(crate) beat: Arc<Beat>,
     pub(crate) sockets: RefCell<SocketTable>,
+    /// Functions bound to rules; never freed.
+    pub(crate) sites: RefCell<Vec<Rc<Job>>>,
 }
 
 /// What scripts asked for at load time that only a scheduler can do.
@@ -49,11 +51,6 @@ pub(crate) struct Job {
     pub(crate) name: Rc<str>,
     pub(crate) function: c_int,
     pub(crate) args: Vec<c_int>,
-}
-
-/// A registered function bound to a rule's arguments; never freed.
-pub(crate) struct Site {
-    pub(crate) job: Job,
 }
 
 pub(crate) struct VmState {
@@ -76,7 +73,6 @@ pub(crate) struct VmState {
     /// What other owners dropped and this VM must free; filled from any thread.
     pub(crate) garbage: Arc<Garbage>,
     pub(crate) registered: RefCell<Vec<Registered>>,
-    pub(crate) sites: RefCell<Vec<Site>>,
     pub(crate) inits: RefCell<Vec<c_int>>,
     pub(crate) startup: RefCell<Vec<Startup>>,
     next_handle: Cell<i64>,
@@ -164,6 +160,8 @@ pub(crate) struct Run {
     pub(crate) lent: Cell<Lent>,
     /// Registry slot of the run's own object.
     pub(crate) slot: Cell<c_int>,
+    /// The coroutine's kept member objects, while it runs.
+    pub(crate) members: Cell<Members>,
     /// No C function stands between the innermost coroutine and the scheduler.
     pub(crate) boundary_free: Cell<bool>,
     /// The coroutines are on their way out to the scheduler.
@@ -193,6 +191,7 @@ impl Default for Run {
             context: Cell::new(ContextKind::Body),
             lent: Cell::default(),
             slot: Cell::new(0),
+            members: Cell::default(),
             boundary_free: Cell::new(true),
             suspending: Cell::new(false),
             preempted: Cell::new(false),
@@ -226,6 +225,7 @@ impl Run {
         self.context.set(from.context.get());
         self.lent.set(from.lent.take());
         self.slot.set(from.slot.get());
+        self.members.set(from.members.get());
         self.boundary_free.set(from.boundary_free.get());
         self.suspending.set(from.suspending.get());
         self.preempted.set(from.preempted.get());
@@ -344,7 +344,6 @@ impl VmState {
             free: RefCell::default(),
             garbage: Arc::default(),
             registered: RefCell::default(),
-            sites: RefCell::default(),
             inits: RefCell::default(),
             startup: RefCell::default(),
             next_handle: Cell::new(1),

@@ -1,5 +1,7 @@
 //! HTTP exchanges through the proxy, over in-memory connections and virtual time.
 
+#![expect(clippy::disallowed_methods, reason = "the test is the host: tokio's paused clock and local tasks")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! HTTP services and filters: what extensions can do, and what they cannot break.
 
+#![expect(clippy::disallowed_methods, reason = "the test is the host: tokio's paused clock and local tasks")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! TCP mode: relaying with half-close, timeouts, services.
 
+#![expect(clippy::disallowed_methods, reason = "the test is the host: tokio's paused clock and local tasks")]
+
 mod support;
 
 use std::{

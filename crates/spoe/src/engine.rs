@@ -244,13 +244,8 @@ impl Shared {
 
     /// Wakes, spawns and tells, with the pool free again. What that leads to is done as well.
     fn flush(self: &Rc<Self>) {
-        loop {
+        while !self.pool.borrow().effects.is_empty() {
             let mut effects = std::mem::take(&mut self.pool.borrow_mut().effects);
-            if effects.is_empty() {
-                // The memory is kept for the next time.
-                self.pool.borrow_mut().effects = effects;
-                return;
-            }
             effects.wakes.drain(..).for_each(Waker::wake);
             for key in effects.connects.drain(..) {
                 self.host.spawn(Box::pin(drive::run_connection(Rc::clone(self), key)));
@@ -258,10 +253,10 @@ impl Shared {
             for notice in effects.notices.drain(..) {
                 self.host.notice(notice);
             }
+            // The memory is kept for the next time.
             let mut pool = self.pool.borrow_mut();
             if pool.effects.is_empty() {
                 pool.effects = effects;
-                return;
             }
         }
     }

@@ -1,8 +1,11 @@
 //! When messages are sent: the events of a stream, where each may be used, and what a listen section makes of them.
 //!
-//! Source: SPOE.txt §3.3.
+//! Also the line that is logged for each.
+//!
+//! Source: SPOE.txt §3.3, §4.
 
 use std::fmt;
+use std::time::Duration;
 
 /// A moment in the life of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,5 +78,64 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// What an exchange was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion<'a> {
+    /// An event's messages.
+    Event(Event),
+    /// A group's, named by a rule.
+    Group(&'a str),
+}
+
+impl fmt::Display for Occasion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(event) => write!(f, "<EVENT:{event}>"),
+            Self::Group(name) => write!(f, "<GROUP:{name}>"),
+        }
+    }
+}
+
+/// The line logged for an exchange, in the format of HAProxy 3.1 and later: at level notice if it went well, else warning.
+///
+/// ```
+/// use spoe::message::{Event, LogLine, Occasion};
+/// let line = LogLine {
+///     agent: "ag",
+///     occasion: Occasion::Event(Event::FrontendHttpRequest),
+///     stream: 12,
+///     status: 1,
+///     time: std::time::Duration::from_millis(500),
+///     errors: 1,
+///     processed: 40,
+/// };
+/// assert_eq!(line.to_string(), "SPOE: [ag] <EVENT:on-frontend-http-request> sid=12 st=1 500 1/40");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct LogLine<'a> {
+    /// The agent's name.
+    pub agent: &'a str,
+    /// What the exchange was made for.
+    pub occasion: Occasion<'a>,
+    /// The proxy's stream.
+    pub stream: u64,
+    /// 0, or [`StreamError::code`](crate::StreamError::code).
+    pub status: u32,
+    /// How long the stream waited.
+    pub time: Duration,
+    /// The engine's [`errors`](crate::EngineStats::errors).
+    pub errors: u64,
+    /// The engine's [`processed`](crate::EngineStats::processed).
+    pub processed: u64,
+}
+
+impl fmt::Display for LogLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { agent, occasion, stream, status, time, errors, processed } = self;
+        let millis = time.as_millis();
+        write!(f, "SPOE: [{agent}] {occasion} sid={stream} st={status} {millis} {errors}/{processed}")
     }
 }

@@ -205,6 +205,24 @@ fn a_large_body_arrives_in_fragments() {
     }
 }
 
+#[test]
+fn a_body_that_the_agent_refuses_half_way_is_an_error_and_not_an_answer() {
+    let options = spoe::agent::Options { payload_bytes_max: 50_000, ..Default::default() };
+    World::run(config(), support::agent_with(options, echo), |world| async move {
+        for (len, refused) in [(49_000, false), (51_000, true), (500_000, true), (10, false)] {
+            let body = vec![b'x'; len];
+            let exchange = world.engine.exchange(StreamId(len as u64), &mut |w| {
+                w.message("m").arg("body", TypedData::Binary(&body));
+            });
+            match exchange.await {
+                Ok(actions) => assert!(!refused && actions.is_answer(), "{len}"),
+                Err(error) => assert_eq!((refused, error), (true, StreamError::FragmentAborted), "{len}"),
+            }
+        }
+        assert_eq!(world.host.connects.get(), 1);
+    });
+}
+
 /// What an agent does wrong in its greeting, and what its waiters see.
 fn bad_greetings() -> Vec<(&'static str, Scripted, StreamError)> {
     let spop = |status| StreamError::Spop(status);

@@ -251,7 +251,6 @@ fn open_stats(config: &Config) -> Result<Vec<StatsListening>, Refused> {
     config.global.stats_sockets.iter().map(open).collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the real threads")]
 fn run_workers(
     process: &Arc<Process>,
     first: FirstWorker,

@@ -43,7 +43,7 @@ use crate::adapters::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
     },
-    proxy_core_spoe::{self, EnginePlan, Engines},
+    proxy_core_spoe::{self, EnginePlan},
 };
 
 /// The clocks of one world, real or simulated.
@@ -118,7 +118,6 @@ impl Preparation {
             events,
             lua: loaded.plan,
             sites: self.sites,
-            engines: self.engines,
             catalog: Arc::new(Catalog::new(registry)),
             private_slot: self.private_slot,
             clocks: self.clocks,
@@ -144,7 +143,6 @@ pub struct Process {
     pub facts: Arc<Facts>,
     lua: LuaPlan,
     sites: Arc<Sites>,
-    engines: Arc<EnginePlan>,
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
@@ -185,7 +183,6 @@ impl Node {
         let extension = Extension::new(
             process.catalog.clone(),
             process.private_slot,
-            Engines::new(process.engines.clone()),
             process.facts.clone(),
             process.lua.routes,
             process.sites.clone(),

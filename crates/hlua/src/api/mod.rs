@@ -123,6 +123,14 @@ classes! {
 }
 
 impl Class {
+    /// Fields to make room for in a new object: the handle, and members that scripts usually touch.
+    pub(crate) fn members(self) -> std::ffi::c_int {
+        match self {
+            Class::Txn | Class::AppletHttp => 4,
+            _ => 1,
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         self.definition().name
     }

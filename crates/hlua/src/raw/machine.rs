@@ -17,7 +17,16 @@ pub(crate) struct Coroutine {
     l: *mut ffi::lua_State,
     anchor: c_int,
     slot: c_int,
+    members: Members,
 }
+
+/// Registry references of the objects that serve as `txn.f`, `txn.http` and so on for one run of a coroutine after
+/// the other; 0 where none was needed yet.
+///
+/// Making such a table costs a tenth of a small action. Reused, one that a script kept belongs to whichever run
+/// touched that member last on this coroutine, and to no other: it never reaches a stream whose function is not the
+/// one running.
+pub(crate) type Members = [c_int; 7];
 
 /// How a resume ended.
 pub(crate) enum Step {
@@ -174,7 +183,7 @@ unsafe fn set_methods(l: *mut ffi::lua_State, vm: &VmState, methods: &'static [M
 impl Coroutine {
     /// A new coroutine of this VM.
     pub(crate) fn new(vm: &VmState) -> Result<Coroutine, Failure> {
-        let mut made = Coroutine { l: std::ptr::null_mut(), anchor: 0, slot: 0 };
+        let mut made = Coroutine { l: std::ptr::null_mut(), anchor: 0, slot: 0, members: [0; 7] };
         let main = vm.main();
         // SAFETY: the main state is idle or waits in a resume; `lua_pcall` on it is protected and balanced.
         let status = unsafe {
@@ -197,6 +206,14 @@ impl Coroutine {
         let room = c_int::try_from(room).ok()?.checked_add(16)?;
         // SAFETY: a live state of this VM.
         unsafe { (ffi::lua_checkstack(self.l, room) != 0).then(|| Stack::new(self.l, vm)) }
+    }
+
+    pub(crate) fn members(&self) -> Members {
+        self.members
+    }
+
+    pub(crate) fn set_members(&mut self, members: Members) {
+        self.members = members;
     }
 
     /// Where its run's own object is.
@@ -272,6 +289,9 @@ impl Coroutine {
             ffi::lua_closethread(self.l, main);
             preempt::leave(before);
             ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.slot);
+            for member in self.members.into_iter().filter(|member| *member != 0) {
+                ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, member);
+            }
             ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.anchor);
         }
     }

@@ -94,8 +94,6 @@ pub struct HaproxyEnd {
     state: State,
     in_flight: Vec<InFlight>,
     out: Vec<u8>,
-    /// Bytes ever handed to `poll_transmit`: `in_flight` remembers where fragments end in that count.
-    transmitted: u64,
     events: VecDeque<Stored>,
     /// Payloads of queued ACKs; emptied when `events` is.
     arena: Vec<u8>,
@@ -107,8 +105,8 @@ pub struct HaproxyEnd {
 struct InFlight {
     stream: StreamId,
     frame: FrameId,
-    /// Where the last fragment ends in the count of bytes transmitted; 0 if not fragmented.
-    fragments_end: u64,
+    /// Whether it went out in several frames, so that the agent may refuse it half-way.
+    fragmented: bool,
 }
 
 #[derive(Debug)]
@@ -137,7 +135,6 @@ impl HaproxyEnd {
             state: State::Greeting { deadline },
             in_flight: Vec::new(),
             out,
-            transmitted: 0,
             events: VecDeque::new(),
             arena: Vec::new(),
             last_exchange: now,
@@ -226,9 +223,7 @@ impl HaproxyEnd {
     /// Appends what is to be sent to `buf`, or gives `None` if that is nothing. NOTIFYs queued since the last call come
     /// together.
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let transmit = drain_output(&mut self.out, buf)?;
-        self.transmitted += transmit.bytes as u64;
-        Some(transmit)
+        drain_output(&mut self.out, buf)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); ask again after every other call.
@@ -279,13 +274,13 @@ impl HaproxyEnd {
             _ => return Err(NotifyError::NotNow),
         };
         let header = Header::of(FrameType::Notify, Flags::FIN, stream, frame);
-        let mut fragments_end = 0;
-        if header.encoded_len() + payload.len() > terms.frame_size_bytes_max as usize {
-            fragments_end = self.fragments(header, payload, terms)?;
+        let fragmented = header.encoded_len() + payload.len() > terms.frame_size_bytes_max as usize;
+        if fragmented {
+            self.fragments(header, payload, terms)?;
         } else {
             Frame { header, payload }.encode(&mut self.out);
         }
-        self.in_flight.push(InFlight { stream, frame, fragments_end });
+        self.in_flight.push(InFlight { stream, frame, fragmented });
         self.last_exchange = now;
         Ok(())
     }
@@ -339,13 +334,12 @@ impl HaproxyEnd {
         matches!(self.state, State::Running(terms) if terms.capabilities.contains(Capabilities::PIPELINING))
     }
 
-    fn fragments(&mut self, head: Header, payload: &[u8], terms: Terms) -> Result<u64, NotifyError> {
+    fn fragments(&mut self, head: Header, payload: &[u8], terms: Terms) -> Result<(), NotifyError> {
         if !self.config.send_fragments || !terms.capabilities.contains(Capabilities::FRAGMENTATION) {
             return Err(NotifyError::TooBig);
         }
-        fragment::encode(head, payload, terms.frame_size_bytes_max, &mut self.out)
-            .ok_or(NotifyError::TooBig)?;
-        Ok(self.transmitted + self.out.len() as u64)
+        let frames = fragment::encode(head, payload, terms.frame_size_bytes_max, &mut self.out);
+        frames.map(drop).ok_or(NotifyError::TooBig)
     }
 
     /// What the agent may send: the size agreed, and ours until there is one.
@@ -407,8 +401,8 @@ impl HaproxyEnd {
         let own = self.take_in_flight(stream, frame);
         if let Some(own) = &own {
             self.last_exchange = now;
-            let unsent = own.fragments_end > self.transmitted;
-            if flags.abort() && unsent {
+            // HAProxy takes a late refusal for an empty answer; but an agent that gave up has not agreed to anything.
+            if flags.abort() && own.fragmented {
                 self.events.push_back(Stored::FragmentAborted { stream, frame });
                 return Ok(());
             }

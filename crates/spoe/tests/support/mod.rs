@@ -185,6 +185,16 @@ pub(crate) fn agent<H: Handler + Clone + 'static>(handler: H) -> AgentFn {
     Box::new(move |_, io| Some(serve(handler.clone(), io)))
 }
 
+/// Our own agent with other than the usual options.
+pub(crate) fn agent_with<H: Handler + Clone + 'static>(options: Options, handler: H) -> AgentFn {
+    Box::new(move |_, io| {
+        let (handler, options) = (handler.clone(), options.clone());
+        Some(Box::pin(async move {
+            let _ = serve_connection(io, &handler, &TestClock, options, std::future::pending()).await;
+        }))
+    })
+}
+
 /// Our own agent, which counts the requests of each connection.
 pub(crate) fn counting_agent<H: Handler + Clone + Sync + 'static>(
     handler: H,

@@ -131,7 +131,7 @@ impl ServerEvents {
     /// Calls `with` with one server's own list, which is made when first asked for.
     pub fn with_own<R>(&self, key: ServerKey, with: impl FnOnce(&SubscriptionList<Servers>) -> R) -> R {
         let mut own = self.own.write();
-        let list = own.entry(key).or_insert_with(SubscriptionList::new);
+        let list = own.entry(key).or_default();
         self.any_own.store(true, Ordering::Release);
         with(list)
     }

@@ -100,8 +100,8 @@ impl EnginePlan {
 }
 
 /// The engines of one worker.
+#[derive(Default)]
 pub struct Engines {
-    plan: Arc<EnginePlan>,
     running: RefCell<Vec<Option<Rc<Running>>>>,
 }
 
@@ -122,12 +122,6 @@ struct KnownName {
 const NAMES_MAX: usize = 64;
 
 impl Engines {
-    /// No engine yet.
-    #[must_use]
-    pub fn new(plan: Arc<EnginePlan>) -> Self {
-        Self { plan, running: RefCell::default() }
-    }
-
     /// The engine of a spec, made when first asked for. `None`: its backend is not there.
     fn running(&self, spec: &EngineSpec, worker: &Rc<Worker>) -> Option<Rc<Running>> {
         if let Some(Some(running)) = self.running.borrow().get(spec.number) {

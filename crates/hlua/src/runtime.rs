@@ -113,6 +113,20 @@ impl Runtime {
         }
     }
 
+    /// Takes over settings that changed since the VM was made, for what runs from now on; `open_libs` and
+    /// `prepend_paths` are not looked at. On the shared VM this blocks for the lock.
+    pub fn apply(&self, config: &Config) {
+        self.with(|vm| vm.apply(config));
+    }
+
+    /// Puts a path in front of `package.path` (`kind` is `path`) or `package.cpath` (`cpath`).
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the script has made something else of the `package` library.
+    pub fn prepend_path(&self, kind: &str, path: &str) -> Result<(), Error> {
+        self.with(|vm| vm.prepend_path(kind, path))
+    }
+
     // ---- loading -------------------------------------------------------------------------------------------------
 
     /// Reads and runs a script's main chunk, with `args` as its `...`. Body context.

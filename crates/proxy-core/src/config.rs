@@ -361,8 +361,8 @@ pub struct Options {
     pub http_buffer_request: bool,
     /// `option allbackups`.
     pub allbackups: bool,
-    /// `option abortonclose`.
-    pub abortonclose: bool,
+    /// `option abortonclose`; `None` for what the mode has: on in HTTP, off elsewhere.
+    pub abortonclose: Option<bool>,
     /// `http-reuse`.
     pub http_reuse: HttpReuse,
     /// `log-tag`; the one of `global` when absent.

@@ -173,6 +173,7 @@ impl Node {
             Some(first) => first,
             None => {
                 let core = WorkerCore::new(Rc::new(process.clocks.instant), Rc::new(process.clocks.wall));
+                core.set_env(process.shared.config.env.clone());
                 let runtimes = process.lua.runtimes(&core, thread)?;
                 FirstWorker { core, runtimes }
             }

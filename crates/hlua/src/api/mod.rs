@@ -80,6 +80,9 @@ pub(crate) struct Library {
 /// The global tables.
 pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY];
 
+/// What of Lua's own library `os` the host answers.
+pub(crate) const OS: &[Method] = &[Method::new("getenv", "(name)", core::getenv)];
+
 macro_rules! classes {
     ($($class:ident => $def:path,)*) => {
         /// The classes of objects; the number is the place in the VM's list of metatables.

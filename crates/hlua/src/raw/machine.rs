@@ -96,12 +96,33 @@ pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<c_int>, Error> {
             for library in api::LIBRARIES {
                 make_library(l, vm, library);
             }
-            preempt::arm_by_count(l, vm.preemption);
+            preempt::arm_by_count(l, vm.preemption.get());
+            override_os(l, vm);
             ffi::lua_settop(l, 0);
         })
     };
     result.map_err(|error| Error::Load(error.to_string()))?;
     Ok(classes)
+}
+
+/// Replaces what the library `os` would ask the process for and a host answers.
+unsafe fn override_os(l: *mut ffi::lua_State, vm: &VmState) {
+    // SAFETY: as `make_class`.
+    unsafe {
+        if ffi::lua_getglobal(l, c"os".as_ptr()) == ffi::LUA_TTABLE {
+            set_methods(l, vm, api::OS);
+        }
+        ffi::lua_settop(l, -2);
+    }
+}
+
+/// Sets the main state's hook anew, after the way of preemption changed.
+pub(crate) fn rearm(vm: &VmState) {
+    // SAFETY: the main state is live and idle.
+    unsafe {
+        ffi::lua_sethook(vm.main(), None, 0, 0);
+        preempt::arm_by_count(vm.main(), vm.preemption.get());
+    }
 }
 
 unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_int {
@@ -208,7 +229,7 @@ impl Coroutine {
         let status = unsafe {
             let from = before.state().unwrap_or(vm.main());
             let status = ffi::lua_resume(self.l, from, args, &mut results);
-            preempt::settle(self.l, vm.preemption);
+            preempt::settle(self.l, vm.preemption.get());
             status
         };
         preempt::leave(before);

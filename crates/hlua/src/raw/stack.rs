@@ -389,7 +389,7 @@ impl<'a> Stack<'a> {
     /// A sample as scripts see it.
     pub(crate) fn push_value(&mut self, value: &Value<'_>) -> Result<(), Failure> {
         match value {
-            Value::Bool(flag) if self.vm.bools == BoolSamples::Normal => self.push_bool(*flag),
+            Value::Bool(flag) if self.vm.bools.get() == BoolSamples::Normal => self.push_bool(*flag),
             Value::Bool(flag) => self.push_int((*flag).into()),
             Value::Int(int) => self.push_int(*int),
             Value::Str(bytes) => self.push_bytes(bytes)?,

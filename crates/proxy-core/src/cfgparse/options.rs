@@ -49,7 +49,7 @@ type Switch = fn(&mut Options, bool);
 
 /// Plain switches: on, and off again with `no`.
 const SWITCHES: &[(&str, Side, Switch)] = &[
-    ("abortonclose", Side::Any, |o, on| o.abortonclose = on),
+    ("abortonclose", Side::Any, |o, on| o.abortonclose = Some(on)),
     ("allbackups", Side::Back, |o, on| o.allbackups = on),
     ("dontlog-normal", Side::Front, |o, on| o.dontlog_normal = on),
     ("dontlognull", Side::Front, |o, on| o.dontlognull = on),

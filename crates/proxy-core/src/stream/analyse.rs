@@ -62,8 +62,8 @@ impl Filters {
 
 /// Goes on waiting unless the client left.
 fn waiting<T>(conn: &mut Conn, phase: u8, cx: &mut Context<'_>) -> Poll<Result<T, Fault>> {
-    let request_phase = matches!(phase, b'R');
-    match conn.watch_client(request_phase, phase, cx) {
+    let aborts = phase == b'R' && conn.aborts_on_close();
+    match conn.watch_client(aborts, phase, cx) {
         Ok(()) => Poll::Pending,
         Err(fault) => Poll::Ready(Err(fault)),
     }

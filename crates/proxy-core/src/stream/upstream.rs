@@ -140,7 +140,7 @@ async fn assign(conn: &mut Conn, avoid: Option<Arc<Server>>) -> Result<Slot, Fau
     }
     let timeout = backend.timeouts.queue.or(backend.timeouts.connect);
     let until = after(conn.now(), timeout);
-    let abort = aborts_early(conn);
+    let abort = conn.aborts_on_close();
     let assigned = poll_fn(|cx| {
         match assign.poll(&mut conn.txn, cx) {
             Poll::Ready(Ok(slot)) => return Poll::Ready(Ok(slot)),
@@ -162,7 +162,7 @@ async fn open(conn: &mut Conn, slot: &Slot) -> Result<Result<BoxIo, Letters>, Fa
     let addr = target(conn, &server.addr());
     let mut connecting: ConnectFuture = conn.worker.host.connect(&addr, server.config.source.as_ref());
     let until = after(conn.now(), slot.proxy().timeouts.connect);
-    let abort = aborts_early(conn);
+    let abort = conn.aborts_on_close();
     let opened = poll_fn(|cx| {
         if let Poll::Ready(done) = connecting.as_mut().poll(cx) {
             return Poll::Ready(Ok(done.map_err(|_| *b"SC")));
@@ -195,7 +195,7 @@ impl Tries {
         slot.retried();
         let pause = backend.timeouts.connect.map_or(TURN_AROUND, |timeout| timeout.min(TURN_AROUND));
         let until = after(conn.now(), Some(pause));
-        let abort = aborts_early(conn);
+        let abort = conn.aborts_on_close();
         poll_fn(|cx| match poll_interrupt(conn, abort, b'C', until, (0, *b"SC"), cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Fault::Status(0, _)) => Poll::Ready(Ok(())),
@@ -239,12 +239,6 @@ fn poll_interrupt(
         return Poll::Ready(fault);
     }
     conn.deadline.poll(until, cx).map(|()| Fault::Status(late.0, late.1))
-}
-
-/// Whether a client that closes its sending side gives its request up: always in HTTP, by
-/// `option abortonclose` elsewhere.
-fn aborts_early(conn: &Conn) -> bool {
-    conn.txn.backend.mode == Mode::Http || conn.txn.backend.options.abortonclose
 }
 
 /// The server's address; port 0 stands for the port the client connected to.

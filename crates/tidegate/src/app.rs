@@ -103,7 +103,7 @@ struct Read {
 }
 
 fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Result<Read, Refused> {
-    let preparation = Preparation::new(Clocks::REAL);
+    let preparation = Preparation::new(Clocks::real());
     let mut parser = Parser::new(preparation.registry.clone())
         .env(env)
         .build(build())

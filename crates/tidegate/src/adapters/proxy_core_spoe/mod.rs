@@ -29,7 +29,7 @@ use proxy_core::{
     vars::VarName,
     worker::Worker,
 };
-use spoe::{Engine, Event, Scope};
+use spoe::{Engine, EngineStats, Event, Scope};
 
 pub use keywords::register;
 use question::Question;
@@ -138,6 +138,12 @@ impl Engines {
         }
         all[spec.number] = Some(running.clone());
         Some(running)
+    }
+
+    /// What each engine that was asked for does at present.
+    #[must_use]
+    pub fn stats(&self) -> Vec<EngineStats> {
+        self.running.borrow().iter().flatten().map(|running| running.engine.stats()).collect()
     }
 
     /// Ends all at once. Must come before the worker goes, whose time and tasks they use.

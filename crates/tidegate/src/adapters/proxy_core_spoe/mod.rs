@@ -7,6 +7,7 @@
 //!                  SpoeGroup, an action                            applies the ACK's actions as variables
 //! ```
 
+mod health_check;
 mod keywords;
 mod question;
 

@@ -1,7 +1,7 @@
 //! What spans crates, tested as a user sees it: the program on real sockets.
 //!
 //! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
-//! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary.
+//! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary; [`demo`] tries ours out.
 
 #![expect(
     clippy::disallowed_methods,
@@ -9,5 +9,6 @@
 )]
 
 mod conformance;
+mod demo;
 mod support;
 mod vtc;

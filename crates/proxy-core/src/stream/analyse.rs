@@ -19,7 +19,7 @@ use crate::{
     action::Verdict,
     backend::counters::bump,
     config::{Proxy, RuleSets},
-    filter::{Filter, Point},
+    filter::{Filter, Outcome, Point},
     rules::{Rule, RuleRun, RuleSet},
     txn::Direction,
 };
@@ -42,7 +42,7 @@ impl Filters {
     /// Asks each in turn.
     ///
     /// # Errors
-    /// The client left meanwhile.
+    /// One refused the exchange, or the client left meanwhile.
     pub(crate) async fn ask(&mut self, conn: &mut Conn, point: Point) -> Result<(), Fault> {
         let phase = phase_of(point);
         for filter in self.0.iter_mut().filter(|filter| filter.wants(point)) {
@@ -50,7 +50,10 @@ impl Filters {
                 let (txn, done) = filter.poll(point, conn.txn.take(), cx);
                 conn.txn = txn;
                 match done {
-                    Poll::Ready(()) => Poll::Ready(Ok(())),
+                    Poll::Ready(Outcome::Passed) => Poll::Ready(Ok(())),
+                    Poll::Ready(Outcome::Refused(status)) => {
+                        Poll::Ready(Err(Fault::Status(status, [b'P', phase])))
+                    }
                     Poll::Pending => waiting(conn, phase, cx),
                 }
             })

@@ -305,7 +305,7 @@ impl Service for LuaService {
         let applet = self.applet.take().unwrap_or_default().with(io);
         let lent = if self.http { Lent::AppletHttp(applet) } else { Lent::AppletTcp(applet) };
         let (lent, result) = run.poll(lent, worker.host.now(), cx);
-        let (applet, mut io) = LuaApplet::back(lent);
+        let (applet, io) = LuaApplet::back(lent);
         self.applet = Some(applet);
         let ended = match result {
             Poll::Pending => return (io, Poll::Pending),

@@ -33,16 +33,20 @@ pub struct Session {
     pub vars: RefCell<Vars>,
 }
 
-/// Serves an accepted connection until it ends.
+/// Serves an accepted connection until it ends. It counts from this call on.
 ///
 /// # Cancel safety
 /// Dropping the future closes the client's connection and the server's; nothing is logged then.
 /// # Thread affinity
 /// Belongs to the worker's thread.
-pub async fn serve(worker: Rc<Worker>, frontend: Arc<Proxy>, bind: Arc<Bind>, io: BoxIo) {
-    let counters = &worker.shared.counters;
+pub fn serve(
+    worker: Rc<Worker>,
+    frontend: Arc<Proxy>,
+    bind: Arc<Bind>,
+    io: BoxIo,
+) -> impl Future<Output = ()> + use<> {
     let session = Rc::new(Session {
-        id: counters.connections.fetch_add(1, Relaxed),
+        id: worker.shared.counters.connections.fetch_add(1, Relaxed),
         src: io.peer_addr(),
         dst: io.local_addr(),
         accepted: worker.host.now(),
@@ -50,18 +54,18 @@ pub async fn serve(worker: Rc<Worker>, frontend: Arc<Proxy>, bind: Arc<Bind>, io
         frontend,
         bind,
     });
-    let _counted = Counted::new(&session.frontend);
+    let counted = Counted::new(&session.frontend);
     let mut conn = Conn::new(worker, session, io);
-    let admitted = match has_session_rules(&conn.session.frontend) {
-        true => Box::pin(stream::tcp::admit(&mut conn)).await,
-        false => true,
-    };
-    if !admitted {
-        return;
-    }
-    match conn.session.frontend.mode {
-        Mode::Http => stream::http::run(&mut conn).await,
-        Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
+    // What the block captures lives in the future once; arguments of an async fn would live there twice.
+    async move {
+        let _counted = &counted;
+        if has_session_rules(&conn.session.frontend) && !Box::pin(stream::tcp::admit(&mut conn)).await {
+            return;
+        }
+        match conn.session.frontend.mode {
+            Mode::Http => stream::http::run(&mut conn).await,
+            Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
+        }
     }
 }
 

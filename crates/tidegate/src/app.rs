@@ -445,10 +445,7 @@ impl Surroundings for Accepted {
 
     fn serve(&self, io: BoxIo, places: [Place; 2]) {
         let session = self.node.serve(self.proxy.clone(), self.bind.clone(), io);
-        self.sessions.spawn(&self.handle, async move {
-            session.await;
-            drop(places);
-        });
+        self.sessions.spawn(&self.handle, session, places);
     }
 }
 

@@ -141,7 +141,7 @@ impl SimWorker {
                 self.scheduler.spawn_tasklet("accept", async move {
                     loop {
                         let end = listener.accept().await;
-                        sessions.spawn(&spawner, node.serve(proxy.clone(), bind.clone(), end.into()));
+                        sessions.spawn(&spawner, node.serve(proxy.clone(), bind.clone(), end.into()), ());
                     }
                 });
             }

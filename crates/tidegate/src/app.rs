@@ -18,7 +18,6 @@ use proxy_core::{
     host::BoxIo,
     log::Level,
 };
-use scheduler::TaskHandle;
 
 use crate::{
     accept::{Limit, Place, Surroundings, accept_loop},
@@ -31,7 +30,7 @@ use crate::{
     process,
     services::runtime_api,
     wiring::{Clocks, FirstWorker, Node, Preparation, Process},
-    worker::{Sessions, Worker},
+    worker::{Handle, Sessions, TaskHandle, Worker},
 };
 
 /// What `feature(…)` and `-vv` tell of.
@@ -448,7 +447,7 @@ impl WorkerThread {
 struct Accepted {
     node: Rc<Node>,
     sessions: Rc<Sessions>,
-    handle: scheduler::Handle,
+    handle: Handle,
     proxy: Arc<Proxy>,
     bind: Arc<Bind>,
 }

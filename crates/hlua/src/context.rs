@@ -1,7 +1,7 @@
 //! The contexts in which a script runs, as a table: what may yield, which limit counts, what HAProxy calls it.
 //!
-//! The run-time check, the snapshots and the error texts all read this table and the contexts that each entry of
-//! [`crate::api`] names.
+//! The run-time check, the snapshots and the error texts all read this table and the contexts that each entry of the
+//! API names.
 //!
 //! Source: lua-api "Lua in HAProxy", `doc/lua.txt` ("Non blocking design", "Execution time").
 

@@ -51,6 +51,12 @@ impl Future for EventRunner {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         loop {
+            if let Some(waiting) = this.events.take_overflow() {
+                let text = format!(
+                    "Lua event_hdl: {waiting} unconsumed events: the subscription is paused until they are handled; events published meanwhile are not delivered."
+                );
+                this.log(Level::Warning, &text);
+            }
             if let Some(execution) = &mut this.current {
                 let now = this.runtime.worker.core.now();
                 let result = ready!(execution.poll(Lent::Nothing, now, cx).1);
@@ -58,12 +64,6 @@ impl Future for EventRunner {
                 if let Err(error) = result {
                     this.log(Level::Alert, &error.to_string());
                 }
-            }
-            if let Some(waiting) = this.events.take_overflow() {
-                let text = format!(
-                    "Lua event_hdl: {waiting} unconsumed events: the subscription is paused until they are handled; events published meanwhile are not delivered."
-                );
-                this.log(Level::Warning, &text);
             }
             match ready!(this.events.poll_next(cx)) {
                 Some(event) => this.current = Some(this.begin(event)),

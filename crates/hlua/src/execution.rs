@@ -39,6 +39,8 @@ struct Inner {
     handle: i64,
     used: Duration,
     started: bool,
+    /// The run asked for tasks or handlers to be started.
+    wants_tasks: bool,
     /// Registry references that end with this run.
     owned: Vec<c_int>,
 }
@@ -62,9 +64,9 @@ struct Loaded {
 
 /// What a run is called with, after its object.
 pub(crate) enum Args {
-    Site(u32),
+    Site(Rc<Job>),
     /// A converter's input, then the site's.
-    Input(u32, Value<'static>),
+    Input(Rc<Job>, Value<'static>),
     References(Vec<c_int>),
     Values(Vec<Out>),
 }
@@ -91,9 +93,9 @@ impl Outcome {
 }
 
 impl Execution {
-    pub(crate) fn of_site(runtime: Runtime, site: u32, job: &Job) -> Execution {
-        let args = Args::Site(site);
-        Execution::new(runtime, job.context, job.name.clone(), job.function, args, Vec::new())
+    pub(crate) fn of_site(runtime: Runtime, job: Rc<Job>) -> Execution {
+        let (context, name, function) = (job.context, job.name.clone(), job.function);
+        Execution::new(runtime, context, name, function, Args::Site(job), Vec::new())
     }
 
     /// A run that owns its function and arguments.
@@ -121,7 +123,16 @@ impl Execution {
         owned: Vec<c_int>,
     ) -> Execution {
         let state = State::Fresh { function, args };
-        let inner = Inner { state, context, name, handle: 0, used: Duration::ZERO, started: false, owned };
+        let inner = Inner {
+            state,
+            context,
+            name,
+            handle: 0,
+            used: Duration::ZERO,
+            started: false,
+            wants_tasks: false,
+            owned,
+        };
         Execution { runtime, inner }
     }
 
@@ -130,7 +141,7 @@ impl Execution {
         if let State::Fresh { args, .. } = &mut self.inner.state
             && let Args::Site(site) = args
         {
-            *args = Args::Input(*site, input.into_owned());
+            *args = Args::Input(site.clone(), input.into_owned());
         }
     }
 
@@ -163,6 +174,7 @@ impl Execution {
                 lent = back;
                 ended
             });
+            self.start_tasks();
             match entered {
                 None => return (lent, Poll::Pending),
                 Some(None) => {}
@@ -185,7 +197,14 @@ impl Execution {
 
     fn finish(&mut self) {
         self.inner.state = State::Over;
-        self.runtime.start_new_tasks();
+        self.start_tasks();
+    }
+
+    /// Starts what the last stretch asked for: not only at the end, which may never come.
+    fn start_tasks(&mut self) {
+        if std::mem::take(&mut self.inner.wants_tasks) {
+            self.runtime.start_new_tasks();
+        }
     }
 }
 
@@ -197,20 +216,23 @@ impl Inner {
     /// One stretch inside the VM. None: it waits, and the state says for what.
     fn run(&mut self, vm: &Vm, lent: Lent) -> (Lent, Option<Result<Outcome, Error>>) {
         let state = &*vm.state;
-        let Loaded { coroutine, args, start, error } = match self.load(state, &lent) {
+        let Loaded { mut coroutine, args, start, error } = match self.load(state, &lent) {
             Ok(loaded) => loaded,
             Err(error) => return (lent, Some(Err(error))),
         };
         let outer = state.begin_run(self.handle, self.context, self.used, start);
         state.run.slot.set(coroutine.slot());
+        state.run.members.set(coroutine.members());
         state.run.op_error.set(error);
         state.run.started.set(self.started);
         state.run.lent.set(lent);
         let step = coroutine.resume(state, args);
         let lent = state.run.lent.take();
+        coroutine.set_members(state.run.members.get());
         self.started = state.run.started.get();
         let ended = self.settle(state, coroutine, step);
         self.used = state.end_run(outer, ended.is_none());
+        self.wants_tasks |= state.went_up.get() && !state.startup.borrow().is_empty();
         (lent, ended)
     }
 
@@ -265,7 +287,7 @@ impl Inner {
     ) -> Option<c_int> {
         let mut count = 0;
         let room = match args {
-            Args::Site(_) | Args::Input(..) => SITE_ARGS_MAX,
+            Args::Site(job) | Args::Input(job, _) => job.args.len() + 1,
             Args::References(references) => references.len(),
             Args::Values(values) => values.len(),
         };
@@ -281,8 +303,8 @@ impl Inner {
             count += 1;
         }
         match args {
-            Args::Site(site) | Args::Input(site, _) => {
-                for reference in &vm.sites.borrow()[*site as usize].job.args {
+            Args::Site(job) | Args::Input(job, _) => {
+                for reference in &job.args {
                     stack.push_ref(*reference);
                     count += 1;
                 }
@@ -358,9 +380,6 @@ impl Drop for Execution {
         }
     }
 }
-
-/// A rule gives at most so many arguments.
-const SITE_ARGS_MAX: usize = 64;
 
 /// The class of the object that stands for what is lent.
 fn class_of(lent: &Lent) -> Class {

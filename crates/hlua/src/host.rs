@@ -141,6 +141,11 @@ pub trait Core {
         SystemTime::UNIX_EPOCH
     }
 
+    /// An environment variable, for `os.getenv`. Unless the host says otherwise, the process's.
+    fn env_var(&self, name: &str) -> Option<Vec<u8>> {
+        std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec)
+    }
+
     /// A future that ends at `at`, for `core.sleep`, `core.msleep` and timeouts. None: sleeping is an error.
     fn sleep_until(&self, at: Instant) -> Option<LocalFuture<()>> {
         let _ = at;

@@ -1,4 +1,4 @@
-//! HAProxy's Lua API on mlua: contexts, yields, TXN, applets, sockets, events; the host supplies everything else.
+#![doc = include_str!("../README.md")]
 
 mod api;
 pub mod context;

@@ -21,7 +21,7 @@ use crate::host::{Core, Lent, Level, Txn, Value};
 use crate::limits::{Beat, Config, Interrupter};
 use crate::raw::machine;
 use crate::value::Out;
-use crate::vm::{Garbage, Job, Site, Startup, Vm, Worker};
+use crate::vm::{Garbage, Job, Startup, Vm, VmState, Worker};
 use crate::{Error, FunctionKind, Registry};
 
 /// Which VM a function lives in.
@@ -60,7 +60,7 @@ enum VmRef {
 }
 
 /// A registered function with the arguments of one configuration rule: what [`Runtime::start`],
-/// [`Runtime::fetch`] and [`Runtime::convert`] run. Valid for the VM that made it.
+/// [`Runtime::fetch`] and [`Runtime::convert`] run. Valid for the runtime that made it and its clones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallSite(u32);
 
@@ -96,7 +96,12 @@ impl Runtime {
     }
 
     fn new(vm: VmRef, core: Rc<dyn Core>) -> Runtime {
-        let worker = Rc::new(Worker { core, beat: Beat::here(), sockets: Default::default() });
+        let worker = Rc::new(Worker {
+            core,
+            beat: Beat::here(),
+            sockets: Default::default(),
+            sites: Default::default(),
+        });
         Runtime { vm, worker }
     }
 
@@ -106,6 +111,20 @@ impl Runtime {
             VmRef::Local(_) => VmKind::PerThread,
             VmRef::Shared(_) => VmKind::Shared,
         }
+    }
+
+    /// Takes over settings that changed since the VM was made, for what runs from now on; `open_libs` and
+    /// `prepend_paths` are not looked at. On the shared VM this blocks for the lock.
+    pub fn apply(&self, config: &Config) {
+        self.with(|vm| vm.apply(config));
+    }
+
+    /// Puts a path in front of `package.path` (`kind` is `path`) or `package.cpath` (`cpath`).
+    ///
+    /// # Errors
+    /// [`Error::Load`] if the script has made something else of the `package` library.
+    pub fn prepend_path(&self, kind: &str, path: &str) -> Result<(), Error> {
+        self.with(|vm| vm.prepend_path(kind, path))
     }
 
     // ---- loading -------------------------------------------------------------------------------------------------
@@ -229,32 +248,20 @@ impl Runtime {
     /// # Errors
     /// [`Error::Unknown`].
     pub fn call_site(&self, kind: &FunctionKind, name: &str, args: &[&[u8]]) -> Result<CallSite, Error> {
-        self.with(|vm| {
-            let vm = &*vm.state;
-            let unknown = || Error::Unknown { kind: kind.to_string(), name: name.to_string() };
-            let function = vm.find(kind, name).ok_or_else(unknown)?;
-            let mut stack = machine::main_stack(vm);
-            let mut references = Vec::new();
-            for arg in args {
-                let reference = stack.push_bytes(arg).and_then(|()| stack.make_ref());
-                references.push(reference.map_err(|_| Error::Memory { function: "Lua".into() })?);
-            }
-            let job = Job { context: kind.context(), name: Rc::from(name), function, args: references };
-            let mut sites = vm.sites.borrow_mut();
-            sites.push(Site { job });
-            let site = u32::try_from(sites.len() - 1).expect("invariant: a configuration has fewer rules");
-            Ok(CallSite(site))
-        })
+        let job = self.with(|vm| bind(&vm.state, kind, name, args))?;
+        let mut sites = self.worker.sites.borrow_mut();
+        sites.push(Rc::new(job));
+        let site = u32::try_from(sites.len() - 1).expect("invariant: a configuration has fewer rules");
+        Ok(CallSite(site))
     }
 
     /// Begins a run of an action or service; nothing runs before the first poll.
     ///
-    /// On the shared VM this takes the lock for an instant.
+    /// # Panics
+    /// If `site` is another runtime's.
     pub fn start(&self, site: CallSite) -> Execution {
-        self.with(|vm| {
-            let sites = vm.state.sites.borrow();
-            Execution::of_site(self.clone(), site.0, &sites[site.0 as usize].job)
-        })
+        let job = self.worker.sites.borrow()[site.0 as usize].clone();
+        Execution::of_site(self.clone(), job)
     }
 
     /// Runs a sample fetch to its end. `None`: no sample. May not yield; on the shared VM it blocks for the lock.
@@ -386,6 +393,19 @@ impl Shared {
             waker.wake();
         }
     }
+}
+
+/// A registered function and its arguments, as references into the VM.
+fn bind(vm: &VmState, kind: &FunctionKind, name: &str, args: &[&[u8]]) -> Result<Job, Error> {
+    let unknown = || Error::Unknown { kind: kind.to_string(), name: name.to_string() };
+    let function = vm.find(kind, name).ok_or_else(unknown)?;
+    let mut stack = machine::main_stack(vm);
+    let mut references = Vec::new();
+    for arg in args {
+        let reference = stack.push_bytes(arg).and_then(|()| stack.make_ref());
+        references.push(reference.map_err(|_| Error::Memory { function: "Lua".into() })?);
+    }
+    Ok(Job { context: kind.context(), name: Rc::from(name), function, args: references })
 }
 
 /// A task from its start to its end; an error is one log line.

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::host::{Core, EventHandle, Lent, Value};
 use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
 use crate::op::{Op, SocketTable};
-use crate::raw::machine::{self, Coroutine, Fault};
+use crate::raw::machine::{self, Coroutine, Fault, Members};
 use crate::registry::{FunctionInfo, FunctionKind, Registry};
 
 /// A Lua VM and its state. INVARIANT: `lua` is dropped first, since closing it runs functions that use `state`.
@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     pub(crate) core: Rc<dyn Core>,
     pub(crate) beat: Arc<Beat>,
     pub(crate) sockets: RefCell<SocketTable>,
+    /// Functions bound to rules; never freed.
+    pub(crate) sites: RefCell<Vec<Rc<Job>>>,
 }
 
 /// What scripts asked for at load time that only a scheduler can do.
@@ -51,19 +53,14 @@ pub(crate) struct Job {
     pub(crate) args: Vec<c_int>,
 }
 
-/// A registered function bound to a rule's arguments; never freed.
-pub(crate) struct Site {
-    pub(crate) job: Job,
-}
-
 pub(crate) struct VmState {
     main: Cell<*mut c_void>,
     classes: RefCell<Vec<c_int>>,
     limited: Cell<bool>,
-    memory: Option<MemoryShare>,
-    pub(crate) bools: BoolSamples,
-    pub(crate) preemption: Preemption,
-    timeouts: Timeouts,
+    memory: RefCell<Option<MemoryShare>>,
+    pub(crate) bools: Cell<BoolSamples>,
+    pub(crate) preemption: Cell<Preemption>,
+    timeouts: Cell<Timeouts>,
     /// `core.thread`; 0 for the shared VM.
     pub(crate) thread: u32,
     /// Another VM of the same scripts does what happens once a process (event subscriptions at load).
@@ -76,7 +73,6 @@ pub(crate) struct VmState {
     /// What other owners dropped and this VM must free; filled from any thread.
     pub(crate) garbage: Arc<Garbage>,
     pub(crate) registered: RefCell<Vec<Registered>>,
-    pub(crate) sites: RefCell<Vec<Site>>,
     pub(crate) inits: RefCell<Vec<c_int>>,
     pub(crate) startup: RefCell<Vec<Startup>>,
     next_handle: Cell<i64>,
@@ -95,11 +91,23 @@ pub(crate) struct Registered {
     pub(crate) function: c_int,
 }
 
+#[derive(Clone, Copy)]
 struct Timeouts {
     session: Option<Duration>,
     task: Option<Duration>,
     service: Option<Duration>,
     burst: Option<Duration>,
+}
+
+impl Timeouts {
+    fn of(config: &Config) -> Self {
+        Timeouts {
+            session: config.session_timeout,
+            task: config.task_timeout,
+            service: config.service_timeout,
+            burst: config.burst_timeout,
+        }
+    }
 }
 
 /// References and suspended runs whose owners are gone.
@@ -152,6 +160,8 @@ pub(crate) struct Run {
     pub(crate) lent: Cell<Lent>,
     /// Registry slot of the run's own object.
     pub(crate) slot: Cell<c_int>,
+    /// The coroutine's kept member objects, while it runs.
+    pub(crate) members: Cell<Members>,
     /// No C function stands between the innermost coroutine and the scheduler.
     pub(crate) boundary_free: Cell<bool>,
     /// The coroutines are on their way out to the scheduler.
@@ -181,6 +191,7 @@ impl Default for Run {
             context: Cell::new(ContextKind::Body),
             lent: Cell::default(),
             slot: Cell::new(0),
+            members: Cell::default(),
             boundary_free: Cell::new(true),
             suspending: Cell::new(false),
             preempted: Cell::new(false),
@@ -214,6 +225,7 @@ impl Run {
         self.context.set(from.context.get());
         self.lent.set(from.lent.take());
         self.slot.set(from.slot.get());
+        self.members.set(from.members.get());
         self.boundary_free.set(from.boundary_free.get());
         self.suspending.set(from.suspending.get());
         self.preempted.set(from.preempted.get());
@@ -252,21 +264,37 @@ impl Vm {
         state.main.set(machine::main_state(&lua));
         *state.classes.borrow_mut() = machine::install(&lua, &state)?;
         let vm = Vm { lua, state };
-        vm.prepend_paths(config)?;
+        for (kind, path) in &config.prepend_paths {
+            vm.prepend_path(kind, path)?;
+        }
         // Short-lived strings and tables are what scripts make: the collector that expects that.
         vm.lua.gc_set_mode(mlua::state::GcMode::Generational(mlua::state::GcGenParams::default()));
         vm.state.limited.set(config.memory.is_some());
         Ok(vm)
     }
 
-    fn prepend_paths(&self, config: &Config) -> Result<(), Error> {
+    /// Takes over settings that changed while nothing runs. `open_libs` stays as the VM was made.
+    pub(crate) fn apply(&self, config: &Config) {
+        let state = &*self.state;
+        state.bools.set(config.bool_samples);
+        state.timeouts.set(Timeouts::of(config));
+        if state.preemption.replace(config.preemption) != config.preemption {
+            // Coroutines inherit the hook when they are made.
+            for coroutine in state.pool.take() {
+                coroutine.discard(state);
+            }
+            machine::rearm(state);
+        }
+        *state.memory.borrow_mut() = config.memory.as_ref().map(MemoryShare::new);
+        state.limited.set(config.memory.is_some());
+    }
+
+    /// Puts a path in front of `package.path` or `package.cpath`.
+    pub(crate) fn prepend_path(&self, kind: &str, path: &str) -> Result<(), Error> {
         let load = |error: mlua::Error| Error::Load(error.to_string());
         let Ok(package) = self.lua.globals().get::<mlua::Table>("package") else { return Ok(()) };
-        for (kind, path) in &config.prepend_paths {
-            let old: String = package.get(kind.as_str()).map_err(load)?;
-            package.set(kind.as_str(), format!("{path};{old}")).map_err(load)?;
-        }
-        Ok(())
+        let old: String = package.get(kind).map_err(load)?;
+        package.set(kind, format!("{path};{old}")).map_err(load)
     }
 
     /// Before anything runs: frees what was dropped meanwhile and sets this VM's part of the memory budget.
@@ -280,7 +308,7 @@ impl Vm {
             self.state.sweep();
         }
         self.state.drop_orphans(worker);
-        if let Some(share) = &self.state.memory {
+        if let Some(share) = &*self.state.memory.borrow() {
             let limit = share.allowance();
             self.lua.set_memory_limit(limit).expect("invariant: this VM was made with a limiting allocator");
         }
@@ -288,7 +316,7 @@ impl Vm {
 
     /// After it ran: publishes what this VM holds and, for the shared VM, forgets the worker.
     pub(crate) fn close(&self, forget: bool) {
-        if let Some(share) = &self.state.memory {
+        if let Some(share) = &*self.state.memory.borrow() {
             share.publish(self.lua.used_memory());
         }
         if forget && self.state.run.handle.get() == 0 {
@@ -303,15 +331,10 @@ impl VmState {
             main: Cell::new(std::ptr::null_mut()),
             classes: RefCell::default(),
             limited: Cell::new(false),
-            memory: config.memory.as_ref().map(MemoryShare::new),
-            bools: config.bool_samples,
-            preemption: config.preemption,
-            timeouts: Timeouts {
-                session: config.session_timeout,
-                task: config.task_timeout,
-                service: config.service_timeout,
-                burst: config.burst_timeout,
-            },
+            memory: RefCell::new(config.memory.as_ref().map(MemoryShare::new)),
+            bools: Cell::new(config.bool_samples),
+            preemption: Cell::new(config.preemption),
+            timeouts: Cell::new(Timeouts::of(config)),
             thread,
             secondary: thread > 1,
             worker: RefCell::new(None),
@@ -321,7 +344,6 @@ impl VmState {
             free: RefCell::default(),
             garbage: Arc::default(),
             registered: RefCell::default(),
-            sites: RefCell::default(),
             inits: RefCell::default(),
             startup: RefCell::default(),
             next_handle: Cell::new(1),
@@ -431,7 +453,7 @@ impl VmState {
         run.done.set(false);
         run.kill.set(None);
         run.used.set(used);
-        let start = match self.preemption {
+        let start = match self.preemption.get() {
             Preemption::Count(_) if !context.is_start() => {
                 Some(start.unwrap_or_else(|| self.worker().core.now()))
             }
@@ -475,15 +497,16 @@ impl VmState {
             }
         };
         let slice = now.saturating_duration_since(start);
+        let timeouts = self.timeouts.get();
         let limit = match context.group() {
             Group::Start => None,
-            Group::Session => self.timeouts.session,
-            Group::Task => self.timeouts.task,
-            Group::Service => self.timeouts.service,
+            Group::Session => timeouts.session,
+            Group::Task => timeouts.task,
+            Group::Service => timeouts.service,
         };
         let text = if limit.is_some_and(|limit| self.run.used.get() + slice > limit) {
             "execution timeout"
-        } else if self.timeouts.burst.is_some_and(|limit| slice > limit) {
+        } else if timeouts.burst.is_some_and(|limit| slice > limit) {
             "burst timeout"
         } else if context.may_yield() {
             return Judgement::Slice;

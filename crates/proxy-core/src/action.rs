@@ -19,10 +19,14 @@ pub enum Verdict {
     Continue,
     /// No further rule of this set (`allow`, `accept`).
     Stop,
-    /// End the exchange with this answer (`return`, `deny`, `redirect`).
+    /// End the exchange with this answer (`return`, `redirect`).
     Reply(Box<Reply>),
-    /// Close without an answer (`reject`, `silent-drop`).
+    /// Refuse the exchange with this answer (`deny`, `tarpit`); it is counted and logged as refused.
+    Deny(Box<Reply>),
+    /// Close without an answer (`reject`).
     Close,
+    /// Forget the connection without telling the client (`silent-drop`).
+    Drop,
     /// Not enough data yet: evaluate this rule again when more has come (`inspect-delay`).
     WaitData,
     /// Internal failure: 500 to the client.

@@ -245,8 +245,8 @@ pub struct Proxy {
     pub timeouts: Timeouts,
     /// `retries`.
     pub retries: u32,
-    /// `option redispatch`.
-    pub redispatch: bool,
+    /// `option redispatch`: at every Pth retry, or where negative at that one from the end; 0 for never.
+    pub redispatch: i32,
     /// `maxconn` of a frontend; 0 means the global one.
     pub maxconn: usize,
     /// `fullconn`; 0 when not given.
@@ -370,8 +370,8 @@ pub struct Options {
     pub http_buffer_request: bool,
     /// `option allbackups`.
     pub allbackups: bool,
-    /// `option abortonclose`.
-    pub abortonclose: bool,
+    /// `option abortonclose`; `None` for what the mode has: on in HTTP, off elsewhere.
+    pub abortonclose: Option<bool>,
     /// `http-reuse`.
     pub http_reuse: HttpReuse,
     /// `log-tag`; the one of `global` when absent.

@@ -58,6 +58,10 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin {
     fn local_addr(&self) -> Option<Addr>;
     /// Makes the coming drop send a reset instead of a close (best effort).
     fn reset_on_drop(&mut self);
+    /// Makes the coming drop send nothing at all, where that is possible, and else a reset.
+    fn vanish_on_drop(&mut self) {
+        self.reset_on_drop();
+    }
 }
 
 /// A boxed [`Io`], as it travels through the proxy.

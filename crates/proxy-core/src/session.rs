@@ -54,14 +54,14 @@ pub fn serve(
         frontend,
         bind,
     });
-    let counted = Counted::new(&session.frontend);
+    let mut counted = Counted::connected(&session.frontend);
     let mut conn = Conn::new(worker, session, io);
     // What the block captures lives in the future once; arguments of an async fn would live there twice.
     async move {
-        let _counted = &counted;
         if has_session_rules(&conn.session.frontend) && !Box::pin(stream::tcp::admit(&mut conn)).await {
             return;
         }
+        counted.admitted();
         match conn.session.frontend.mode {
             Mode::Http => stream::http::run(&mut conn).await,
             Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
@@ -73,18 +73,29 @@ fn has_session_rules(frontend: &Proxy) -> bool {
     !frontend.rules.tcp_connection.is_empty() || !frontend.rules.tcp_session.is_empty()
 }
 
-/// Counts the session while it lives.
-struct Counted(Arc<Proxy>);
+/// Counts the connection, and once admitted the session, while it lives.
+struct Counted {
+    frontend: Arc<Proxy>,
+    admitted: bool,
+}
 
 impl Counted {
-    fn new(frontend: &Arc<Proxy>) -> Self {
-        frontend.state.fe_sessions.enter();
-        Self(frontend.clone())
+    fn connected(frontend: &Arc<Proxy>) -> Self {
+        frontend.state.fe_connections.enter();
+        Self { frontend: frontend.clone(), admitted: false }
+    }
+
+    fn admitted(&mut self) {
+        self.admitted = true;
+        self.frontend.state.fe_sessions.enter();
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.state.fe_sessions.leave();
+        if self.admitted {
+            self.frontend.state.fe_sessions.leave();
+        }
+        self.frontend.state.fe_connections.leave();
     }
 }

@@ -57,7 +57,7 @@ impl Prober for Ping {
 
 fn parse(text: &str) -> Outcome {
     let mut registry = Registry::builtin();
-    registry.globals.insert("xyz-load".to_owned(), Arc::new(Load));
+    registry.globals.insert("xyz-load".to_owned(), std::rc::Rc::new(Load));
     registry.known_globals.insert("xyz-load-more".to_owned());
     registry.checks.insert("xyz-check".to_owned(), Arc::new(Ping));
     Parser::new(registry).source(Source::new("x.cfg", text)).parse()

@@ -165,7 +165,7 @@ fn response_rules_see_the_response() {
 fn answer(rule: &str) -> String {
     let bench = bench(&format!(" http-request {rule}"));
     match bench.run(RuleSet::HttpRequest, bench.request(REQUEST)).1 {
-        Verdict::Reply(reply) => {
+        Verdict::Reply(reply) | Verdict::Deny(reply) => {
             let lines = reply.headers.iter().map(|(n, v)| [n.as_slice(), v].join(&b"="[..]));
             let head = lines.map(|l| String::from_utf8(l).unwrap()).collect::<Vec<_>>().join(" ");
             let body = String::from_utf8_lossy(&reply.body).lines().next().unwrap_or_default().to_owned();
@@ -235,7 +235,7 @@ fn the_first_rule_that_ends_the_set_ends_it() {
     assert!(matches!(verdict, Verdict::Stop));
     assert!(var(&txn, "txn.a").is_some());
     let (_, verdict) = bench.run(RuleSet::HttpRequest, bench.request("POST / HTTP/1.1"));
-    assert!(matches!(verdict, Verdict::Reply(reply) if reply.status == 403));
+    assert!(matches!(verdict, Verdict::Deny(reply) if reply.status == 403));
 }
 
 /// Every control byte, through every rule whose value ends on the wire.
@@ -272,7 +272,7 @@ fn control_bytes_from_samples_never_add_lines() {
                 assert!(lines[0].1.contains("t.cfg:5"), "{lines:?}");
             }
             let sent: Vec<u8> = match &verdict {
-                Verdict::Reply(reply) => {
+                Verdict::Reply(reply) | Verdict::Deny(reply) => {
                     reply.headers.iter().flat_map(|(n, v)| [n.as_slice(), v].concat()).collect()
                 }
                 _ => txn

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::budget::Class;
 use crate::remote::{Remote, Shared};
 use crate::run_queue::RunQueue;
-use crate::slab::{Body, BoxFuture, Slab, Take};
+use crate::slab::{Body, BoxFuture, Running, Slab, Take};
 use crate::stats::Snapshot;
 use crate::sync::Ordering;
 use crate::task::{DONE, Header, KILLED, QUEUED, RUNNING, TASKLET, TaskHandle, TaskId};
@@ -83,7 +83,6 @@ pub(crate) struct Core {
     pub(crate) in_pass: Cell<bool>,
     closed: Cell<bool>,
     pub(crate) passes: Cell<u64>,
-    calls: Cell<u64>,
     panic_hook: RefCell<Option<PanicHook>>,
 }
 
@@ -102,7 +101,6 @@ impl Core {
             in_pass: Cell::new(false),
             closed: Cell::new(false),
             passes: Cell::new(0),
-            calls: Cell::new(0),
             panic_hook: RefCell::new(None),
         }
     }
@@ -131,8 +129,7 @@ impl Core {
                 (header, waker)
             }
         };
-        let body = Body { future, waker, header: Arc::clone(&header) };
-        self.slab.borrow_mut().put(id, body);
+        self.slab.borrow_mut().fill(id, Arc::clone(&header), Body { future, waker });
         if self.wake(&header, Woken::INIT) {
             self.shared.notify();
         }
@@ -202,18 +199,16 @@ impl Core {
 
     /// Runs one object that came from the run queue.
     pub(crate) fn run_one(&self, id: TaskId, pass: u64) -> Ran {
-        let (mut body, name) = match self.slab.borrow_mut().take_for_run(id, pass) {
-            Take::Body(body, name) => (body, name),
+        let taken = self.slab.borrow_mut().take_for_run(id, pass);
+        let Running { mut body, name, woken } = match taken {
+            Take::Run(running) => running,
             Take::AlreadyRan => return Ran::Twice,
             Take::Gone => return Ran::Freed,
+            Take::Killed(body) => {
+                self.free(id, body);
+                return Ran::Freed;
+            }
         };
-        if body.header.remote.load(Ordering::Relaxed) & KILLED != 0 {
-            self.free(id, body);
-            return Ran::Freed;
-        }
-        let state = body.header.local.load(Ordering::Relaxed);
-        let woken = Woken::from_state(state);
-        body.header.local.store(state & TASKLET | RUNNING, Ordering::Relaxed);
         self.current.set(Some(Current { task: id, waker: body.waker.data(), woken }));
         self.shared.begin(name);
         let polled = catch_unwind(AssertUnwindSafe(|| {
@@ -221,39 +216,23 @@ impl Core {
         }));
         self.shared.end();
         self.current.set(None);
-        self.calls.set(self.calls.get() + 1);
-        let state = body.header.local.load(Ordering::Relaxed);
-        let mut slab = self.slab.borrow_mut();
-        slab.names[name as usize].calls += 1;
-        match polled {
-            Ok(Poll::Pending) if state & KILLED == 0 => {
-                body.header.local.store(state & !RUNNING, Ordering::Relaxed);
-                slab.put(id, body);
-                Ran::Yes { panicked: false }
-            }
-            Ok(_) => {
-                drop(slab);
-                Ran::Yes { panicked: self.free(id, body) }
-            }
-            Err(payload) => {
-                let stats = &mut slab.names[name as usize];
-                stats.panics += 1;
-                let name = stats.name;
-                drop(slab);
-                self.free(id, body);
-                self.report(name, Some(id), &*payload);
-                Ran::Yes { panicked: true }
-            }
-        }
+        let ended = !matches!(polled, Ok(Poll::Pending));
+        let Some(body) = self.slab.borrow_mut().after_run(id, name, body, ended) else {
+            return Ran::Yes { panicked: false };
+        };
+        let panicked = self.free(id, body);
+        let Err(payload) = polled else { return Ran::Yes { panicked } };
+        let name = self.slab.borrow_mut().count_panic(name);
+        self.report(name, Some(id), &*payload);
+        Ran::Yes { panicked: true }
     }
 
     /// Drops a future and frees its slot; true if dropping it panicked.
     fn free(&self, id: TaskId, body: Body) -> bool {
-        let Body { future, waker, header } = body;
-        let state = header.local.load(Ordering::Relaxed);
-        header.local.store(state & !RUNNING | DONE, Ordering::Release);
+        let Body { future, waker } = body;
+        self.slab.borrow().mark_done(id);
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
-        let name = self.slab.borrow_mut().release(id, header, waker);
+        let name = self.slab.borrow_mut().release(id, waker);
         match dropped {
             Ok(()) => false,
             Err(payload) => {
@@ -466,7 +445,7 @@ impl Handle {
             waiting: self.0.queue.borrow().waiting(),
             timers: self.0.waits.borrow().armed(),
             passes: self.0.passes.get(),
-            calls: self.0.calls.get(),
+            calls: self.0.shared.ended(),
         }
     }
 }

@@ -138,6 +138,11 @@ impl Shared {
         self.ended.store(self.ended.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
+    /// Runs ended so far.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add_name(&self, name: &'static str) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name);
     }

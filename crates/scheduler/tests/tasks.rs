@@ -133,6 +133,22 @@ fn a_kill_from_another_thread_is_carried_out_on_the_owners() {
 }
 
 #[test]
+fn a_kill_from_another_thread_in_mid_pass_keeps_a_queued_task_from_running() {
+    let mut world = World::new();
+    let victim = Rc::new(RefCell::new(None::<TaskHandle>));
+    let inner = Rc::clone(&victim);
+    world.scheduler.spawn("killer", async move {
+        let victim = inner.borrow_mut().take().unwrap();
+        assert!(std::thread::scope(|s| s.spawn(move || victim.kill()).join().unwrap()));
+    });
+    let (task, runs) = counter(&world, false);
+    *victim.borrow_mut() = Some(task.clone());
+    assert_eq!(world.settle(), 1);
+    assert!(task.is_finished());
+    assert_eq!(runs.get(), 0);
+}
+
+#[test]
 fn a_waker_outlives_its_task_and_its_scheduler() {
     let mut world = World::new();
     let waker = Rc::new(RefCell::new(None::<Waker>));

@@ -15,13 +15,13 @@ use nix::{
     unistd::{Gid, Group, Pid, Uid, User},
 };
 use proxy_core::{config::Global, log::Level};
-use scheduler::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     console,
     control::Stop,
     wiring::{Node, Process},
+    worker::Handle,
 };
 
 /// How many threads the machine runs at once.
@@ -101,13 +101,13 @@ fn user_id(name: &str) -> Option<Uid> {
     User::from_name(name).ok().flatten().map(|user| user.uid).or_else(number)
 }
 
-/// What a signal asks for.
-type Reaction = fn(&Process, &Node);
+/// A signal, and what it asks for.
+type Reaction = (fn() -> SignalKind, fn(&Process, &Node));
 
 /// Signals and what they do; all others keep the system's meaning.
 ///
 /// Source: management.txt §4 (stopping and restarting), §5.
-const REACTIONS: &[(fn() -> SignalKind, Reaction)] = &[
+const REACTIONS: &[Reaction] = &[
     (SignalKind::interrupt, |process, _| process.facts.stop.ask(Stop::Now)),
     (SignalKind::terminate, |process, _| process.facts.stop.ask(Stop::Now)),
     (SignalKind::user_defined1, soft_stop),

@@ -20,7 +20,8 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use scheduler::{Budget, Handle, Scheduler};
+use scheduler::{Budget, Scheduler};
+pub use scheduler::{Handle, TaskHandle};
 
 use crate::clock::Turn;
 
@@ -124,7 +125,7 @@ impl Park {
 /// The tasks that serve connections on one worker: counted, and woken together when a stop begins.
 #[derive(Default)]
 pub struct Sessions {
-    running: RefCell<slab::Slab<scheduler::TaskHandle>>,
+    running: RefCell<slab::Slab<TaskHandle>>,
     emptied: RefCell<Option<std::task::Waker>>,
 }
 

@@ -225,6 +225,18 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 /// Longer messages are cut here.
 const LOG_BYTES_MAX: usize = 16 * 1024;
 
+// ---- environment -----------------------------------------------------------------------------------------------
+
+/// Lua's `os.getenv`, with the environment as the configuration left it (`setenv`).
+pub(crate) fn getenv(stack: &mut Stack<'_>) -> Flow {
+    let name = stack.text(1)?;
+    match stack.core().env_var(&name) {
+        Some(value) => stack.push_bytes(&value)?,
+        None => stack.push_nil(),
+    }
+    Ok(Ret::Count(1))
+}
+
 // ---- time ------------------------------------------------------------------------------------------------------
 
 fn sleep(stack: &mut Stack<'_>, unit_ms: u64, name: &str) -> Flow {
@@ -283,7 +295,7 @@ fn get_info(stack: &mut Stack<'_>) -> Flow {
 
 /// A table of statistics.
 pub(crate) fn push_stats(stack: &mut Stack<'_>, stats: crate::host::Stats) -> Flow {
-    let bools = stack.vm().bools;
+    let bools = stack.vm().bools.get();
     let pairs = stats.into_iter().map(|(key, value)| (Out::text(key), Out::sample(value, bools))).collect();
     stack.push_out(&Out::Table(pairs))?;
     Ok(Ret::Count(1))

@@ -80,6 +80,9 @@ pub(crate) struct Library {
 /// The global tables.
 pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY];
 
+/// What of Lua's own library `os` the host answers.
+pub(crate) const OS: &[Method] = &[Method::new("getenv", "(name)", core::getenv)];
+
 macro_rules! classes {
     ($($class:ident => $def:path,)*) => {
         /// The classes of objects; the number is the place in the VM's list of metatables.
@@ -120,6 +123,14 @@ classes! {
 }
 
 impl Class {
+    /// Fields to make room for in a new object: the handle, and members that scripts usually touch.
+    pub(crate) fn members(self) -> std::ffi::c_int {
+        match self {
+            Class::Txn | Class::AppletHttp => 4,
+            _ => 1,
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         self.definition().name
     }

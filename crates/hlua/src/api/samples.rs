@@ -49,6 +49,9 @@ static STRING_CONVERT: Method =
 
 /// Makes the method named by argument 2, if the host has it, and keeps it in the class's table (argument 1).
 fn find(stack: &mut Stack<'_>, method: &'static Method, is_fetch: bool) -> Flow {
+    if !stack.is_table(1) {
+        return Ok(Ret::Count(0));
+    }
     let Some(name) = stack.try_bytes(2) else { return Ok(Ret::Count(0)) };
     let Ok(name) = std::str::from_utf8(&name) else { return Ok(Ret::Count(0)) };
     let core = stack.core();

@@ -74,17 +74,41 @@ fn lazy(stack: &mut Stack<'_>) -> Flow {
     keep_member(stack, class, handle)
 }
 
-/// Makes a member of the run's own object, keeps it there under the key at argument 2, and returns it.
+/// Makes a member of the run's own object, or takes the coroutine's kept one for it, keeps it in the object under the
+/// key at argument 2, and returns it.
 pub(crate) fn keep_member(stack: &mut Stack<'_>, class: Class, handle: i64) -> Flow {
     stack.push_own_object();
     let owner = stack.top();
-    stack.push_object(class, handle)?;
+    push_member(stack, class, handle)?;
     if stack.is_table(owner) {
         stack.copy(2);
         stack.copy(-2);
         stack.raw_set(owner)?;
     }
     Ok(Ret::Count(1))
+}
+
+fn push_member(stack: &mut Stack<'_>, class: Class, handle: i64) -> Result<(), Failure> {
+    let place = match class {
+        Class::Fetches => 0,
+        Class::StringFetches => 1,
+        Class::Converters => 2,
+        Class::StringConverters => 3,
+        Class::Http => 4,
+        _ => 5 + usize::from(handle < 0),
+    };
+    let run = &stack.vm().run;
+    let mut members = run.members.get();
+    if members[place] != 0 {
+        stack.push_ref(members[place]);
+        stack.set_handle(handle);
+        return Ok(());
+    }
+    stack.push_object(class, handle)?;
+    stack.copy(-1);
+    members[place] = stack.make_ref()?;
+    run.members.set(members);
+    Ok(())
 }
 
 fn has_http(stack: &mut Stack<'_>) -> bool {

@@ -17,7 +17,16 @@ pub(crate) struct Coroutine {
     l: *mut ffi::lua_State,
     anchor: c_int,
     slot: c_int,
+    members: Members,
 }
+
+/// Registry references of the objects that serve as `txn.f`, `txn.http` and so on for one run of a coroutine after
+/// the other; 0 where none was needed yet.
+///
+/// Making such a table costs a tenth of a small action. Reused, one that a script kept belongs to whichever run
+/// touched that member last on this coroutine, and to no other: it never reaches a stream whose function is not the
+/// one running.
+pub(crate) type Members = [c_int; 7];
 
 /// How a resume ended.
 pub(crate) enum Step {
@@ -87,12 +96,33 @@ pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<c_int>, Error> {
             for library in api::LIBRARIES {
                 make_library(l, vm, library);
             }
-            preempt::arm_by_count(l, vm.preemption);
+            preempt::arm_by_count(l, vm.preemption.get());
+            override_os(l, vm);
             ffi::lua_settop(l, 0);
         })
     };
     result.map_err(|error| Error::Load(error.to_string()))?;
     Ok(classes)
+}
+
+/// Replaces what the library `os` would ask the process for and a host answers.
+unsafe fn override_os(l: *mut ffi::lua_State, vm: &VmState) {
+    // SAFETY: as `make_class`.
+    unsafe {
+        if ffi::lua_getglobal(l, c"os".as_ptr()) == ffi::LUA_TTABLE {
+            set_methods(l, vm, api::OS);
+        }
+        ffi::lua_settop(l, -2);
+    }
+}
+
+/// Sets the main state's hook anew, after the way of preemption changed.
+pub(crate) fn rearm(vm: &VmState) {
+    // SAFETY: the main state is live and idle.
+    unsafe {
+        ffi::lua_sethook(vm.main(), None, 0, 0);
+        preempt::arm_by_count(vm.main(), vm.preemption.get());
+    }
 }
 
 unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_int {
@@ -153,7 +183,7 @@ unsafe fn set_methods(l: *mut ffi::lua_State, vm: &VmState, methods: &'static [M
 impl Coroutine {
     /// A new coroutine of this VM.
     pub(crate) fn new(vm: &VmState) -> Result<Coroutine, Failure> {
-        let mut made = Coroutine { l: std::ptr::null_mut(), anchor: 0, slot: 0 };
+        let mut made = Coroutine { l: std::ptr::null_mut(), anchor: 0, slot: 0, members: [0; 7] };
         let main = vm.main();
         // SAFETY: the main state is idle or waits in a resume; `lua_pcall` on it is protected and balanced.
         let status = unsafe {
@@ -178,6 +208,14 @@ impl Coroutine {
         unsafe { (ffi::lua_checkstack(self.l, room) != 0).then(|| Stack::new(self.l, vm)) }
     }
 
+    pub(crate) fn members(&self) -> Members {
+        self.members
+    }
+
+    pub(crate) fn set_members(&mut self, members: Members) {
+        self.members = members;
+    }
+
     /// Where its run's own object is.
     pub(crate) fn slot(&self) -> c_int {
         self.slot
@@ -191,7 +229,7 @@ impl Coroutine {
         let status = unsafe {
             let from = before.state().unwrap_or(vm.main());
             let status = ffi::lua_resume(self.l, from, args, &mut results);
-            preempt::settle(self.l, vm.preemption);
+            preempt::settle(self.l, vm.preemption.get());
             status
         };
         preempt::leave(before);
@@ -251,6 +289,9 @@ impl Coroutine {
             ffi::lua_closethread(self.l, main);
             preempt::leave(before);
             ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.slot);
+            for member in self.members.into_iter().filter(|member| *member != 0) {
+                ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, member);
+            }
             ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.anchor);
         }
     }

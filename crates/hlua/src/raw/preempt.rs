@@ -122,7 +122,7 @@ unsafe fn decide(l: *mut ffi::lua_State) -> Tail {
                 Tail::Raise
             }
             judgement => {
-                if vm.preemption == Preemption::OnDemand {
+                if vm.preemption.get() == Preemption::OnDemand {
                     disarm(l);
                 }
                 let may = matches!(judgement, Judgement::Slice)

@@ -122,6 +122,11 @@ impl<'a> Stack<'a> {
         self.kind(index) <= ffi::LUA_TNIL
     }
 
+    fn is_not_a_number(&self, index: c_int) -> bool {
+        // SAFETY: reads one slot.
+        self.kind(index) == ffi::LUA_TNUMBER && unsafe { ffi::lua_tonumber(self.l, index) }.is_nan()
+    }
+
     pub(crate) fn is_table(&self, index: c_int) -> bool {
         self.kind(index) == ffi::LUA_TTABLE
     }
@@ -279,7 +284,10 @@ impl<'a> Stack<'a> {
 
     /// Pushes `table[n]`.
     pub(crate) fn push_element(&mut self, table: c_int, n: i64) {
-        // SAFETY: callers pass a table; a raw read.
+        if !self.is_table(table) {
+            return self.push_nil();
+        }
+        // SAFETY: it is a table; a raw read.
         unsafe {
             ffi::lua_rawgeti(self.l, table, n);
         }
@@ -287,6 +295,9 @@ impl<'a> Stack<'a> {
 
     /// Pushes `table[name]`; raw.
     pub(crate) fn push_field(&mut self, table: c_int, name: &str) -> Result<(), Failure> {
+        if !self.is_table(table) {
+            return Err(self.expected(table, "table"));
+        }
         // SAFETY: pushing keeps an absolute index valid.
         let table = unsafe { ffi::lua_absindex(self.l, table) };
         self.push_bytes(name.as_bytes())?;
@@ -299,7 +310,10 @@ impl<'a> Stack<'a> {
 
     /// Replaces the key on top by `table[key]`; raw.
     pub(crate) fn push_field_at(&mut self, table: c_int) -> Result<(), Failure> {
-        // SAFETY: callers pass a table by an index that counts from the bottom.
+        if !self.is_table(table) {
+            return Err(self.expected(table, "table"));
+        }
+        // SAFETY: it is a table, by an index that counts from the bottom.
         unsafe {
             ffi::lua_rawget(self.l, table);
         }
@@ -324,13 +338,19 @@ impl<'a> Stack<'a> {
 
     /// `table[key] = value` with both on top of the stack; raw.
     pub(crate) fn raw_set(&mut self, table: c_int) -> Result<(), Failure> {
+        if !self.is_table(table) {
+            return Err(self.expected(table, "table"));
+        }
+        if self.is_nil(-2) || self.is_not_a_number(-2) {
+            return Err(Failure::error("a table index is nil or NaN"));
+        }
         if self.vm.limited() {
             self.copy(table);
             // SAFETY: a free slot is there; rotates the copied table below key and value.
             unsafe { ffi::lua_rotate(self.l, -3, 1) };
             return self.protected(raw_set_on, 3, 0);
         }
-        // SAFETY: callers pass a table with key and value on top.
+        // SAFETY: it is a table, with a possible key and a value on top.
         unsafe { ffi::lua_rawset(self.l, table) };
         Ok(())
     }
@@ -369,7 +389,7 @@ impl<'a> Stack<'a> {
     /// A sample as scripts see it.
     pub(crate) fn push_value(&mut self, value: &Value<'_>) -> Result<(), Failure> {
         match value {
-            Value::Bool(flag) if self.vm.bools == BoolSamples::Normal => self.push_bool(*flag),
+            Value::Bool(flag) if self.vm.bools.get() == BoolSamples::Normal => self.push_bool(*flag),
             Value::Bool(flag) => self.push_int((*flag).into()),
             Value::Int(int) => self.push_int(*int),
             Value::Str(bytes) => self.push_bytes(bytes)?,
@@ -400,8 +420,18 @@ impl<'a> Stack<'a> {
             return self.protected(push_object_on, 2, 1);
         }
         // SAFETY: free slots are there; without a cap nothing raises.
-        unsafe { make_object(self.l, handle, self.vm.class(class)) };
+        unsafe { make_object(self.l, handle, self.vm.class(class), class.members()) };
         Ok(())
+    }
+
+    /// Gives the object on top another handle.
+    pub(crate) fn set_handle(&mut self, handle: i64) {
+        // SAFETY: the object is a table that has the key, unless the script took it away: adding it back may raise
+        // for lack of memory, with nothing here to leak.
+        unsafe {
+            ffi::lua_pushinteger(self.l, handle);
+            ffi::lua_rawseti(self.l, -2, 0);
+        }
     }
 
     /// A whole tree of tables.
@@ -594,10 +624,10 @@ unsafe extern "C-unwind" fn push_object_on(l: *mut ffi::lua_State) -> c_int {
     1
 }
 
-unsafe fn make_object(l: *mut ffi::lua_State, handle: i64, class: c_int) {
+unsafe fn make_object(l: *mut ffi::lua_State, handle: i64, class: c_int, fields: c_int) {
     // SAFETY: the caller has the slots.
     unsafe {
-        ffi::lua_createtable(l, 0, 2);
+        ffi::lua_createtable(l, 0, fields);
         ffi::lua_pushinteger(l, handle);
         ffi::lua_rawseti(l, -2, 0);
         ffi::lua_rawgeti(l, ffi::LUA_REGISTRYINDEX, class.into());
@@ -625,9 +655,9 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
             Out::Bytes(bytes) => {
                 ffi::lua_pushlstring(l, bytes.as_ptr().cast(), bytes.len());
             }
-            Out::Object(class, handle) => make_object(l, *handle, vm.class(*class)),
+            Out::Object(class, handle) => make_object(l, *handle, vm.class(*class), 1),
             Out::Dressed(class, handle, fields) => {
-                make_object(l, *handle, vm.class(*class));
+                make_object(l, *handle, vm.class(*class), 1 + fields.len().min(64) as c_int);
                 set_pairs(l, vm, fields);
             }
             Out::Table(pairs) => {

@@ -6,5 +6,6 @@ mod calls;
 mod errors;
 mod events;
 mod limits;
+mod misuse;
 mod shared;
 mod waiting;

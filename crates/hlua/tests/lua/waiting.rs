@@ -3,9 +3,10 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use hlua::host::memory::MemoryTxn;
 use hlua::{Config, Lent};
 
-use crate::bench::{ACTION, Bench, get};
+use crate::bench::{ACTION, Bench, downcast, get};
 
 fn bench(script: &str) -> Bench {
     Bench::new(&Config::default(), script)
@@ -185,4 +186,51 @@ fn core_done_ends_a_run_with_its_value() {
     );
     assert_eq!(bench.fetch("f", get(), &[]).unwrap(), Some("early".into()));
     assert_eq!(bench.action("a", get()).1.unwrap().action_code(), 1);
+}
+
+/// Members are reused from run to run of one coroutine: each run must find its own stream behind them, also when
+/// runs interleave.
+#[test]
+fn members_of_interleaved_runs_stay_with_their_stream() {
+    let bench = bench(
+        r#"core.register_action("a", {"http-req"}, function(txn)
+             local f, http = txn.f, txn.http
+             for i = 1, 3 do
+               core.yield()
+               http:req_set_header("x-path", f:path() .. txn.sf:path())
+             end
+           end)"#,
+    );
+    let site = bench.runtime.call_site(&ACTION, "a", &[]).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut runs: Vec<_> = (0..8)
+        .map(|n| {
+            let txn = MemoryTxn::request("GET", &format!("/{n}"), &[]);
+            (bench.runtime.start(site), Some(Lent::Txn(txn)), false)
+        })
+        .collect();
+    while runs.iter().any(|(_, _, done)| !done) {
+        for (execution, lent, done) in runs.iter_mut().filter(|(_, _, done)| !done) {
+            let (back, poll) = execution.poll(lent.take().unwrap(), bench.now(), &mut cx);
+            *lent = Some(back);
+            *done = poll.map(Result::unwrap).is_ready();
+        }
+    }
+    for (n, (_, lent, _)) in runs.into_iter().enumerate() {
+        let txn: Box<MemoryTxn> = downcast(lent.unwrap());
+        assert_eq!(txn.request_header("x-path").unwrap(), format!("/{n}/{n}"));
+    }
+}
+
+#[test]
+fn a_task_that_never_ends_may_start_others() {
+    let bench = bench(
+        r#"core.register_task(function()
+             core.register_task(function() core.Info("child") end)
+             while true do core.sleep(1) end
+           end)"#,
+    );
+    bench.runtime.start_tasks().unwrap();
+    assert_eq!(bench.core.run_tasks(), 1);
+    assert_eq!(bench.core.take_log(), ["info: child"]);
 }

@@ -1,9 +1,12 @@
 //! What changes about a proxy while it runs.
 
 use std::{
-    sync::atomic::{
-        AtomicU64, AtomicUsize,
-        Ordering::{Acquire, Relaxed, Release},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU64, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::{Duration, Instant},
 };
@@ -15,6 +18,7 @@ use super::{
     lb::Balancer,
     queue::Queue,
 };
+use crate::config::Proxy;
 
 /// Counters, balancing state and queue of one proxy, shared by all threads.
 ///
@@ -99,5 +103,21 @@ impl ProxyState {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
+    }
+}
+
+/// Counts a session of a backend while it lives.
+pub(crate) struct InBackend(Arc<Proxy>);
+
+impl InBackend {
+    pub(crate) fn new(backend: &Arc<Proxy>) -> Self {
+        backend.state.be_sessions.enter();
+        Self(backend.clone())
+    }
+}
+
+impl Drop for InBackend {
+    fn drop(&mut self) {
+        self.0.state.be_sessions.leave();
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn backend(balance: Balance, servers: Vec<ServerConfig>) -> Proxy {
         use_backend: Default::default(),
         timeouts: Timeouts::default(),
         retries: 3,
-        redispatch: false,
+        redispatch: 0,
         maxconn: 0,
         fullconn: 0,
         options: Options::default(),

@@ -49,7 +49,7 @@ type Switch = fn(&mut Options, bool);
 
 /// Plain switches: on, and off again with `no`.
 const SWITCHES: &[(&str, Side, Switch)] = &[
-    ("abortonclose", Side::Any, |o, on| o.abortonclose = on),
+    ("abortonclose", Side::Any, |o, on| o.abortonclose = Some(on)),
     ("allbackups", Side::Back, |o, on| o.allbackups = on),
     ("dontlog-normal", Side::Front, |o, on| o.dontlog_normal = on),
     ("dontlognull", Side::Front, |o, on| o.dontlognull = on),
@@ -208,12 +208,17 @@ pub(super) fn settle(draft: &mut Draft, registry: &Registry) -> Option<(Place, S
 }
 
 fn redispatch(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
-    // -1, at the last retry, is what HAProxy does without an interval.
-    if let Some(text) = line.words.get(2).filter(|text| **text != "-1") {
-        let what = if super::number::signed(text).is_some() { "the interval of" } else { "the argument of" };
-        let text = format!("{what} 'option redispatch' is not supported yet (got '{text}').");
-        return Err(ParseError::at(2, text));
-    }
-    line.draft.settings.redispatch = !line.negated;
+    let interval = match line.words.get(2) {
+        None => LAST_RETRY,
+        Some(text) => {
+            let number = super::number::signed(text).and_then(|number| i32::try_from(number).ok());
+            number.ok_or_else(|| ParseError::at(2, format!("'{text}' is not a valid integer value.")))?
+        }
+    };
+    words::at_most_behind(line.words, "option redispatch", 3)?;
+    line.draft.settings.redispatch = if line.negated { 0 } else { interval };
     Ok(())
 }
+
+/// Where `option redispatch` gives no interval.
+const LAST_RETRY: i32 = -1;

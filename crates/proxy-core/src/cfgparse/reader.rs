@@ -345,11 +345,15 @@ impl Reader {
         }
     }
 
+    /// A frontend and a backend may share a name; two of a kind may not.
     fn unique(&self, section: Section, name: &str) -> Result<(), ParseError> {
         if section == Section::Defaults {
             return Ok(());
         }
-        match self.parts.drafts.iter().find(|other| other.name == name) {
+        let overlaps = |other: Section| {
+            (other.frontend() && section.frontend()) || (other.backend() && section.backend())
+        };
+        match self.parts.drafts.iter().find(|other| other.name == name && overlaps(other.section)) {
             Some(other) => Err(ParseError::at(
                 1,
                 format!(

@@ -155,7 +155,9 @@ impl RuleAction {
                 return Step::Run(maker.start(&worker, at));
             }
             Self::Stop => return Step::Done(Verdict::Stop),
-            Self::Close { .. } => return Step::Done(Verdict::Close),
+            Self::Close { silent } => {
+                return Step::Done(if *silent { Verdict::Drop } else { Verdict::Close });
+            }
             Self::Reply(template) => return Step::Done(template.answer(rule, side, txn)),
             Self::Tarpit(template) => {
                 return Step::Run(Tarpit::start(Arc::clone(template), rule.place.clone(), txn));

@@ -438,7 +438,7 @@ fn template(line: &mut RuleLine<'_, '_, '_>) -> Result<ReplyTemplate, ParseError
         _ => {}
     }
     let body = body.unwrap_or(if plain { BodyTemplate::ErrorPage } else { BodyTemplate::Empty });
-    Ok(ReplyTemplate { status, body, content_type, headers })
+    Ok(ReplyTemplate { status, refuses, body, content_type, headers })
 }
 
 fn status_code(text: &str) -> Result<u16, ParseError> {

@@ -13,6 +13,8 @@ use crate::{
 pub struct ReplyTemplate {
     /// The status code.
     pub status: u16,
+    /// It is a refusal (`deny`), not just an answer.
+    pub refuses: bool,
     /// What stands in it.
     pub body: BodyTemplate,
     /// `content-type`.
@@ -40,7 +42,8 @@ impl ReplyTemplate {
         if refused {
             complain(txn, rule, "hdr part of a reply");
         }
-        Verdict::Reply(Box::new(reply))
+        let reply = Box::new(reply);
+        if self.refuses { Verdict::Deny(reply) } else { Verdict::Reply(reply) }
     }
 
     /// The answer, and whether a header was left out because of its value.

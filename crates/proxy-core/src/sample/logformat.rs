@@ -21,6 +21,7 @@ use crate::{
 #[derive(Clone)]
 pub struct LogFormat {
     nodes: Vec<Node>,
+    names_backend_source: bool,
 }
 
 #[derive(Clone)]
@@ -61,6 +62,7 @@ impl LogFormat {
     pub fn parse(text: &str, registry: &Registry) -> Result<Self, ParseError> {
         let mut nodes = Vec::new();
         let mut defaults = Flags::default();
+        let mut names_backend_source = false;
         let mut rest = text;
         while let Some(percent) = rest.find('%') {
             push_text(&mut nodes, &rest[..percent]);
@@ -75,10 +77,17 @@ impl LogFormat {
                 }
                 None => parse_item(item, registry, &mut defaults, &mut nodes)?,
             };
+            names_backend_source |= item[..used].ends_with("bi") || item[..used].ends_with("bp");
             rest = &item[used..];
         }
         push_text(&mut nodes, rest);
-        Ok(Self { nodes })
+        Ok(Self { nodes, names_backend_source })
+    }
+
+    /// Whether it may show our end of the server connection (`%bi`, `%bp`).
+    #[must_use]
+    pub fn names_backend_source(&self) -> bool {
+        self.names_backend_source
     }
 
     /// Appends the text for this transaction, in the way of header values. Control bytes out of

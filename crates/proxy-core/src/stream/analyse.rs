@@ -17,10 +17,9 @@ use super::{
 };
 use crate::{
     action::Verdict,
-    applet::Reply,
     backend::counters::bump,
     config::{Proxy, RuleSets},
-    filter::{Filter, Point},
+    filter::{Filter, Outcome, Point},
     rules::{Rule, RuleRun, RuleSet},
     txn::Direction,
 };
@@ -48,7 +47,7 @@ impl Filters {
     /// Asks each in turn.
     ///
     /// # Errors
-    /// The client left meanwhile.
+    /// One refused the exchange, or the client left meanwhile.
     pub(crate) async fn ask(&mut self, conn: &mut Conn, point: Point) -> Result<(), Fault> {
         let phase = phase_of(point);
         for filter in self.0.iter_mut().filter(|filter| filter.wants(point)) {
@@ -56,7 +55,10 @@ impl Filters {
                 let (txn, done) = filter.poll(point, conn.txn.take(), cx);
                 conn.txn = txn;
                 match done {
-                    Poll::Ready(()) => Poll::Ready(Ok(())),
+                    Poll::Ready(Outcome::Passed) => Poll::Ready(Ok(())),
+                    Poll::Ready(Outcome::Refused(status)) => {
+                        Poll::Ready(Err(Fault::Status(status, [b'P', phase])))
+                    }
                     Poll::Pending => waiting(conn, phase, cx),
                 }
             })
@@ -68,8 +70,8 @@ impl Filters {
 
 /// Goes on waiting unless the client left.
 fn waiting<T>(conn: &mut Conn, phase: u8, cx: &mut Context<'_>) -> Poll<Result<T, Fault>> {
-    let request_phase = matches!(phase, b'R');
-    match conn.watch_client(request_phase, phase, cx) {
+    let aborts = phase == b'R' && conn.aborts_on_close();
+    match conn.watch_client(aborts, phase, cx) {
         Ok(()) => Poll::Pending,
         Err(fault) => Poll::Ready(Err(fault)),
     }
@@ -108,9 +110,24 @@ pub(crate) async fn evaluate(
     match verdict {
         Verdict::Continue | Verdict::Stop => Ok(Passed::On),
         Verdict::WaitData => Ok(Passed::WaitData),
-        Verdict::Reply(reply) => Err(refused(conn, proxy, at, reply, letters)),
+        Verdict::Reply(reply) => {
+            bump(&conn.session.frontend.state.fe.intercepted);
+            Err(Fault::Reply(reply, [b'L', letters[1]]))
+        }
+        Verdict::Deny(reply) => {
+            count_denied(proxy, at);
+            Err(Fault::Reply(reply, letters))
+        }
         Verdict::Close => {
             count_denied(proxy, at);
+            if at == RuleSet::TcpConnection {
+                conn.client.io.reset_on_drop();
+            }
+            Err(Fault::Close(letters))
+        }
+        Verdict::Drop => {
+            count_denied(proxy, at);
+            conn.client.io.vanish_on_drop();
             Err(Fault::Close(letters))
         }
         Verdict::Fail => {
@@ -168,18 +185,6 @@ pub(crate) fn choose_backend(conn: &mut Conn) -> Result<Arc<Proxy>, Fault> {
         None if frontend.capabilities.backend => Ok(frontend.clone()),
         None => Err(Fault::Status(503, *b"SC")),
     }
-}
-
-/// A rule answered instead of the server. Refusals are told from other answers by their status.
-fn refused(conn: &Conn, proxy: &Arc<Proxy>, at: RuleSet, reply: Box<Reply>, letters: Letters) -> Fault {
-    let denied = reply.status >= 400;
-    if denied {
-        count_denied(proxy, at);
-    } else {
-        bump(&conn.session.frontend.state.fe.intercepted);
-    }
-    let by = if denied || at != RuleSet::HttpRequest { b'P' } else { b'L' };
-    Fault::Reply(reply, [by, letters[1]])
 }
 
 fn count_denied(proxy: &Arc<Proxy>, at: RuleSet) {

@@ -13,7 +13,7 @@ use super::{
     side::Side,
 };
 use crate::{
-    config::Timeouts,
+    config::{Mode, Timeouts},
     host::BoxIo,
     session::Session,
     txn::{Txn, TxnData},
@@ -43,6 +43,11 @@ impl Conn {
 
     pub(crate) fn now(&self) -> Instant {
         self.worker.host.now()
+    }
+
+    /// Whether the process is on its way out: connections are not kept for further requests.
+    pub(crate) fn stopping(&self) -> bool {
+        self.worker.shared.stopping.load(Relaxed)
     }
 
     /// The frontend's timeouts.
@@ -75,6 +80,13 @@ impl Conn {
         self.txn.end();
         self.client.out.release(&self.worker.buffers);
         self.client.input.release_if_empty(&self.worker.buffers);
+    }
+
+    /// Whether a client that closes its sending side gives up a request that no server has yet:
+    /// `option abortonclose`, the default in HTTP mode.
+    pub(crate) fn aborts_on_close(&self) -> bool {
+        let backend = &self.txn.backend;
+        backend.options.abortonclose.unwrap_or(backend.mode == Mode::Http)
     }
 
     /// Takes what the client sends while something else is waited for, and sees whether it left.

@@ -17,7 +17,7 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
-    backend::counters::bump,
+    backend::{counters::bump, proxy::InBackend},
     config::{ForwardFor, Proxy},
     filter::Point,
     host::Addr,
@@ -53,6 +53,8 @@ pub(crate) struct Exchange {
     pub(crate) replay: Option<Out>,
     /// Trailers being collected.
     pub(crate) trailers: Vec<u8>,
+    /// The backend whose sessions this exchange is one of.
+    pub(crate) counted: Option<InBackend>,
     /// The head of the answer is on its way: nothing else can be answered any more.
     pub(crate) answered: bool,
     /// The client's connection may carry another exchange.
@@ -139,8 +141,7 @@ impl Exchange {
         let version = conn.txn.req.version();
         let frontend = &conn.session.frontend;
         let keep_alive = connection::persists(version, &request)
-            && !frontend.options.httpclose
-            && !conn.worker.shared.stopping.load(Relaxed);
+            && !frontend.options.httpclose;
         Self {
             version,
             method: Method::of(conn.txn.req.method()),
@@ -151,6 +152,7 @@ impl Exchange {
             upstream: None,
             replay: None,
             trailers: Vec::new(),
+            counted: None,
             answered: false,
             keep_alive,
             continued: !request.expect_continue,
@@ -188,6 +190,7 @@ impl Exchange {
             return Ok(Target::Service(service));
         }
         let backend = choose_backend(conn)?;
+        self.counted = Some(InBackend::new(&backend));
         if !Arc::ptr_eq(&backend, frontend) {
             conn.txn.backend = backend.clone();
             if !backend.filters.is_empty() {

@@ -86,6 +86,10 @@ impl Wait {
             if let Some(arrival) = self.take_head(conn) {
                 return Poll::Ready(arrival);
             }
+            // A worker that stops softly wakes its sessions: the idle ones end at once.
+            if self.first_byte.is_none() && conn.stopping() {
+                return Poll::Ready(Arrival::Gone);
+            }
             match conn.client.poll_fill(&conn.worker.buffers, cx) {
                 Poll::Ready(Ok(n)) if n > 0 => {}
                 Poll::Ready(result) => return Poll::Ready(self.at_end(conn, result.is_err())),

@@ -18,7 +18,7 @@ use super::{
     upstream::{Tries, Upstream, connect},
 };
 use crate::{
-    backend::counters::bump,
+    backend::{counters::bump, proxy::InBackend},
     config::Proxy,
     filter::Point,
     rules::{RuleRun, RuleSet},
@@ -42,7 +42,8 @@ pub(crate) async fn admit(conn: &mut Conn) -> bool {
 pub(crate) async fn run(conn: &mut Conn) {
     conn.begin(conn.now());
     conn.requests = 1;
-    let letters = match serve(conn).await {
+    let mut counted = None;
+    let letters = match serve(conn, &mut counted).await {
         Ok(letters) => letters,
         Err(Fault::Close(letters) | Fault::Status(_, letters) | Fault::Reply(_, letters)) => letters,
     };
@@ -51,10 +52,11 @@ pub(crate) async fn run(conn: &mut Conn) {
         bump(&traffic.client_aborts);
     }
     finish(conn, letters);
+    drop(counted);
     conn.client.release(&conn.worker.buffers);
 }
 
-async fn serve(conn: &mut Conn) -> Result<Letters, Fault> {
+async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Letters, Fault> {
     let frontend = conn.session.frontend.clone();
     let mut filters = Filters::default();
     if !frontend.filters.is_empty() {
@@ -67,6 +69,7 @@ async fn serve(conn: &mut Conn) -> Result<Letters, Fault> {
         return Ok(*b"LR");
     }
     let backend = choose_backend(conn)?;
+    *counted = Some(InBackend::new(&backend));
     if !Arc::ptr_eq(&backend, &frontend) {
         conn.txn.backend = backend.clone();
         filters.attach(conn, &backend);
@@ -79,13 +82,23 @@ async fn serve(conn: &mut Conn) -> Result<Letters, Fault> {
     let mut upstream = connect(conn, &mut Tries::new(&backend)).await?;
     filters.ask(conn, Point::ServerSession).await?;
     filters.ask(conn, Point::TcpResponse).await?;
-    conn.client.input = std::mem::take(&mut conn.txn.req_chn.buf);
+    send_inspected(conn, &mut upstream);
     if has_rules(&backend, RuleSet::TcpResponse) {
         response_content(conn, &mut upstream, &backend).await?;
     }
     let letters = relay(conn, &mut upstream).await;
     upstream.side.release(&conn.worker.buffers);
     Ok(letters)
+}
+
+/// Puts what was inspected in front of what came from the client since.
+fn send_inspected(conn: &mut Conn, upstream: &mut Upstream) {
+    let pool = &conn.worker.buffers;
+    let inspected = &mut conn.txn.req_chn;
+    if !inspected.data().is_empty() {
+        upstream.side.out.buf(pool).extend_from_slice(inspected.data());
+        inspected.reset(pool);
+    }
 }
 
 /// `tcp-request content` of one proxy: its rules may wait for data up to `inspect-delay`.
@@ -120,8 +133,16 @@ fn poll_more_request(
     until: Option<Instant>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Fault>> {
-    let channel = &mut conn.txn.req_chn;
+    let (channel, input) = (&mut conn.txn.req_chn, &mut conn.client.input);
     channel.buf.ensure(&conn.worker.buffers);
+    // What was read while the client was watched comes before what the connection still holds.
+    let moved = channel.buf.push(input.unread());
+    input.consume(moved);
+    if moved > 0 || conn.client.eof {
+        channel.ended = conn.client.eof && input.is_empty();
+        input.release_if_empty(&conn.worker.buffers);
+        return Poll::Ready(Ok(()));
+    }
     match poll_read_into(&mut conn.client.io, &mut channel.buf, cx) {
         Poll::Ready(Ok(n)) => {
             conn.client.bytes_in += n as u64;

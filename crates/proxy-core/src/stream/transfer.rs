@@ -381,6 +381,7 @@ impl Exchange {
     /// Encodes the answer's head that stands in `conn.txn.res`.
     pub(crate) fn start_answer(&mut self, conn: &mut Conn, tunnel: bool) {
         conn.txn.res.set_version(encode::OUR_VERSION);
+        self.keep_alive &= !conn.stopping();
         let token = connection::token_to_client(self.version, self.keep_alive).filter(|_| !tunnel);
         encode::head(&conn.txn.res, token, conn.client.out.buf(&conn.worker.buffers));
         conn.txn.log.status = conn.txn.res.status();

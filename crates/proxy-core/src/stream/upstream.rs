@@ -22,6 +22,7 @@ use crate::{
     },
     config::{HttpReuse, Mode, Proxy},
     host::{Addr, BoxIo, ConnectFuture},
+    sample::logformat::LogFormat,
 };
 
 /// A connection to a server, with the slot it occupies.
@@ -92,6 +93,7 @@ pub(crate) async fn connect(conn: &mut Conn, tries: &mut Tries) -> Result<Upstre
             slot.reused();
             let now = conn.now();
             conn.txn.log.connected = Some(now);
+            note_source(conn, &idle.io);
             return Ok(Upstream::new(idle.io, slot, idle.uses, idle.addr_version));
         }
         let version = slot.server().addr_version();
@@ -100,10 +102,18 @@ pub(crate) async fn connect(conn: &mut Conn, tries: &mut Tries) -> Result<Upstre
                 slot.connected();
                 let now = conn.now();
                 conn.txn.log.connected = Some(now);
+                note_source(conn, &io);
                 return Ok(Upstream::new(io, slot, 0, version));
             }
             Err(letters) => Box::pin(tries.another(conn, slot, letters)).await?,
         }
+    }
+}
+
+/// Remembers our end of the server connection, if the log line names it.
+fn note_source(conn: &mut Conn, io: &BoxIo) {
+    if conn.session.frontend.log_format.as_ref().is_some_and(LogFormat::names_backend_source) {
+        conn.txn.log.backend_source = io.local_addr();
     }
 }
 
@@ -129,7 +139,7 @@ async fn assign(conn: &mut Conn, avoid: Option<Arc<Server>>) -> Result<Slot, Fau
     }
     let timeouts = &conn.txn.backend.timeouts;
     let until = after(conn.now(), timeouts.queue.or(timeouts.connect));
-    let abort = aborts_early(conn);
+    let abort = conn.aborts_on_close();
     let assigned = poll_fn(|cx| {
         match assign.poll(&mut conn.txn, cx) {
             Poll::Ready(Ok(slot)) => return Poll::Ready(Ok(slot)),
@@ -151,7 +161,7 @@ async fn open(conn: &mut Conn, slot: &Slot) -> Result<Result<BoxIo, Letters>, Fa
     let addr = target(conn, &server.addr());
     let mut connecting: ConnectFuture = conn.worker.host.connect(&addr, server.config.source.as_ref());
     let until = after(conn.now(), slot.proxy().timeouts.connect);
-    let abort = aborts_early(conn);
+    let abort = conn.aborts_on_close();
     let opened = poll_fn(|cx| {
         if let Poll::Ready(done) = connecting.as_mut().poll(cx) {
             return Poll::Ready(Ok(done.map_err(|_| *b"SC")));
@@ -178,20 +188,20 @@ impl Tries {
         self.left -= 1;
         conn.txn.log.retries += 1;
         let backend = slot.proxy().clone();
-        if backend.redispatch && self.left == 0 {
+        if redispatches(backend.redispatch, backend.retries - self.left, backend.retries) {
             return self.elsewhere(conn, slot);
         }
         slot.retried();
         let pause = backend.timeouts.connect.map_or(TURN_AROUND, |timeout| timeout.min(TURN_AROUND));
         let until = after(conn.now(), Some(pause));
-        let abort = aborts_early(conn);
+        let abort = conn.aborts_on_close();
         poll_fn(|cx| match poll_interrupt(conn, abort, b'C', until, (0, *b"SC"), cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Fault::Status(0, _)) => Poll::Ready(Ok(())),
             Poll::Ready(fault) => Poll::Ready(Err(fault)),
         })
         .await?;
-        if slot.server().is_usable() || !backend.redispatch {
+        if slot.server().is_usable() || backend.redispatch == 0 {
             self.again = Some(slot);
             return Ok(());
         }
@@ -203,6 +213,15 @@ impl Tries {
         conn.txn.log.redispatched = true;
         self.avoid = Some(slot.server().clone());
         Ok(())
+    }
+}
+
+/// Whether the retry of that number, from 1, goes to another server.
+fn redispatches(interval: i32, retry: u32, retries: u32) -> bool {
+    match interval {
+        0 => false,
+        1.. => retry.is_multiple_of(interval.unsigned_abs()),
+        _ => (retries + 1).checked_sub(interval.unsigned_abs()).is_some_and(|at| at == retry),
     }
 }
 
@@ -221,12 +240,6 @@ fn poll_interrupt(
     conn.deadline.poll(until, cx).map(|()| Fault::Status(late.0, late.1))
 }
 
-/// Whether a client that closes its sending side gives its request up: always in HTTP, by
-/// `option abortonclose` elsewhere.
-fn aborts_early(conn: &Conn) -> bool {
-    conn.txn.backend.mode == Mode::Http || conn.txn.backend.options.abortonclose
-}
-
 /// The server's address; port 0 stands for the port the client connected to.
 fn target(conn: &Conn, addr: &Addr) -> Addr {
     match (addr, &conn.session.dst) {
@@ -239,3 +252,20 @@ fn target(conn: &Conn, addr: &Addr) -> Addr {
 
 /// Pause before the same server is tried again.
 const TURN_AROUND: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::redispatches;
+
+    #[test]
+    fn the_interval_says_which_retries_go_elsewhere() {
+        let which = |interval| (1..=4).filter(|retry| redispatches(interval, *retry, 4)).collect::<Vec<_>>();
+        assert_eq!(which(0), []);
+        assert_eq!(which(1), [1, 2, 3, 4]);
+        assert_eq!(which(2), [2, 4]);
+        assert_eq!(which(3), [3]);
+        assert_eq!(which(-1), [4]);
+        assert_eq!(which(-2), [3]);
+        assert_eq!(which(-9), []);
+    }
+}

@@ -64,7 +64,7 @@ pub struct Setup {
     pub filters: Vec<Arc<dyn proxy_core::filter::FilterMaker>>,
     pub servers: Vec<ServerConfig>,
     pub retries: u32,
-    pub redispatch: bool,
+    pub redispatch: i32,
 }
 
 impl Default for Setup {
@@ -83,7 +83,7 @@ impl Default for Setup {
             filters: Vec::new(),
             servers: vec![server("s1", 1)],
             retries: 3,
-            redispatch: false,
+            redispatch: 0,
         }
     }
 }

@@ -16,6 +16,7 @@ use std::{
 
 use hlua::host::{self, HostError, HostResult, Level, LocalFuture, Target, Value};
 use proxy_core::{
+    cfgparse::Env,
     config::LogTarget,
     host::{Addr, BoxIo},
     txn::Txn,
@@ -55,9 +56,10 @@ impl Default for LogRoutes {
 
 /// The core of one worker.
 pub struct WorkerCore {
-    clock: Rc<dyn Fn() -> Instant>,
-    wall: Rc<dyn Fn() -> Duration>,
+    clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+    wall: Arc<dyn Fn() -> Duration + Send + Sync>,
     routes: RefCell<LogRoutes>,
+    env: RefCell<Env>,
     links: OnceCell<Links>,
 }
 
@@ -72,13 +74,21 @@ struct Links {
 impl WorkerCore {
     /// A core without a worker yet. `clock` and `wall` are read whenever a script asks.
     #[must_use]
-    pub fn new(clock: Rc<dyn Fn() -> Instant>, wall: Rc<dyn Fn() -> Duration>) -> Rc<Self> {
-        Rc::new(Self { clock, wall, routes: RefCell::default(), links: OnceCell::new() })
+    pub fn new(
+        clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+        wall: Arc<dyn Fn() -> Duration + Send + Sync>,
+    ) -> Rc<Self> {
+        Rc::new(Self { clock, wall, routes: RefCell::default(), env: RefCell::default(), links: OnceCell::new() })
     }
 
     /// Decides where lines go.
     pub fn set_routes(&self, routes: LogRoutes) {
         *self.routes.borrow_mut() = routes;
+    }
+
+    /// Sets the environment that scripts see.
+    pub fn set_env(&self, env: Env) {
+        *self.env.borrow_mut() = env;
     }
 
     /// Joins it to its worker, once.
@@ -144,6 +154,14 @@ impl host::Core for WorkerCore {
 
     fn wall_clock(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + (self.wall)()
+    }
+
+    fn env_var(&self, name: &str) -> Option<Vec<u8>> {
+        let value = match self.worker() {
+            Some(worker) => worker.shared.config.env.value(name).map(str::to_owned),
+            None => self.env.borrow().value(name).map(str::to_owned),
+        };
+        value.map(String::into_bytes)
     }
 
     fn sleep_until(&self, at: Instant) -> Option<LocalFuture<()>> {

@@ -58,7 +58,6 @@ impl Extension {
     pub fn new(
         catalog: Arc<Catalog>,
         private_slot: usize,
-        engines: Engines,
         facts: Arc<Facts>,
         routes: LogRoutes,
         sites: Arc<Sites>,
@@ -69,7 +68,7 @@ impl Extension {
             catalog,
             private_slot,
             spare_txn: Cell::default(),
-            engines,
+            engines: Engines::default(),
             facts,
             routes,
             lua: [shared, per_thread],

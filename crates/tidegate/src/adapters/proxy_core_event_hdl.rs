@@ -17,9 +17,12 @@ use std::{
 use event_hdl::{Family, Publication, SubscriptionList, Subtypes};
 use parking_lot::RwLock;
 use proxy_core::{
-    backend::{event::ServerEvent, server::Server},
+    backend::{event::ServerEvent, notice::Notice, server::Server},
     host::ServerObserver,
+    log::Level,
 };
+
+use crate::console;
 
 /// What happens to servers.
 pub enum Servers {}
@@ -131,7 +134,7 @@ impl ServerEvents {
     /// Calls `with` with one server's own list, which is made when first asked for.
     pub fn with_own<R>(&self, key: ServerKey, with: impl FnOnce(&SubscriptionList<Servers>) -> R) -> R {
         let mut own = self.own.write();
-        let list = own.entry(key).or_insert_with(SubscriptionList::new);
+        let list = own.entry(key).or_default();
         self.any_own.store(true, Ordering::Release);
         with(list)
     }
@@ -160,5 +163,9 @@ impl ServerObserver for ServerEvents {
             list.send(&mut publication);
         }
         self.global.send(&mut publication);
+    }
+
+    fn on_server_notice(&self, _: &Arc<Server>, notice: &Notice) {
+        console::print(if notice.alert { Level::Alert } else { Level::Warning }, notice.terminal_text());
     }
 }

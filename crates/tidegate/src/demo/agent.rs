@@ -15,7 +15,7 @@ const SCORES: (i64, i64) = (80, 10);
 ///
 /// # Errors
 /// No port is free.
-pub async fn start() -> io::Result<SocketAddr> {
+pub(super) async fn start() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let addr = listener.local_addr()?;
     super::spawn(listen(listener, score, Options::default(), pending()));

@@ -19,7 +19,7 @@ use tokio::{
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// One origin.
-pub struct Origin {
+pub(super) struct Origin {
     name: &'static str,
     healthy: AtomicBool,
     served: AtomicU64,
@@ -30,7 +30,7 @@ impl Origin {
     ///
     /// # Errors
     /// No port is free.
-    pub async fn start(name: &'static str) -> io::Result<(Arc<Self>, SocketAddr)> {
+    pub(super) async fn start(name: &'static str) -> io::Result<(Arc<Self>, SocketAddr)> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
         let origin =
@@ -40,7 +40,7 @@ impl Origin {
     }
 
     /// Fails for `down`, recovers for `up`, over and over.
-    pub async fn flap(self: Arc<Self>, up: Duration, down: Duration) {
+    pub(super) async fn flap(self: Arc<Self>, up: Duration, down: Duration) {
         loop {
             super::pause(up).await;
             self.healthy.store(false, Ordering::Relaxed);

@@ -181,6 +181,7 @@ impl LuaSetup {
         cx: &mut GlobalContext<'_>,
     ) -> Result<(), ParseError> {
         self.core.set_routes(self.routes);
+        self.core.set_env(cx.registry.env.clone());
         runtime.load_file(&script.path, &script.args).map_err(load_error)?;
         super::register(cx.registry, vm, &runtime.registry(), &self.sites);
         Ok(())
@@ -195,24 +196,26 @@ impl LuaSetup {
             }
             [] => return Err(ParseError::new("'lua-prepend-path' expects to receive a <path> as argument")),
         };
-        self.not_loaded("lua-prepend-path")?;
+        for runtime in self.loaded() {
+            runtime.prepend_path(kind, path).map_err(load_error)?;
+        }
         self.config.prepend_paths.push((kind.to_owned(), (*path).to_owned()));
         Ok(())
     }
 
     fn forced_yield(&mut self, args: &[&str], _cx: &mut GlobalContext<'_>) -> Result<(), ParseError> {
         let count = number(one(args)?)?;
-        self.not_loaded("tune.lua.forced-yield")?;
         self.config.preemption = Preemption::Count(u32::try_from(count).unwrap_or(u32::MAX));
+        self.changed();
         Ok(())
     }
 
     fn maxmem(&mut self, args: &[&str], _cx: &mut GlobalContext<'_>) -> Result<(), ParseError> {
         let mib = number(one(args)?)?;
-        self.not_loaded("tune.lua.maxmem")?;
         let bytes = usize::try_from(mib).ok().and_then(|mib| mib.checked_mul(1024 * 1024));
         let bytes = bytes.ok_or_else(|| ParseError::at(1, "memory limit too large"))?;
         self.config.memory = (bytes > 0).then(|| MemoryPool::new(bytes));
+        self.changed();
         Ok(())
     }
 
@@ -222,8 +225,8 @@ impl LuaSetup {
         field: fn(&mut Config) -> &mut Option<Duration>,
     ) -> Result<(), ParseError> {
         let time = parse_duration(one(args)?, Duration::from_millis(1))?;
-        self.not_loaded("tune.lua timeouts")?;
         *field(&mut self.config) = (!time.is_zero()).then_some(time);
+        self.changed();
         Ok(())
     }
 
@@ -263,7 +266,6 @@ impl LuaSetup {
     }
 
     fn bool_samples(&mut self, args: &[&str], _cx: &mut GlobalContext<'_>) -> Result<(), ParseError> {
-        self.not_loaded("tune.lua.bool-sample-conversion")?;
         self.config.bool_samples = match one(args)? {
             "normal" => BoolSamples::Normal,
             "pre-3.1-bug" => BoolSamples::Pre31,
@@ -271,15 +273,27 @@ impl LuaSetup {
                 return Err(ParseError::at(1, format!("invalid value '{other}', expects 'normal' or 'pre-3.1-bug'")));
             }
         };
+        self.changed();
         Ok(())
     }
 
-    /// Settings of a VM are fixed once it is made.
+    /// The VMs that scripts were loaded into.
+    fn loaded(&self) -> impl Iterator<Item = &Runtime> {
+        self.shared.iter().map(|(_, runtime)| runtime).chain(&self.per_thread)
+    }
+
+    /// Hands changed settings on: they hold for scripts that were loaded before as well.
+    fn changed(&self) {
+        self.loaded().for_each(|runtime| runtime.apply(&self.config));
+    }
+
+    /// Libraries are opened when a VM is made, and paths belong to one of them.
     fn not_loaded(&self, keyword: &str) -> Result<(), ParseError> {
-        if self.shared.is_none() && self.per_thread.is_none() {
+        if self.loaded().next().is_none() && self.config.prepend_paths.is_empty() {
             return Ok(());
         }
-        Err(ParseError::at(0, format!("'{keyword}' must come before the first 'lua-load' or 'lua-load-per-thread'")))
+        let others = "'lua-load', 'lua-load-per-thread' or 'lua-prepend-path'";
+        Err(ParseError::at(0, format!("'{keyword}' must come before any {others}")))
     }
 }
 

@@ -263,8 +263,8 @@ fn verdict_of(code: i64) -> Verdict {
         2 => Verdict::WaitData,
         3 => Verdict::Fail,
         4 | 6 => Verdict::Close,
-        5 => Verdict::Reply(Box::new(proxy_core::applet::Reply { status: 403, ..Default::default() })),
-        7 => Verdict::Reply(Box::new(proxy_core::applet::Reply { status: 400, ..Default::default() })),
+        5 => Verdict::Deny(Box::new(proxy_core::applet::Reply { status: 403, ..Default::default() })),
+        7 => Verdict::Deny(Box::new(proxy_core::applet::Reply { status: 400, ..Default::default() })),
         _ => Verdict::Continue,
     }
 }
@@ -305,7 +305,7 @@ impl Service for LuaService {
         let applet = self.applet.take().unwrap_or_default().with(io);
         let lent = if self.http { Lent::AppletHttp(applet) } else { Lent::AppletTcp(applet) };
         let (lent, result) = run.poll(lent, worker.host.now(), cx);
-        let (applet, mut io) = LuaApplet::back(lent);
+        let (applet, io) = LuaApplet::back(lent);
         self.applet = Some(applet);
         let ended = match result {
             Poll::Pending => return (io, Poll::Pending),

@@ -2,6 +2,7 @@
 //!
 //! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
 //! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary; [`demo`] tries ours out.
+//! [`sim`] lives whole worlds in one thread, on virtual time, each from a seed.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,5 +11,6 @@
 
 mod conformance;
 mod demo;
+mod sim;
 mod support;
 mod vtc;

@@ -60,6 +60,7 @@ cases! {
     limits
     logs
     lua_action_sleeps
+    lua_c_module
     lua_converter
     lua_core
     lua_endless_action

@@ -1,4 +1,8 @@
-//! A small HTTP/1 and TCP proxy that reads HAProxy's configuration language.
+//! An HTTP/1 and TCP proxy as a library. The README first, then how it hangs together.
+//!
+#![doc = include_str!("../README.md")]
+//!
+//! # How it hangs together
 //!
 //! ```text
 //!            cfgparse ──► config (Config, Proxy, Bind, Server)      host (Host, Io, Timer, ServerObserver)

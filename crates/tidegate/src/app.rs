@@ -18,7 +18,6 @@ use proxy_core::{
     host::BoxIo,
     log::Level,
 };
-use scheduler::TaskHandle;
 
 use crate::{
     accept::{Limit, Place, Surroundings, accept_loop},
@@ -31,7 +30,7 @@ use crate::{
     process,
     services::runtime_api,
     wiring::{Clocks, FirstWorker, Node, Preparation, Process},
-    worker::{Sessions, Worker},
+    worker::{Handle, Sessions, TaskHandle, Worker},
 };
 
 /// What `feature(…)` and `-vv` tell of.
@@ -123,7 +122,7 @@ struct Read {
 }
 
 fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Result<Read, Refused> {
-    let preparation = Preparation::new(Clocks::REAL);
+    let preparation = Preparation::new(Clocks::real());
     let mut parser = Parser::new(preparation.registry.clone())
         .env(env)
         .build(build())
@@ -448,7 +447,7 @@ impl WorkerThread {
 struct Accepted {
     node: Rc<Node>,
     sessions: Rc<Sessions>,
-    handle: scheduler::Handle,
+    handle: Handle,
     proxy: Arc<Proxy>,
     bind: Arc<Bind>,
 }
@@ -465,10 +464,7 @@ impl Surroundings for Accepted {
 
     fn serve(&self, io: BoxIo, places: [Place; 2]) {
         let session = self.node.serve(self.proxy.clone(), self.bind.clone(), io);
-        self.sessions.spawn(&self.handle, async move {
-            session.await;
-            drop(places);
-        });
+        self.sessions.spawn(&self.handle, session, places);
     }
 }
 

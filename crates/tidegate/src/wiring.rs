@@ -47,17 +47,20 @@ use crate::adapters::{
 };
 
 /// The clocks of one world, real or simulated.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Clocks {
     /// Monotonic.
-    pub instant: fn() -> Instant,
+    pub instant: Arc<dyn Fn() -> Instant + Send + Sync>,
     /// Since the Unix epoch.
-    pub wall: fn() -> Duration,
+    pub wall: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
 impl Clocks {
     /// The machine's.
-    pub const REAL: Self = Self { instant: crate::clock::instant, wall: crate::clock::wall };
+    #[must_use]
+    pub fn real() -> Self {
+        Self { instant: Arc::new(crate::clock::instant), wall: Arc::new(crate::clock::wall) }
+    }
 }
 
 /// Everything that must exist before a configuration is read.
@@ -79,7 +82,7 @@ impl Preparation {
         let mut registry = Registry::builtin();
         let private_slot = registry.private_slot();
         let sites = Arc::new(Sites::default());
-        let core = WorkerCore::new(Rc::new(clocks.instant), Rc::new(clocks.wall));
+        let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone());
         let lua = Rc::new(RefCell::new(LuaSetup::new(core.clone(), sites.clone())));
         keywords::register(&mut registry, &lua);
         let engines = Arc::new(EnginePlan::default());
@@ -104,7 +107,8 @@ impl Preparation {
     ) -> (Arc<Process>, FirstWorker) {
         config.env = registry.env.clone();
         let loaded = self.lua.borrow().finish();
-        let events = ServerEvents::new(self.clocks.wall);
+        let wall = self.clocks.wall.clone();
+        let events = ServerEvents::new(move || wall());
         let shared = Arc::new(Shared {
             config: Arc::new(config),
             observer: events.clone(),
@@ -172,7 +176,8 @@ impl Node {
         let FirstWorker { core, runtimes } = match first {
             Some(first) => first,
             None => {
-                let core = WorkerCore::new(Rc::new(process.clocks.instant), Rc::new(process.clocks.wall));
+                let clocks = &process.clocks;
+                let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone());
                 core.set_env(process.shared.config.env.clone());
                 let runtimes = process.lua.runtimes(&core, thread)?;
                 FirstWorker { core, runtimes }

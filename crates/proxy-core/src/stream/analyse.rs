@@ -34,6 +34,11 @@ impl Filters {
         self.0.extend(proxy.filters.iter().map(|maker| maker.attach(&conn.worker)));
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether any has something to do at that point.
     pub(crate) fn want(&self, point: Point) -> bool {
         self.0.iter().any(|filter| filter.wants(point))
@@ -160,7 +165,8 @@ pub(crate) fn has_rules(proxy: &Proxy, at: RuleSet) -> bool {
 /// # Errors
 /// There is none: 503.
 pub(crate) fn choose_backend(conn: &mut Conn) -> Result<Arc<Proxy>, Fault> {
-    let frontend = conn.session.frontend.clone();
+    let session = conn.session.clone();
+    let frontend = &session.frontend;
     for line in frontend.use_backend.get().into_iter().flatten() {
         if line.cond.as_ref().is_some_and(|cond| !cond.holds(&mut conn.txn, Direction::Request)) {
             continue;
@@ -180,7 +186,7 @@ pub(crate) fn choose_backend(conn: &mut Conn) -> Result<Arc<Proxy>, Fault> {
     }
     match frontend.default_backend.get() {
         Some(backend) => Ok(backend.clone()),
-        None if frontend.capabilities.backend => Ok(frontend),
+        None if frontend.capabilities.backend => Ok(frontend.clone()),
         None => Err(Fault::Status(503, *b"SC")),
     }
 }

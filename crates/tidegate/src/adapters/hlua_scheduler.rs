@@ -56,8 +56,8 @@ impl Default for LogRoutes {
 
 /// The core of one worker.
 pub struct WorkerCore {
-    clock: Rc<dyn Fn() -> Instant>,
-    wall: Rc<dyn Fn() -> Duration>,
+    clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+    wall: Arc<dyn Fn() -> Duration + Send + Sync>,
     routes: RefCell<LogRoutes>,
     env: RefCell<Env>,
     links: OnceCell<Links>,
@@ -74,7 +74,10 @@ struct Links {
 impl WorkerCore {
     /// A core without a worker yet. `clock` and `wall` are read whenever a script asks.
     #[must_use]
-    pub fn new(clock: Rc<dyn Fn() -> Instant>, wall: Rc<dyn Fn() -> Duration>) -> Rc<Self> {
+    pub fn new(
+        clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+        wall: Arc<dyn Fn() -> Duration + Send + Sync>,
+    ) -> Rc<Self> {
         Rc::new(Self { clock, wall, routes: RefCell::default(), env: RefCell::default(), links: OnceCell::new() })
     }
 

@@ -31,7 +31,7 @@ use proxy_core::{
     vars::VarName,
     worker::Worker,
 };
-use spoe::{Engine, Event, Scope, config::FailMode, message::Occasion};
+use spoe::{Engine, EngineStats, Event, Scope, config::FailMode, message::Occasion};
 
 pub use keywords::register;
 use question::{Answered, Question};
@@ -148,6 +148,12 @@ impl Engines {
         }
         all[spec.number] = Some(running.clone());
         Some(running)
+    }
+
+    /// What each engine that was asked for does at present.
+    #[must_use]
+    pub fn stats(&self) -> Vec<EngineStats> {
+        self.running.borrow().iter().flatten().map(|running| running.engine.stats()).collect()
     }
 
     /// Ends all at once. Must come before the worker goes, whose time and tasks they use.

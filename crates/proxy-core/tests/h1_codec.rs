@@ -10,10 +10,10 @@ use proxy_core::http::{
     },
 };
 
-/// Payload, trailers, what was left over, and whether the message is complete.
+/// Payload, trailers, what was left over, and whether the body is whole.
 type Decoded = (Vec<u8>, Vec<u8>, Vec<u8>, bool);
 
-/// Decodes input that arrives in pieces cut at `cuts`; payload, trailers and what was left over.
+/// Decodes input that arrives in pieces cut at `cuts`.
 fn decode(length: Length, input: &[u8], cuts: &[usize]) -> Option<Decoded> {
     let mut decoder = Decoder::new(length);
     let (mut payload, mut trailers, mut pending) = (Vec::new(), Vec::new(), Vec::new());

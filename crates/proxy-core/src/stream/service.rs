@@ -233,7 +233,7 @@ impl Exchange {
             None => Length::Chunked,
         };
         self.after_response(conn).await?;
-        if status != 304 {
+        if status != 304 && !says(conn, framing) {
             write_framing(&mut conn.txn.res, framing);
         }
         let silent = bodiless || self.method == Method::Head;
@@ -323,6 +323,16 @@ fn declared_length(conn: &Conn) -> Option<Option<u64>> {
         }
         _ => None,
     }
+}
+
+/// Whether the head already says so, and nothing else about where the body ends.
+fn says(conn: &Conn, framing: Length) -> bool {
+    let Length::Known(n) = framing else { return false };
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(n).as_bytes();
+    let mut lines = conn.txn.res.header_lines(b"content-length");
+    (lines.next(), lines.next()) == (Some(digits), None)
+        && conn.txn.res.header(b"transfer-encoding").is_none()
 }
 
 fn has_close(conn: &Conn) -> bool {

@@ -1,7 +1,8 @@
 //! What spans crates, tested as a user sees it: the program on real sockets.
 //!
 //! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
-//! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary.
+//! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary; [`demo`] tries ours out.
+//! [`sim`] lives whole worlds in one thread, on virtual time, each from a seed.
 
 #![expect(
     clippy::disallowed_methods,
@@ -9,5 +10,7 @@
 )]
 
 mod conformance;
+mod demo;
+mod sim;
 mod support;
 mod vtc;

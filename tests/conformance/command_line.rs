@@ -61,12 +61,18 @@ fn checks_say_whether_every_file_is_valid() {
     fs::write(folder.join("1.cfg"), GOOD).unwrap();
     fs::write(folder.join("2.cfg"), "frontend fe\n  bind 127.0.0.1:1\n").unwrap();
     fs::write(tmp.path().join("bad.cfg"), "backend be\n  server\n").unwrap();
+    fs::write(tmp.path().join("careless.cfg"), "frontend fe\n  bind 127.0.0.1:1\n").unwrap();
+    fs::write(tmp.path().join("strict.cfg"), "global\n  zero-warning\n").unwrap();
     for (words, status) in [
         (&["-c", "-f", "folder/1.cfg", "-f", "folder/2.cfg"][..], 0),
         (&["-c", "-f", "folder"], 0),
         (&["-c", "-V", "-f", "folder"], 0),
         (&["-c", "-f", "folder", "-f", "bad.cfg"], 1),
         (&["-c", "-f", "nowhere.cfg"], 1),
+        (&["-c", "-f", "folder/1.cfg"], 2),
+        (&["-c", "-f", "careless.cfg"], 0),
+        (&["-c", "-dW", "-f", "careless.cfg"], 1),
+        (&["-c", "-f", "strict.cfg", "-f", "careless.cfg"], 1),
         (&["-c", "-q", "-f", "bad.cfg"], 1),
         (&["-c", "-C", "folder", "-f", "1.cfg", "-f", "2.cfg"], 0),
         (&["-c", "-dW", "-f", "folder"], 0),

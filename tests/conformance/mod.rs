@@ -60,6 +60,7 @@ cases! {
     limits
     logs
     lua_action_sleeps
+    lua_c_module
     lua_converter
     lua_core
     lua_endless_action
@@ -71,6 +72,7 @@ cases! {
     lua_fetch_types
     lua_forced_yields
     lua_http_objects
+    lua_late_settings
     lua_load_both
     lua_memory_cap
     lua_per_thread
@@ -104,6 +106,7 @@ cases! {
     stats_socket
     target_rules
     tcp_mode
+    terminations
     timeouts
     tunnels
     use_backend

@@ -8,6 +8,7 @@
 //! | `origin NAME`, `echo NAME`, `agent NAME` | a server on loopback | `NAME` = address:port (`NAME_port` of an origin) |
 //! | `args WORD…` | more arguments for the proxy | |
 //! | `needs EXPR` | skips the scenario unless `-cc EXPR` holds | |
+//! | `file PATH PACKAGE` | skips the scenario (with `CI`, fails it) unless that file of a Debian package is there | |
 //! | `check` | runs the proxy with `-c`; `exit` and `log` look at what it said | |
 //!
 //! `${tmp}` (a folder that goes away) and `${syslog}` (address of a log server) are always there; a stats
@@ -81,6 +82,13 @@ fn run_with(mut world: World, name: &str) {
     let folder = world.folder().to_owned();
     let text = fs::read_to_string(folder.join("case.txt")).expect("every case has a case.txt");
     let steps = script::parse(&text).unwrap_or_else(|what| panic!("{name}/case.txt: {what}"));
+    let lacks = |words: &[String]| match words {
+        [word, path, package] if word == "file" => !peer::has_file(name, path, package),
+        _ => false,
+    };
+    if steps.iter().any(|step| lacks(&step.words)) {
+        return;
+    }
     for step in &steps {
         match world.step(step) {
             Ok(true) => {}
@@ -130,6 +138,7 @@ impl World {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[..] {
             ["needs", condition] => return Ok(self.condition_holds(condition)),
+            ["file", ..] => {} // looked at before the first step
             _ if self.set_up(&words)? => {}
             _ => {
                 self.start()?;

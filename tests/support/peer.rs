@@ -29,6 +29,15 @@ pub(crate) fn peer(test: &str, program: &str) -> Option<PathBuf> {
     found
 }
 
+/// Whether a file of a Debian package is there. Without it the test is skipped, or fails if `CI` is set.
+pub(crate) fn has_file(test: &str, path: &str, package: &str) -> bool {
+    let found = Path::new(path).is_file();
+    if !found {
+        missing(test, &format!("{path} (Debian package {package})"));
+    }
+    found
+}
+
 /// Says on the real standard error (libtest would hold back a passing test's) that `test` did not run.
 pub(crate) fn skipped(test: &str, why: &str) {
     stderr().write_all(format!("skipped: {test} {why}\n").as_bytes()).ok();

@@ -15,7 +15,11 @@ struct Peer {
     service: Option<&'static str>,
 }
 
-const PEERS: [Peer; 2] = [
+/// A C module that a script of the tests loads.
+const C_MODULE: &str = "/usr/lib/x86_64-linux-gnu/lua/5.4/cjson.so";
+
+const PEERS: [Peer; 3] = [
+    Peer { program: C_MODULE, package: "lua-cjson", service: None },
     Peer { program: "haproxy", package: "haproxy", service: Some("haproxy") },
     Peer { program: "varnishtest", package: "varnish", service: Some("varnish") },
 ];

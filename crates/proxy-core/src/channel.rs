@@ -5,6 +5,8 @@
 
 use std::{cell::RefCell, ops::Range};
 
+use crate::txn::Recycled;
+
 /// One direction's bytes.
 #[derive(Default, Debug)]
 pub struct Channel {
@@ -172,12 +174,13 @@ impl Buffer {
     }
 }
 
-/// Recycled buffers of one worker.
+/// Recycled memory of one worker: buffers, and what transactions are made of.
 pub struct BufferPool {
     size: usize,
     free: RefCell<Vec<Box<[u8]>>>,
     free_bulk: RefCell<Vec<Box<[u8]>>>,
     free_out: RefCell<Vec<Vec<u8>>>,
+    free_txns: RefCell<Vec<Recycled>>,
 }
 
 impl Default for BufferPool {
@@ -195,6 +198,7 @@ impl BufferPool {
             free: RefCell::default(),
             free_bulk: RefCell::default(),
             free_out: RefCell::default(),
+            free_txns: RefCell::default(),
         }
     }
 
@@ -234,6 +238,19 @@ impl BufferPool {
         if out.capacity() != 0 && out.capacity() <= 2 * self.size && free.len() < KEPT_MAX {
             out.clear();
             free.push(out);
+        }
+    }
+
+    /// The memory for a new transaction.
+    pub(crate) fn take_txn(&self) -> Recycled {
+        self.free_txns.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes the memory of an ended transaction back.
+    pub(crate) fn put_txn(&self, recycled: Recycled) {
+        let mut free = self.free_txns.borrow_mut();
+        if free.len() < KEPT_MAX && recycled.size() <= 2 * self.size {
+            free.push(recycled);
         }
     }
 }

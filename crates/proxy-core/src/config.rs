@@ -311,6 +311,15 @@ pub struct RuleSets {
     pub http_after_response: Vec<Rule>,
 }
 
+impl RuleSets {
+    /// Whether a response meets any rule.
+    #[must_use]
+    pub fn look_at_responses(&self) -> bool {
+        let sets = [&self.tcp_response, &self.http_response, &self.http_after_response];
+        sets.into_iter().any(|set| !set.is_empty())
+    }
+}
+
 /// `timeout …` lines; `None` waits for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {

@@ -31,12 +31,23 @@ pub enum Point {
     HttpResponse,
 }
 
+/// What a filter makes of an exchange at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on.
+    Passed,
+    /// It is refused with this HTTP status; in TCP mode the connection is closed.
+    Refused(u16),
+}
+
 /// One filter on one stream.
 pub trait Filter {
     /// Whether it has anything to do at that point; asked before the transaction is moved.
     fn wants(&self, point: Point) -> bool;
     /// Works at that point until ready; called again with the same point while pending.
-    fn poll(&mut self, point: Point, txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<()>);
+    ///
+    /// [`Outcome::Refused`] ends the exchange.
+    fn poll(&mut self, point: Point, txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Outcome>);
 }
 
 /// A configured filter, shared by all threads.

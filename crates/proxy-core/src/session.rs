@@ -8,7 +8,6 @@ use std::{
 };
 
 use crate::{
-    backend::counters::Gauge,
     config::{Bind, Mode, Proxy},
     host::{Addr, BoxIo},
     stream::{self, Conn},
@@ -34,16 +33,20 @@ pub struct Session {
     pub vars: RefCell<Vars>,
 }
 
-/// Serves an accepted connection until it ends.
+/// Serves an accepted connection until it ends. It counts from this call on.
 ///
 /// # Cancel safety
 /// Dropping the future closes the client's connection and the server's; nothing is logged then.
 /// # Thread affinity
 /// Belongs to the worker's thread.
-pub async fn serve(worker: Rc<Worker>, frontend: Arc<Proxy>, bind: Arc<Bind>, io: BoxIo) {
-    let counters = &worker.shared.counters;
+pub fn serve(
+    worker: Rc<Worker>,
+    frontend: Arc<Proxy>,
+    bind: Arc<Bind>,
+    io: BoxIo,
+) -> impl Future<Output = ()> + use<> {
     let session = Rc::new(Session {
-        id: counters.connections.fetch_add(1, Relaxed),
+        id: worker.shared.counters.connections.fetch_add(1, Relaxed),
         src: io.peer_addr(),
         dst: io.local_addr(),
         accepted: worker.host.now(),
@@ -51,20 +54,18 @@ pub async fn serve(worker: Rc<Worker>, frontend: Arc<Proxy>, bind: Arc<Bind>, io
         frontend,
         bind,
     });
-    let frontend = session.frontend.clone();
-    let _connection = Counted::new(&frontend.state.fe_connections);
+    let mut counted = Counted::connected(&session.frontend);
     let mut conn = Conn::new(worker, session, io);
-    let admitted = match has_session_rules(&conn.session.frontend) {
-        true => Box::pin(stream::tcp::admit(&mut conn)).await,
-        false => true,
-    };
-    if !admitted {
-        return;
-    }
-    let _session = Counted::new(&frontend.state.fe_sessions);
-    match conn.session.frontend.mode {
-        Mode::Http => stream::http::run(&mut conn).await,
-        Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
+    // What the block captures lives in the future once; arguments of an async fn would live there twice.
+    async move {
+        if has_session_rules(&conn.session.frontend) && !Box::pin(stream::tcp::admit(&mut conn)).await {
+            return;
+        }
+        counted.admitted();
+        match conn.session.frontend.mode {
+            Mode::Http => stream::http::run(&mut conn).await,
+            Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
+        }
     }
 }
 
@@ -72,18 +73,29 @@ fn has_session_rules(frontend: &Proxy) -> bool {
     !frontend.rules.tcp_connection.is_empty() || !frontend.rules.tcp_session.is_empty()
 }
 
-/// Counts one while it lives.
-struct Counted<'a>(&'a Gauge);
+/// Counts the connection, and once admitted the session, while it lives.
+struct Counted {
+    frontend: Arc<Proxy>,
+    admitted: bool,
+}
 
-impl<'a> Counted<'a> {
-    fn new(gauge: &'a Gauge) -> Self {
-        gauge.enter();
-        Self(gauge)
+impl Counted {
+    fn connected(frontend: &Arc<Proxy>) -> Self {
+        frontend.state.fe_connections.enter();
+        Self { frontend: frontend.clone(), admitted: false }
+    }
+
+    fn admitted(&mut self) {
+        self.admitted = true;
+        self.frontend.state.fe_sessions.enter();
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.leave();
+        if self.admitted {
+            self.frontend.state.fe_sessions.leave();
+        }
+        self.frontend.state.fe_connections.leave();
     }
 }

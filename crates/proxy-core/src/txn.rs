@@ -1,8 +1,8 @@
 //! The transaction: everything a rule, a sample, a filter or an action may look at or change.
 //!
 //! It is lent by move. A stream owns one, gives it to an [`Action`](crate::action::Action) or
-//! [`Filter`](crate::filter::Filter) and gets it back with the answer. One box is allocated per
-//! connection and reused for each request on it.
+//! [`Filter`](crate::filter::Filter) and gets it back with the answer. It lives as long as its exchange;
+//! the memory behind its parts goes to the worker's next one, so an idle connection has none.
 
 use std::{
     any::Any,
@@ -48,6 +48,13 @@ impl Txn {
     #[must_use]
     pub fn take(&mut self) -> Self {
         Self(self.0.take())
+    }
+
+    /// Ends the transaction, if there is one.
+    pub(crate) fn end(&mut self) {
+        if let Some(data) = self.0.take() {
+            data.end();
+        }
     }
 
     /// Whether the transaction is lent to somebody.
@@ -106,6 +113,23 @@ pub struct TxnData {
     pub private: Vec<Option<Box<dyn Any>>>,
 }
 
+/// The memory of an ended transaction. Empty, but it has room.
+#[derive(Default)]
+pub(crate) struct Recycled {
+    req: Message,
+    res: Message,
+    vars: TxnVars,
+    request_line: Vec<u8>,
+    private: Vec<Option<Box<dyn Any>>>,
+}
+
+impl Recycled {
+    /// Bytes of the largest parts, for the pool's bound.
+    pub(crate) fn size(&self) -> usize {
+        self.req.capacity() + self.res.capacity() + self.request_line.capacity()
+    }
+}
+
 /// The variables that live no longer than a transaction.
 #[derive(Default)]
 pub struct TxnVars {
@@ -141,46 +165,41 @@ impl Txn {
 impl TxnData {
     /// A transaction of a session, before its request is known.
     pub(crate) fn begin(worker: &Rc<Worker>, session: &Rc<Session>, now: Instant) -> Self {
+        let Recycled { req, res, vars, request_line, private } = worker.buffers.take_txn();
         Self {
             worker: worker.clone(),
             session: session.clone(),
             frontend: session.frontend.clone(),
             backend: session.frontend.clone(),
             server: None,
-            req: Message::default(),
-            res: Message::default(),
+            req,
+            res,
             req_chn: Channel::default(),
             res_chn: Channel::default(),
-            vars: TxnVars::default(),
+            vars,
             id: 0,
             started: now,
-            log: TxnLog::default(),
+            log: TxnLog { request_line, ..TxnLog::default() },
             sampling: Sampling::default(),
             service: None,
-            private: Vec::new(),
+            private,
         }
     }
 
-    /// Makes it as new for the next exchange of the same session; keeps its memory.
-    pub(crate) fn reset(&mut self, now: Instant) {
-        if !Arc::ptr_eq(&self.backend, &self.frontend) {
-            self.backend = self.frontend.clone();
-        }
-        self.server = None;
-        self.req.clear();
-        self.res.clear();
-        self.req_chn.reset(&self.worker.buffers);
-        self.res_chn.reset(&self.worker.buffers);
-        self.vars.txn.clear();
-        self.vars.req.clear();
-        self.vars.res.clear();
-        self.started = now;
-        let request_line = std::mem::take(&mut self.log.request_line);
-        self.log = TxnLog { request_line, ..TxnLog::default() };
-        self.log.request_line.clear();
-        self.sampling = Sampling::default();
-        self.service = None;
-        self.private.iter_mut().for_each(|slot| *slot = None);
+    /// Ends it: its memory goes to the worker's next transaction.
+    fn end(self) {
+        let Self { worker, mut req, mut res, mut req_chn, mut res_chn, mut vars, mut private, log, .. } = self;
+        let mut request_line = log.request_line;
+        req.clear();
+        res.clear();
+        req_chn.reset(&worker.buffers);
+        res_chn.reset(&worker.buffers);
+        vars.txn.clear();
+        vars.req.clear();
+        vars.res.clear();
+        request_line.clear();
+        private.clear();
+        worker.buffers.put_txn(Recycled { req, res, vars, request_line, private });
     }
 
     /// The value that an extension keeps in `slot` of this transaction.

@@ -139,7 +139,7 @@ impl std::fmt::Display for VarName {
 /// The variables of one scope. Few, so a list.
 #[derive(Default, Debug)]
 pub struct Vars {
-    entries: smallvec::SmallVec<[(u64, Sample); 4]>,
+    entries: Vec<(u64, Sample)>,
 }
 
 impl Vars {

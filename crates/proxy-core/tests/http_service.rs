@@ -14,7 +14,7 @@ use std::{
 
 use proxy_core::{
     applet::{AppletIo, Ended, Reply, Service, ServiceMaker},
-    filter::{Filter, FilterMaker, Point},
+    filter::{Filter, FilterMaker, Outcome, Point},
     txn::Txn,
     worker::Worker,
 };
@@ -57,11 +57,11 @@ impl Filter for Use {
     fn wants(&self, point: Point) -> bool {
         point == Point::FrontendHttpRequest
     }
-    fn poll(&mut self, _: Point, mut txn: Txn, _: &mut Context<'_>) -> (Txn, Poll<()>) {
+    fn poll(&mut self, _: Point, mut txn: Txn, _: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
         if txn.req.path() == b"/s" {
             txn.service = Some(Arc::new(ScriptedMaker(self.0)));
         }
-        (txn, Poll::Ready(()))
+        (txn, Poll::Ready(Outcome::Passed))
     }
 }
 
@@ -247,14 +247,14 @@ impl Filter for NotingRun {
     fn wants(&self, _: Point) -> bool {
         true
     }
-    fn poll(&mut self, point: Point, txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<()>) {
+    fn poll(&mut self, point: Point, txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
         if !std::mem::replace(&mut self.waited, true) {
             cx.waker().wake_by_ref();
             return (txn, Poll::Pending);
         }
         self.waited = false;
         self.points.lock().push(point);
-        (txn, Poll::Ready(()))
+        (txn, Poll::Ready(Outcome::Passed))
     }
 }
 
@@ -281,6 +281,35 @@ fn filters_are_asked_at_their_points_for_each_request() {
     });
 }
 
+/// Refuses every request.
+struct Refusing;
+
+impl FilterMaker for Refusing {
+    fn attach(&self, _: &Worker) -> Box<dyn Filter> {
+        Box::new(Self)
+    }
+}
+
+impl Filter for Refusing {
+    fn wants(&self, point: Point) -> bool {
+        point == Point::FrontendHttpRequest
+    }
+    fn poll(&mut self, _: Point, txn: Txn, _: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
+        (txn, Poll::Ready(Outcome::Refused(429)))
+    }
+}
+
+#[test]
+fn what_a_filter_refuses_no_server_sees() {
+    scenario(async || {
+        let world = World::new(Setup { filters: vec![Arc::new(Refusing)], ..Setup::default() });
+        let mut client = world.connect();
+        client.send(AFTER).await;
+        let answer = client.until("</html>").await;
+        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    });
+}
+
 /// Waits for ever.
 struct Stuck;
 
@@ -294,7 +323,7 @@ impl Filter for Stuck {
     fn wants(&self, point: Point) -> bool {
         point == Point::FrontendHttpRequest
     }
-    fn poll(&mut self, _: Point, txn: Txn, _: &mut Context<'_>) -> (Txn, Poll<()>) {
+    fn poll(&mut self, _: Point, txn: Txn, _: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
         (txn, Poll::Pending)
     }
 }

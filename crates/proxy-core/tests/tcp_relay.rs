@@ -13,7 +13,7 @@ use std::{
 use proxy_core::{
     applet::{AppletIo, Ended, Service, ServiceMaker},
     config::{Mode, Timeouts},
-    filter::{Filter, FilterMaker, Point},
+    filter::{Filter, FilterMaker, Outcome, Point},
     txn::Txn,
     worker::Worker,
 };
@@ -170,9 +170,9 @@ impl Filter for UseLines {
     fn wants(&self, point: Point) -> bool {
         point == Point::FrontendTcpRequest
     }
-    fn poll(&mut self, _: Point, mut txn: Txn, _: &mut Context<'_>) -> (Txn, Poll<()>) {
+    fn poll(&mut self, _: Point, mut txn: Txn, _: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
         txn.service = Some(Arc::new(LinesMaker));
-        (txn, Poll::Ready(()))
+        (txn, Poll::Ready(Outcome::Passed))
     }
 }
 

@@ -18,7 +18,6 @@ use proxy_core::{
     host::BoxIo,
     log::Level,
 };
-use scheduler::TaskHandle;
 
 use crate::{
     accept::{Limit, Place, Surroundings, accept_loop},
@@ -32,7 +31,7 @@ use crate::{
     services::runtime_api,
     watchdog::Watchdog,
     wiring::{Clocks, FirstWorker, Node, Preparation, Process},
-    worker::{Sessions, Worker},
+    worker::{Handle, Sessions, TaskHandle, Worker},
 };
 
 /// What `feature(…)` and `-vv` tell of.
@@ -67,7 +66,7 @@ impl Default for Startup {
 /// Everything there is to say is printed on standard error.
 pub fn serve(startup: Startup) -> ExitCode {
     match start(startup) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Refused) => ExitCode::FAILURE,
     }
 }
@@ -80,7 +79,7 @@ fn refuse(message: impl std::fmt::Display) -> Refused {
     Refused
 }
 
-fn start(startup: Startup) -> Result<(), Refused> {
+fn start(startup: Startup) -> Result<ExitCode, Refused> {
     let Startup { options, sources, env, on_ready } = startup;
     console::set_quiet(options.quiet && !options.verbose);
     if let Some(directory) = &options.directory {
@@ -89,18 +88,38 @@ fn start(startup: Startup) -> Result<(), Refused> {
     }
     let read = read_configuration(&options, sources, env)?;
     if options.check {
-        if !options.quiet {
-            println!("Configuration file is valid");
-        }
-        return Ok(());
+        return Ok(checked(&options, &read));
     }
-    run(&options, read, on_ready)
+    run(&options, read, on_ready)?;
+    Ok(ExitCode::SUCCESS)
 }
+
+/// What `-c` says of a configuration without errors; one that listens nowhere would not start.
+fn checked(options: &Options, read: &Read) -> ExitCode {
+    let config = &read.process.shared.config;
+    let listens = config.proxies.iter().any(|proxy| !proxy.disabled && !proxy.binds.is_empty());
+    let starts = listens || !config.global.stats_sockets.is_empty();
+    if !options.quiet {
+        if read.warned {
+            println!("Warnings were found.");
+        }
+        println!("{}", match starts {
+            true => "Configuration file is valid",
+            false => "Configuration file has no error but will not start (no listener) => exit(2).",
+        });
+    }
+    if starts { ExitCode::SUCCESS } else { ExitCode::from(NO_LISTENER) }
+}
+
+/// The status of `-c` for a configuration that listens nowhere.
+const NO_LISTENER: u8 = 2;
 
 /// A configuration with what reading it has built.
 struct Read {
     process: Arc<Process>,
     first: FirstWorker,
+    /// There were warnings.
+    warned: bool,
 }
 
 fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Result<Read, Refused> {
@@ -141,7 +160,7 @@ fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Resu
         }
         return Err(refuse("config : Fatal errors found in configuration."));
     }
-    if options.strict_warnings && warnings > 0 {
+    if (options.strict_warnings || config.global.zero_warning) && warnings > 0 {
         return Err(refuse("config : Some warnings were found and 'zero-warning' is set. Aborting."));
     }
     apply_command_line(options, &mut config);
@@ -149,7 +168,7 @@ fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Resu
     let facts =
         Facts::new(crate::clock::instant(), crate::clock::wall(), threads, config.global.maxconn);
     let (process, first) = preparation.finish(&registry, config, facts);
-    Ok(Read { process, first })
+    Ok(Read { process, first, warned: warnings > 0 })
 }
 
 /// What conditions can ask about this program.
@@ -183,7 +202,7 @@ struct Front {
 }
 
 fn run(options: &Options, read: Read, on_ready: Box<dyn FnOnce()>) -> Result<(), Refused> {
-    let Read { process, first } = read;
+    let Read { process, first, warned: _ } = read;
     let config = process.shared.config.clone();
     process::raise_descriptor_limit();
     if let Some(mib) = options.memory_mib {
@@ -191,7 +210,7 @@ fn run(options: &Options, read: Read, on_ready: Box<dyn FnOnce()>) -> Result<(),
     }
     let fronts = open_fronts(&config)?;
     if fronts.is_empty() && config.global.stats_sockets.is_empty() {
-        return Err(refuse("config : No enabled listener found (check for 'bind' directives) ! Exiting."));
+        return Err(refuse("No enabled listener found (check for 'bind' directives) ! Exiting."));
     }
     let stats = open_stats(&config)?;
     process.facts.listeners.store(fronts.len() + stats.len(), Ordering::Relaxed);
@@ -437,7 +456,7 @@ impl WorkerThread {
 struct Accepted {
     node: Rc<Node>,
     sessions: Rc<Sessions>,
-    handle: scheduler::Handle,
+    handle: Handle,
     proxy: Arc<Proxy>,
     bind: Arc<Bind>,
 }
@@ -454,10 +473,7 @@ impl Surroundings for Accepted {
 
     fn serve(&self, io: BoxIo, places: [Place; 2]) {
         let session = self.node.serve(self.proxy.clone(), self.bind.clone(), io);
-        self.sessions.spawn(&self.handle, async move {
-            session.await;
-            drop(places);
-        });
+        self.sessions.spawn(&self.handle, session, places);
     }
 }
 

@@ -15,13 +15,13 @@ use nix::{
     unistd::{Gid, Group, Pid, Uid, User},
 };
 use proxy_core::{config::Global, log::Level};
-use scheduler::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     console,
     control::Stop,
     wiring::{Node, Process},
+    worker::Handle,
 };
 
 /// How many threads the machine runs at once.

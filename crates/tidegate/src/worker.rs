@@ -19,7 +19,9 @@ use std::{
     time::Instant,
 };
 
-use scheduler::{Budget, Handle, Scheduler};
+use pin_project_lite::pin_project;
+use scheduler::{Budget, Scheduler};
+pub use scheduler::{Handle, TaskHandle};
 
 use crate::clock::Turn;
 
@@ -123,20 +125,22 @@ impl Park {
 /// The tasks that serve connections on one worker: counted, and woken together when a stop begins.
 #[derive(Default)]
 pub struct Sessions {
-    running: RefCell<slab::Slab<scheduler::TaskHandle>>,
+    running: RefCell<slab::Slab<TaskHandle>>,
     emptied: RefCell<Option<std::task::Waker>>,
 }
 
 impl Sessions {
-    /// Starts a session's task.
-    pub fn spawn(self: &Rc<Self>, handle: &Handle, session: impl Future<Output = ()> + 'static) {
+    /// Starts a session's task; `held` is dropped when it has ended.
+    pub fn spawn(
+        self: &Rc<Self>,
+        handle: &Handle,
+        session: impl Future<Output = ()> + 'static,
+        held: impl Sized + 'static,
+    ) {
         let mut running = self.running.borrow_mut();
         let entry = running.vacant_entry();
         let leave = Leave { sessions: self.clone(), key: entry.key() };
-        entry.insert(handle.spawn_tasklet("session", async move {
-            session.await;
-            drop(leave);
-        }));
+        entry.insert(handle.spawn_tasklet("session", Holding { future: session, _held: (held, leave) }));
     }
 
     /// How many run.
@@ -165,6 +169,26 @@ impl Sessions {
         }
         *self.emptied.borrow_mut() = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+pin_project! {
+    /// A future that holds something until it is dropped.
+    ///
+    /// An async block that awaits a captured future has room for it twice; this has it once, and there
+    /// is one for each idle connection.
+    struct Holding<F, T> {
+        #[pin]
+        future: F,
+        _held: T,
+    }
+}
+
+impl<F: Future, T> Future for Holding<F, T> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
     }
 }
 

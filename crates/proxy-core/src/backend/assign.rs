@@ -70,7 +70,7 @@ impl Assign {
         if let Some(done) = self.poll_ticket(cx) {
             return done.map(Ok);
         }
-        let choice = Choice::of(&self.proxy.clone(), txn);
+        let choice = Choice::of(&self.proxy, txn);
         self.poll_choice(choice, cx)
     }
 

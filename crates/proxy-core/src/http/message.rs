@@ -518,6 +518,11 @@ impl Message {
         *self = Self::default();
     }
 
+    /// Bytes of memory it holds for texts.
+    pub(crate) fn capacity(&self) -> usize {
+        self.arena.capacity()
+    }
+
     // ---- for the parser ----
 
     /// Starts over with a received head, whose parts are then given by range.

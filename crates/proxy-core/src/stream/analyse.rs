@@ -19,7 +19,7 @@ use crate::{
     action::Verdict,
     backend::counters::bump,
     config::{Proxy, RuleSets},
-    filter::{Filter, Point},
+    filter::{Filter, Outcome, Point},
     rules::{Rule, RuleRun, RuleSet},
     txn::Direction,
 };
@@ -34,6 +34,11 @@ impl Filters {
         self.0.extend(proxy.filters.iter().map(|maker| maker.attach(&conn.worker)));
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether any has something to do at that point.
     pub(crate) fn want(&self, point: Point) -> bool {
         self.0.iter().any(|filter| filter.wants(point))
@@ -42,7 +47,7 @@ impl Filters {
     /// Asks each in turn.
     ///
     /// # Errors
-    /// The client left meanwhile.
+    /// One refused the exchange, or the client left meanwhile.
     pub(crate) async fn ask(&mut self, conn: &mut Conn, point: Point) -> Result<(), Fault> {
         let phase = phase_of(point);
         for filter in self.0.iter_mut().filter(|filter| filter.wants(point)) {
@@ -50,7 +55,10 @@ impl Filters {
                 let (txn, done) = filter.poll(point, conn.txn.take(), cx);
                 conn.txn = txn;
                 match done {
-                    Poll::Ready(()) => Poll::Ready(Ok(())),
+                    Poll::Ready(Outcome::Passed) => Poll::Ready(Ok(())),
+                    Poll::Ready(Outcome::Refused(status)) => {
+                        Poll::Ready(Err(Fault::Status(status, [b'P', phase])))
+                    }
                     Poll::Pending => waiting(conn, phase, cx),
                 }
             })
@@ -153,7 +161,8 @@ pub(crate) fn has_rules(proxy: &Proxy, at: RuleSet) -> bool {
 /// # Errors
 /// There is none: 503.
 pub(crate) fn choose_backend(conn: &mut Conn) -> Result<Arc<Proxy>, Fault> {
-    let frontend = conn.session.frontend.clone();
+    let session = conn.session.clone();
+    let frontend = &session.frontend;
     for line in frontend.use_backend.get().into_iter().flatten() {
         if line.cond.as_ref().is_some_and(|cond| !cond.holds(&mut conn.txn, Direction::Request)) {
             continue;
@@ -173,7 +182,7 @@ pub(crate) fn choose_backend(conn: &mut Conn) -> Result<Arc<Proxy>, Fault> {
     }
     match frontend.default_backend.get() {
         Some(backend) => Ok(backend.clone()),
-        None if frontend.capabilities.backend => Ok(frontend),
+        None if frontend.capabilities.backend => Ok(frontend.clone()),
         None => Err(Fault::Status(503, *b"SC")),
     }
 }

@@ -62,11 +62,8 @@ impl Conn {
 
     /// Makes a transaction ready for the exchange that begins now.
     pub(crate) fn begin(&mut self, now: Instant) {
-        if self.txn.is_lent() {
-            self.txn = Txn::new(TxnData::begin(&self.worker, &self.session, now));
-        } else {
-            self.txn.reset(now);
-        }
+        self.txn.end();
+        self.txn = Txn::new(TxnData::begin(&self.worker, &self.session, now));
         let first = self.requests == 0;
         self.txn.id = self.worker.shared.next_stream.fetch_add(1, Relaxed);
         self.txn.log.accepted = Some(self.idle_since);
@@ -80,7 +77,7 @@ impl Conn {
 
     /// Gives up the memory that only exchanges need.
     pub(crate) fn rest(&mut self) {
-        self.txn = Txn::vacant();
+        self.txn.end();
         self.client.out.release(&self.worker.buffers);
         self.client.input.release_if_empty(&self.worker.buffers);
     }

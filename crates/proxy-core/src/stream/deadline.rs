@@ -1,37 +1,44 @@
 //! The one timer of a connection's task.
 
 use std::{
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use crate::host::Timer;
 
-/// A host timer that is told only of changes.
+/// A host timer that is moved as seldom as possible.
+///
+/// Deadlines of a connection go later with all it does and hardly ever pass. So a later one, or none, is
+/// not told to the timer: it rings at the old one, and is set anew then.
 pub(crate) struct Deadline {
     timer: Box<dyn Timer>,
-    at: Option<Instant>,
+    /// What the timer was told; `None` once it has rung.
+    armed: Option<Instant>,
 }
 
 impl Deadline {
     pub(crate) fn new(timer: Box<dyn Timer>) -> Self {
-        Self { timer, at: None }
+        Self { timer, armed: None }
     }
 
-    /// Waits for `at`; ready once it has passed.
+    /// Waits for `at`; ready once it has passed. The task may be woken earlier, for nothing.
     pub(crate) fn poll(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        if at != self.at {
-            self.timer.set(at);
-            self.at = at;
+        let Some(at) = at else { return Poll::Pending };
+        loop {
+            let armed = match self.armed {
+                Some(armed) if armed <= at => armed,
+                _ => {
+                    self.timer.set(Some(at));
+                    *self.armed.insert(at)
+                }
+            };
+            ready!(self.timer.poll_expired(cx));
+            self.armed = None;
+            if armed == at {
+                return Poll::Ready(());
+            }
         }
-        if at.is_none() {
-            return Poll::Pending;
-        }
-        let expired = self.timer.poll_expired(cx);
-        if expired.is_ready() {
-            self.at = None;
-        }
-        expired
     }
 }
 

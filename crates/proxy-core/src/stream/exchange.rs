@@ -170,31 +170,42 @@ impl Exchange {
 
     /// Filters and rules of frontend and backend, in HAProxy's order.
     async fn analyse_request(&mut self, conn: &mut Conn) -> Result<Target, Fault> {
-        let frontend = conn.session.frontend.clone();
+        let session = conn.session.clone();
+        let frontend = &session.frontend;
         if !frontend.filters.is_empty() {
-            self.filters.attach(conn, &frontend);
+            self.filters.attach(conn, frontend);
             self.filters.ask(conn, Point::ClientSession).await?;
         }
         if frontend.options.http_buffer_request {
-            self.buffer_body(conn).await?;
+            Box::pin(self.buffer_body(conn)).await?;
         }
-        self.pass(conn, Point::FrontendTcpRequest, &frontend, RuleSet::TcpRequest).await?;
-        self.pass(conn, Point::FrontendHttpRequest, &frontend, RuleSet::HttpRequest).await?;
+        let points = [
+            (Point::FrontendTcpRequest, RuleSet::TcpRequest),
+            (Point::FrontendHttpRequest, RuleSet::HttpRequest),
+        ];
+        if self.has_work(frontend, points) {
+            Box::pin(self.pass(conn, frontend, points)).await?;
+        }
         if let Some(service) = conn.txn.service.take() {
             return Ok(Target::Service(service));
         }
         let backend = choose_backend(conn)?;
         self.counted = Some(InBackend::new(&backend));
-        if !Arc::ptr_eq(&backend, &frontend) {
+        if !Arc::ptr_eq(&backend, frontend) {
             conn.txn.backend = backend.clone();
             if !backend.filters.is_empty() {
                 self.filters.attach(conn, &backend);
             }
             if backend.options.http_buffer_request && !frontend.options.http_buffer_request {
-                self.buffer_body(conn).await?;
+                Box::pin(self.buffer_body(conn)).await?;
             }
-            self.pass(conn, Point::BackendTcpRequest, &backend, RuleSet::TcpRequest).await?;
-            self.pass(conn, Point::BackendHttpRequest, &backend, RuleSet::HttpRequest).await?;
+            let points = [
+                (Point::BackendTcpRequest, RuleSet::TcpRequest),
+                (Point::BackendHttpRequest, RuleSet::HttpRequest),
+            ];
+            if self.has_work(&backend, points) {
+                Box::pin(self.pass(conn, &backend, points)).await?;
+            }
             if let Some(service) = conn.txn.service.take() {
                 return Ok(Target::Service(service));
             }
@@ -204,24 +215,28 @@ impl Exchange {
         Ok(Target::Server)
     }
 
-    /// One point of the filters, then one rule set.
+    /// Whether [`Exchange::pass`] would do anything. Most often it would not, and then no future is
+    /// made for it.
+    fn has_work(&self, proxy: &Proxy, points: [(Point, RuleSet); 2]) -> bool {
+        points.into_iter().any(|(point, at)| has_rules(proxy, at) || self.filters.want(point))
+    }
+
+    /// Points of the filters, each with the rule set behind it.
     async fn pass(
         &mut self,
         conn: &mut Conn,
-        point: Point,
         proxy: &Arc<Proxy>,
-        at: RuleSet,
+        points: [(Point, RuleSet); 2],
     ) -> Result<(), Fault> {
-        if self.filters.want(point) {
+        for (point, at) in points {
             self.filters.ask(conn, point).await?;
-        }
-        let mut run = RuleRun::default();
-        while has_rules(proxy, at) && Box::pin(evaluate(conn, proxy, at, &mut run)).await? == Passed::WaitData
-        {
-            if conn.txn.req_chn.settled() {
-                break;
+            let mut run = RuleRun::default();
+            while has_rules(proxy, at) && evaluate(conn, proxy, at, &mut run).await? == Passed::WaitData {
+                if conn.txn.req_chn.settled() {
+                    break;
+                }
+                self.buffer_body(conn).await?;
             }
-            self.buffer_body(conn).await?;
         }
         Ok(())
     }
@@ -282,9 +297,20 @@ impl Exchange {
     /// Filters and rules on a response whose head stands in `conn.txn.res`.
     pub(crate) async fn analyse_response(&mut self, conn: &mut Conn) -> Result<(), Fault> {
         conn.txn.begin_response_scope();
+        let (frontend, backend) = (&conn.txn.frontend.rules, &conn.txn.backend.rules);
+        if self.filters.is_empty() && !frontend.look_at_responses() && !backend.look_at_responses() {
+            return Ok(());
+        }
+        Box::pin(self.pass_response(conn)).await
+    }
+
+    async fn pass_response(&mut self, conn: &mut Conn) -> Result<(), Fault> {
         let (frontend, backend) = (conn.session.frontend.clone(), conn.txn.backend.clone());
-        self.pass(conn, Point::TcpResponse, &backend, RuleSet::TcpResponse).await?;
-        self.pass(conn, Point::HttpResponse, &backend, RuleSet::HttpResponse).await?;
+        let points = [
+            (Point::TcpResponse, RuleSet::TcpResponse),
+            (Point::HttpResponse, RuleSet::HttpResponse),
+        ];
+        self.pass(conn, &backend, points).await?;
         if !Arc::ptr_eq(&frontend, &backend) {
             evaluate_all(conn, &frontend, RuleSet::HttpResponse).await?;
         }

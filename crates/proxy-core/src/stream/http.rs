@@ -4,12 +4,12 @@ use std::{
     future::poll_fn,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::{
     Conn,
-    deadline::{after, earlier, passed},
+    deadline::after,
     exchange,
 };
 use crate::{
@@ -36,21 +36,19 @@ pub(crate) async fn run(conn: &mut Conn) {
     let mut in_a_row = 0;
     loop {
         let arrival = {
-            let mut wait = Wait::new(conn);
+            let mut wait = Wait::new();
             poll_fn(|cx| wait.poll(conn, cx)).await
         };
         let next = match arrival {
             Arrival::Head(head) => Box::pin(exchange::run(conn, head)).await,
-            Arrival::Bad(status, letters) => refuse(conn, status, letters).await,
+            Arrival::Bad(status, letters) => Box::pin(refuse(conn, status, letters)).await,
             Arrival::Gone => Next::Close,
         };
+        conn.rest();
         match next {
             Next::KeepAlive => {}
             Next::Close => return conn.client.release(&conn.worker.buffers),
-            Next::Linger => {
-                conn.rest();
-                return Box::pin(conn.linger()).await;
-            }
+            Next::Linger => return Box::pin(conn.linger()).await,
         }
         conn.idle_since = conn.now();
         in_a_row = if conn.client.input.is_empty() { 0 } else { in_a_row + 1 };
@@ -76,14 +74,11 @@ struct Wait {
     first_byte: Option<Instant>,
     /// Input bytes known not to hold a whole head.
     checked: usize,
-    /// Memory of the last exchange is still held for a quick next one.
-    warm_until: Option<Instant>,
 }
 
 impl Wait {
-    fn new(conn: &Conn) -> Self {
-        let warm_until = (!conn.txn.is_lent()).then(|| conn.idle_since + STAY_WARM);
-        Self { first_byte: None, checked: 0, warm_until }
+    fn new() -> Self {
+        Self { first_byte: None, checked: 0 }
     }
 
     fn poll(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Arrival> {
@@ -99,11 +94,8 @@ impl Wait {
                 Poll::Ready(Ok(n)) if n > 0 => {}
                 Poll::Ready(result) => return Poll::Ready(self.at_end(conn, result.is_err())),
                 Poll::Pending => {
-                    let expired = self.poll_timers(conn, cx);
-                    if let Poll::Ready(None) = expired {
-                        continue;
-                    }
-                    return expired.map(|arrival| arrival.expect("the other case went on"));
+                    let limit = self.limit(conn);
+                    return conn.deadline.poll(limit, cx).map(|()| self.expired(conn));
                 }
             }
         }
@@ -163,27 +155,13 @@ impl Wait {
         }
     }
 
-    /// Ready with nothing: look again.
-    fn poll_timers(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Option<Arrival>> {
-        let limit = self.limit(conn);
-        if conn.deadline.poll(earlier(limit, self.warm_until), cx).is_pending() {
-            return Poll::Pending;
+    /// The client has waited too long.
+    fn expired(&self, conn: &mut Conn) -> Arrival {
+        let idle = self.first_byte.is_none() && conn.requests > 0;
+        if self.first_byte.is_none() && !idle {
+            conn.begin(conn.now());
         }
-        let now = conn.now();
-        if passed(limit, now) {
-            let idle = self.first_byte.is_none() && conn.requests > 0;
-            if self.first_byte.is_none() && !idle {
-                conn.begin(now);
-            }
-            return Poll::Ready(Some(if idle { Arrival::Gone } else { Arrival::Bad(408, *b"cR") }));
-        }
-        if passed(self.warm_until, now) {
-            self.warm_until = None;
-            if self.first_byte.is_none() {
-                conn.rest();
-            }
-        }
-        Poll::Ready(None)
+        if idle { Arrival::Gone } else { Arrival::Bad(408, *b"cR") }
     }
 
     /// When the client has waited too long with its request.
@@ -250,5 +228,3 @@ pub(crate) async fn yield_now() {
 
 /// Requests served without looking left or right.
 const PIPELINED_MAX: u32 = 16;
-/// How long a connection keeps the memory of its last exchange for the next one.
-const STAY_WARM: Duration = Duration::from_millis(250);

@@ -92,8 +92,7 @@ impl Exchange {
     /// As [`Fault`] says; what was sent to the client by then stands in `answered`.
     pub(crate) async fn forward(&mut self, conn: &mut Conn) -> Result<(), Fault> {
         let keep_server = self.prepare_request(conn);
-        let backend = conn.txn.backend.clone();
-        let mut tries = Tries::new(&backend);
+        let mut tries = Tries::new(&conn.txn.backend);
         let head = loop {
             let upstream = connect(conn, &mut tries).await?;
             self.encode_request(conn, upstream, keep_server);

@@ -133,13 +133,12 @@ async fn idle(conn: &mut Conn, tries: &Tries, slot: &Slot) -> Option<Idle> {
 
 /// Chooses a server and waits for a slot of it.
 async fn assign(conn: &mut Conn, avoid: Option<Arc<Server>>) -> Result<Slot, Fault> {
-    let backend = conn.txn.backend.clone();
-    let mut assign = Assign::new(&backend);
+    let mut assign = Assign::new(&conn.txn.backend);
     if let Some(server) = &avoid {
         assign = assign.avoiding(server);
     }
-    let timeout = backend.timeouts.queue.or(backend.timeouts.connect);
-    let until = after(conn.now(), timeout);
+    let timeouts = &conn.txn.backend.timeouts;
+    let until = after(conn.now(), timeouts.queue.or(timeouts.connect));
     let abort = conn.aborts_on_close();
     let assigned = poll_fn(|cx| {
         match assign.poll(&mut conn.txn, cx) {

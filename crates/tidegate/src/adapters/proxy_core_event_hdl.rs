@@ -17,9 +17,12 @@ use std::{
 use event_hdl::{Family, Publication, SubscriptionList, Subtypes};
 use parking_lot::RwLock;
 use proxy_core::{
-    backend::{event::ServerEvent, server::Server},
+    backend::{event::ServerEvent, notice::Notice, server::Server},
     host::ServerObserver,
+    log::Level,
 };
+
+use crate::console;
 
 /// What happens to servers.
 pub enum Servers {}
@@ -160,5 +163,9 @@ impl ServerObserver for ServerEvents {
             list.send(&mut publication);
         }
         self.global.send(&mut publication);
+    }
+
+    fn on_server_notice(&self, _: &Arc<Server>, notice: &Notice) {
+        console::print(if notice.alert { Level::Alert } else { Level::Warning }, notice.terminal_text());
     }
 }

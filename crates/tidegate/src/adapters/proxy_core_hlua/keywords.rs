@@ -298,12 +298,13 @@ impl LuaSetup {
         self.loaded().for_each(|runtime| runtime.apply(&self.config));
     }
 
-    /// Libraries are opened when a VM is made.
+    /// Libraries are opened when a VM is made, and paths belong to one of them.
     fn not_loaded(&self, keyword: &str) -> Result<(), ParseError> {
-        if self.shared.is_none() && self.per_thread.is_none() {
+        if self.loaded().next().is_none() && self.config.prepend_paths.is_empty() {
             return Ok(());
         }
-        Err(ParseError::at(0, format!("'{keyword}' must come before the first 'lua-load' or 'lua-load-per-thread'")))
+        let others = "'lua-load', 'lua-load-per-thread' or 'lua-prepend-path'";
+        Err(ParseError::at(0, format!("'{keyword}' must come before any {others}")))
     }
 }
 

@@ -15,7 +15,9 @@ use spoe::{
     config::{Line, SpoeConfig},
 };
 
-use super::{EnginePlan, EngineSpec, Message, SpoeFilterMaker, SpoeGroupMaker, event_of};
+use super::{
+    EnginePlan, EngineSpec, Message, SpoeFilterMaker, SpoeGroupMaker, event_of, health_check::SpopCheck,
+};
 
 /// What a frame may be larger than, in bytes: a buffer less its length prefix.
 const FRAME_SIZE_BYTES_MAX: u32 = 16384 - 4;
@@ -38,6 +40,7 @@ pub fn register(registry: &mut Registry, plan: &Arc<EnginePlan>) {
     let slots = (0..ENGINES_MAX).map(|_| registry.private_slot()).collect();
     let filter = SpoeKeyword { plan: plan.clone(), slots: Mutex::new(slots) };
     registry.filters.insert("spoe".to_owned(), Arc::new(filter));
+    registry.checks.insert("spop-check".to_owned(), Arc::new(SpopCheck));
     registry.actions.insert("send-spoe-group".to_owned(), Arc::new(GroupKeyword { plan: plan.clone() }));
 }
 

@@ -7,6 +7,7 @@
 //!                  SpoeGroup, an action                            applies the ACK's actions as variables
 //! ```
 
+mod health_check;
 mod keywords;
 mod question;
 
@@ -14,14 +15,15 @@ use std::{
     cell::RefCell,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use parking_lot::RwLock;
 use proxy_core::{
     action::{Action, ActionMaker, Verdict},
     config::Proxy,
-    filter::{Filter, FilterMaker, Point},
+    filter::{Filter, FilterMaker, Outcome, Point},
+    http::error_page,
     log::Level,
     rules::{RuleSet, acl::Cond},
     sample::expr::Expr,
@@ -29,10 +31,10 @@ use proxy_core::{
     vars::VarName,
     worker::Worker,
 };
-use spoe::{Engine, EngineStats, Event, Scope};
+use spoe::{Engine, EngineStats, Event, Scope, config::FailMode, message::Occasion};
 
 pub use keywords::register;
-use question::Question;
+use question::{Answered, Question};
 
 use super::{Extension, spoe_scheduler::EngineHost};
 
@@ -50,6 +52,14 @@ pub struct EngineSpec {
 }
 
 impl EngineSpec {
+    /// What becomes of an exchange that the agent does not answer (`option fail`).
+    fn without_answer(&self) -> Outcome {
+        match self.agent.fail {
+            FailMode::Open => Outcome::Passed,
+            FailMode::Closed(status) => Outcome::Refused(status),
+        }
+    }
+
     /// Process variables must be known: registered, set before, or the agent forces them.
     fn may_set_proc(&self, variable: &VarName, txn: &Txn) -> bool {
         let prefix = format!("{}.", self.agent.var_prefix);
@@ -198,9 +208,9 @@ impl Filter for SpoeFilter {
         self.spec.events.iter().any(|(at, _)| *at == point)
     }
 
-    fn poll(&mut self, point: Point, mut txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<()>) {
+    fn poll(&mut self, point: Point, mut txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
         let Some((_, messages)) = self.spec.events.iter().find(|(at, _)| *at == point) else {
-            return (txn, Poll::Ready(()));
+            return (txn, Poll::Ready(Outcome::Passed));
         };
         let done = poll_question(&mut self.asked, &self.spec, messages, event_label(point), &mut txn, cx);
         (txn, done)
@@ -238,9 +248,13 @@ impl Action for SpoeGroup {
         let Some(spec) = &self.spec else { return (txn, Poll::Ready(Verdict::Continue)) };
         let group = spec.groups.iter().find(|(name, _)| *name == self.group);
         let Some((name, messages)) = group else { return (txn, Poll::Ready(Verdict::Continue)) };
-        let label = Label { kind: "GROUP", name, direction: Direction::Request };
+        let label = Label { occasion: Occasion::Group(name), direction: Direction::Request };
         let done = poll_question(&mut self.asked, spec, messages, label, &mut txn, cx);
-        (txn, done.map(|()| Verdict::Continue))
+        let verdict = done.map(|outcome| match outcome {
+            Outcome::Passed => Verdict::Continue,
+            Outcome::Refused(status) => Verdict::Deny(Box::new(error_page::reply(status))),
+        });
+        (txn, verdict)
     }
 }
 
@@ -251,42 +265,39 @@ fn poll_question(
     label: Label<'_>,
     txn: &mut Txn,
     cx: &mut Context<'_>,
-) -> Poll<()> {
+) -> Poll<Outcome> {
     let question = match asked {
         Some(question) => question,
         None => {
             let worker = txn.worker.clone();
-            let Some(running) = Extension::of(&worker).engines.running(spec, &worker) else {
-                return Poll::Ready(());
-            };
-            let Some(question) = Question::ask(running, spec, messages, label.direction, txn) else {
-                return Poll::Ready(());
-            };
+            let running = Extension::of(&worker).engines.running(spec, &worker);
+            let question =
+                running.and_then(|running| Question::ask(running, spec, messages, label.direction, txn));
+            let Some(question) = question else { return Poll::Ready(spec.without_answer()) };
             asked.insert(question)
         }
     };
-    let done = question.poll(spec, label, txn, cx);
-    if done.is_ready() {
-        *asked = None;
-    }
-    done
+    let answered = ready!(question.poll(spec, label, txn, cx));
+    *asked = None;
+    Poll::Ready(match answered {
+        Answered::Yes => Outcome::Passed,
+        Answered::Failed => spec.without_answer(),
+    })
 }
 
-/// What the log calls an exchange.
+/// What an exchange is made for, and on which side of the stream.
 #[derive(Clone, Copy)]
 struct Label<'a> {
-    kind: &'a str,
-    name: &'a str,
+    occasion: Occasion<'a>,
     direction: Direction,
 }
 
 fn event_label(point: Point) -> Label<'static> {
-    let event = event_of(point);
     let direction = match point {
         Point::ServerSession | Point::TcpResponse | Point::HttpResponse => Direction::Response,
         _ => Direction::Request,
     };
-    Label { kind: "EVENT", name: event.as_str(), direction }
+    Label { occasion: Occasion::Event(event_of(point)), direction }
 }
 
 fn event_of(point: Point) -> Event {

@@ -15,7 +15,9 @@ use proxy_core::{
     txn::{Direction, Txn},
     vars::VarName,
 };
-use spoe::{Action, Actions, Exchange, NotifyWriter, Scope, StreamError, StreamId, TypedData};
+use spoe::{
+    Action, Actions, Exchange, NotifyWriter, Scope, StreamError, StreamId, TypedData, message::LogLine,
+};
 
 use super::{EngineSpec, Label, Message, Running};
 
@@ -24,6 +26,15 @@ pub(super) struct Question {
     running: Rc<Running>,
     exchange: Exchange,
     since: Instant,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// With an answer, or there was nothing to ask.
+    Yes,
+    /// With an error.
+    Failed,
 }
 
 /// What a stream remembers of an engine.
@@ -62,18 +73,21 @@ impl Question {
         label: Label<'_>,
         txn: &mut Txn,
         cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    ) -> Poll<Answered> {
         let answer = ready!(Pin::new(&mut self.exchange).poll(cx));
         let took = txn.worker.host.now().saturating_duration_since(self.since);
         match answer {
-            Ok(actions) if !actions.is_answer() => return Poll::Ready(()),
+            Ok(actions) if !actions.is_answer() => {}
             Ok(actions) => {
                 self.apply(spec, &actions, txn);
                 self.finish(spec, label, None, took, txn);
             }
-            Err(error) => self.finish(spec, label, Some(error), took, txn),
+            Err(error) => {
+                self.finish(spec, label, Some(error), took, txn);
+                return Poll::Ready(Answered::Failed);
+            }
         }
-        Poll::Ready(())
+        Poll::Ready(Answered::Yes)
     }
 
     fn apply(&self, spec: &EngineSpec, actions: &Actions, txn: &mut Txn) {
@@ -126,18 +140,17 @@ impl Question {
 
     fn log(&self, spec: &EngineSpec, label: Label<'_>, code: u32, took: Duration, txn: &Txn) {
         let stats = self.running.engine.stats();
-        let text = format!(
-            "SPOE: [{}] <{}:{}> sid={} st={code} {} {}/{}",
-            spec.agent.name.text,
-            label.kind,
-            label.name,
-            txn.id,
-            took.as_millis(),
-            stats.errors,
-            stats.processed,
-        );
+        let line = LogLine {
+            agent: &spec.agent.name.text,
+            occasion: label.occasion,
+            stream: txn.id,
+            status: code,
+            time: took,
+            errors: stats.errors,
+            processed: stats.processed,
+        };
         let level = if code == 0 { Level::Notice } else { Level::Warning };
-        proxy_core::log::send(&txn.worker, &spec.log, level, text.as_bytes());
+        proxy_core::log::send(&txn.worker, &spec.log, level, line.to_string().as_bytes());
     }
 }
 

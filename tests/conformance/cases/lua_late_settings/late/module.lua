@@ -1,0 +1,2 @@
+-- What second.lua requires.
+return { text = "from a module" }

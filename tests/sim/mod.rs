@@ -24,6 +24,7 @@ mod trace;
 mod transition;
 mod world;
 
+use reference::Fate;
 use world::World;
 
 /// Lives a world; its trace, or with what is broken.
@@ -65,6 +66,44 @@ fn the_same_seed_gives_the_same_trace() {
         let (first, second) = (live(seed), live(seed));
         assert_eq!(first, second, "seed {seed}");
     }
+}
+
+/// What a world is judged by must be able to condemn it.
+#[test]
+fn a_world_that_is_tampered_with_does_not_hold() {
+    let check = |name: &str, tamper: &dyn Fn(&mut World)| {
+        let mut world = World::live(1);
+        assert_eq!(invariants::broken(&world), Vec::<String>::new(), "before {name}");
+        tamper(&mut world);
+        assert_ne!(invariants::broken(&world), Vec::<String>::new(), "after {name}");
+    };
+    let first = |world: &World| world.ledger.with(|book| *book.fates.keys().next().expect("a request"));
+    check("an answer that never came", &|world| {
+        let id = first(world);
+        world.ledger.with(|book| drop(book.fates.remove(&id)));
+    });
+    check("a second answer", &|world| {
+        let id = first(world);
+        world.ledger.with(|book| book.fates.entry(id).or_default().push(Fate::Aborted));
+    });
+    check("another request's answer", &|world| {
+        let id = first(world);
+        let mark = reference::mark(id + 1, "", "", 0);
+        world.ledger.with(|book| book.fates.insert(id, vec![Fate::Answer { status: 200, mark }]));
+    });
+    check("events out of order", &|world| world.watch.published.reverse());
+    check("an event twice", &|world| world.watch.published.extend_from_within(..1));
+    check("a slot that is never given back", &|world| world.in_use.push(("slots".to_owned(), 1)));
+}
+
+#[test]
+fn health_counts_failures_and_successes_in_a_row() {
+    let mut health = reference::Health::new(2, 3);
+    let changes: Vec<_> = [false, true, false, true, true, false, false, true, false, false, false]
+        .map(|passed| health.check(passed))
+        .to_vec();
+    let (down, up) = (Some(false), Some(true));
+    assert_eq!(changes, [down, None, None, None, up, None, None, None, None, None, down]);
 }
 
 /// Driven by `cargo xtask sim`: lives the worlds it asks for and prints what happens.

@@ -30,7 +30,10 @@ pub(crate) struct Plan {
     pub(crate) calm: bool,
     weather: Weather,
     agent_stalls: u64,
-    outages: u64,
+    /// How often each server becomes unwell.
+    outages: [u64; 2],
+    /// Worker threads of the proxy.
+    workers: usize,
     clients: u32,
     requests: u32,
 }
@@ -47,11 +50,16 @@ impl Plan {
             true => weather,
             false => Weather { reset: random.between(0, 25), silence: random.between(0, 8), ..weather },
         };
+        let outages = match calm {
+            true => [0, 0],
+            false => [if random.chance(300) { 2 } else { 0 }, random.between(1, 4)],
+        };
         Self {
             calm,
             weather,
             agent_stalls: if calm { 0 } else { random.between(0, 150) },
-            outages: if calm { 0 } else { random.between(1, 4) },
+            outages,
+            workers: random.size(1, 3),
             clients: u32::try_from(random.between(3, 9)).unwrap_or(3),
             requests: u32::try_from(random.between(8, 25)).unwrap_or(8),
         }
@@ -84,7 +92,7 @@ impl World {
         trace.say("world", format_args!("seed {seed} {plan:?}"));
         let network = Network::new(&time, &trace, Random::new(seed, "network"), plan.weather);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/first");
-        let mut sut = Sut::start(&folder, WORKERS, seed, &time, &network, &trace);
+        let mut sut = Sut::start(&folder, plan.workers, seed, &time, &network, &trace);
         let mut world = Self {
             plan,
             watch: Watch::new(&sut, &trace),
@@ -141,10 +149,10 @@ impl World {
                 }
             });
         }
-        handle.spawn(
-            "outages",
-            outages(self.origins[1].clone(), Random::new(seed, "outages"), self.plan.outages),
-        );
+        for (origin, count) in self.origins.iter().zip(self.plan.outages) {
+            let random = Random::new(seed, &format!("outages of {}", origin.name));
+            handle.spawn("outages", outages(origin.clone(), random, count));
+        }
         let agent = Rc::new(Agent {
             time: self.time.clone(),
             trace: self.trace.clone(),
@@ -189,7 +197,9 @@ impl World {
                 break;
             }
             let next = next.expect("invariant: there is one, or the loop has ended");
-            self.time.advance(next);
+            // A machine that is busy elsewhere is late now and then.
+            let late = if self.random.chance(50) { self.random.micros(0, 2000) } else { Duration::ZERO };
+            self.time.advance(next + late);
         }
         if !done() {
             self.time.advance(until);
@@ -203,7 +213,8 @@ impl World {
             self.random.shuffle(&mut all);
             let mut busy = false;
             for scheduler in all {
-                let outcome = scheduler.run(self.time.now(), Budget::default());
+                let budget = Budget::new(self.random.size(1, 40));
+                let outcome = scheduler.run(self.time.now(), budget);
                 busy |= outcome.ran > 0 || outcome.more;
                 self.watch.look();
             }
@@ -230,8 +241,6 @@ async fn outages(origin: Rc<Origin>, mut random: Random, count: u64) {
     }
 }
 
-/// Worker threads of the proxy.
-const WORKERS: usize = 2;
 /// Where the configuration has things.
 const FRONTEND: ([u8; 4], u16) = ([10, 0, 0, 1], 80);
 const SERVERS: [([u8; 4], u16); 2] = [([10, 0, 1, 1], 80), ([10, 0, 1, 2], 80)];

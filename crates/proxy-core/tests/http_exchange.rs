@@ -423,6 +423,17 @@ fn later_requests_share_server_connections() {
         fresh.until("\r\n\r\n").await;
         fresh.send(OK).await;
         other.until("hello").await;
+        assert_eq!(world.worker.pools.idle_count(), 1, "one request at a time needs one connection");
+        // Two at a time need two.
+        client.send(GET).await;
+        server.until("\r\n\r\n").await;
+        other.send(GET).await;
+        let mut second = support::Peer { io: servers.recv().await.unwrap(), task: None };
+        second.until("\r\n\r\n").await;
+        second.send(OK).await;
+        server.send(OK).await;
+        client.until("hello").await;
+        other.until("hello").await;
         assert_eq!(world.worker.pools.idle_count(), 2);
     });
 }

@@ -1,7 +1,10 @@
 //! Idle server connections of one worker.
 //!
 //! Last in, first out, so that the warm ones work and the others grow old. Whether one is still
-//! open is asked when it is taken; a small task closes what died or grew old meanwhile.
+//! open is asked when it is taken; a small task closes what died or grew old meanwhile. No more are
+//! kept than the requests at work lately could use: `http-reuse safe` makes a connection for every new
+//! client, and most of those would only wait for their end. Source: configuration.txt,
+//! `pool-low-conn` and `http-reuse`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,6 +33,10 @@ pub struct Pools {
 struct PerServer {
     server: Arc<Server>,
     idle: Vec<Idle>,
+    /// The most requests at work at one time since the last purge.
+    peak: usize,
+    /// The same, over a longer time: how many connections are worth having.
+    need: usize,
 }
 
 /// A connection that waits for its next request.
@@ -64,14 +71,15 @@ impl Pools {
         }
     }
 
-    /// Keeps a connection whose exchange is over. Closes it if the server's pool is full.
+    /// Keeps a connection whose exchange is over, while it still has its slot. Closes it if the
+    /// server's pool is full, or if there are as many as can be needed without it.
     pub(crate) fn put(worker: &Rc<Worker>, server: &Arc<Server>, io: BoxIo, uses: u32, addr_version: u64) {
         let pools = &worker.pools;
         let mut servers = pools.servers.borrow_mut();
         let per = servers
             .entry(key(server))
-            .or_insert_with(|| PerServer { server: server.clone(), idle: Vec::new() });
-        if server.config.pool_max_conn.is_some_and(|max| per.idle.len() >= max) {
+            .or_insert_with(|| PerServer { server: server.clone(), idle: Vec::new(), peak: 0, need: 0 });
+        if !per.has_room() {
             return;
         }
         per.idle.push(Idle { io, uses, addr_version, since: worker.host.now() });
@@ -91,12 +99,30 @@ impl Pools {
         let mut servers = self.servers.borrow_mut();
         servers.retain(|_, per| {
             let usable = per.server.is_usable();
+            per.settle();
             per.idle.retain_mut(|idle| {
                 usable && now.saturating_duration_since(idle.since) < IDLE_MAX && idle.is_quiet(cx)
             });
             !per.idle.is_empty()
         });
         !servers.is_empty()
+    }
+}
+
+impl PerServer {
+    /// Whether one more idle connection may be of use. The request it has served still counts as at work.
+    fn has_room(&mut self) -> bool {
+        let at_work = self.server.sessions.cur();
+        self.peak = self.peak.max(at_work);
+        self.need = self.need.max(at_work);
+        let allowed = self.server.config.pool_max_conn.unwrap_or(usize::MAX);
+        self.idle.len() < allowed && self.idle.len() + at_work <= self.need
+    }
+
+    /// Lets the need follow what was seen since the last time, slowly if it was less.
+    fn settle(&mut self) {
+        self.need = self.peak.max(usize::midpoint(self.need, self.peak));
+        self.peak = self.server.sessions.cur();
     }
 }
 

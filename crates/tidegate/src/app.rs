@@ -447,6 +447,7 @@ impl WorkerThread {
                 sessions.poll_empty(cx)
             })
             .await;
+            process.facts.stop.finish(process.facts.threads).await;
             flag.set(true);
         });
     }

@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::{AtomicU8, AtomicUsize, Ordering},
     task::{Poll, Waker},
 };
 
@@ -24,6 +24,8 @@ pub enum Stop {
 #[derive(Debug, Default)]
 pub struct StopSignal {
     state: AtomicU8,
+    /// Workers that have nothing left to finish.
+    finished: AtomicUsize,
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -41,22 +43,39 @@ impl StopSignal {
     /// Asks for a stop; asking for less than there is changes nothing.
     pub fn ask(&self, stop: Stop) {
         self.state.fetch_max(stop as u8, Ordering::AcqRel);
-        for waker in std::mem::take(&mut *self.waiting.lock()) {
-            waker.wake();
-        }
+        self.wake();
     }
 
     /// Waits until the stop has gone at least that far.
     pub async fn reached(&self, stop: Stop) {
+        self.until(|| self.state() >= stop).await;
+    }
+
+    /// Says that one worker has finished what ran on it, and waits for all `workers` to have said so:
+    /// what serves the whole process runs on one of them.
+    pub async fn finish(&self, workers: usize) {
+        self.finished.fetch_add(1, Ordering::AcqRel);
+        self.wake();
+        self.until(|| self.finished.load(Ordering::Acquire) >= workers).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
         poll_fn(|cx| {
-            if self.state() >= stop {
+            if is_so() {
                 return Poll::Ready(());
             }
             self.waiting.lock().push(cx.waker().clone());
-            // It may have come before we were on the list.
-            if self.state() >= stop { Poll::Ready(()) } else { Poll::Pending }
+            // It may have become so before we were on the list.
+            if is_so() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+
+    fn wake(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        for waker in waiting {
+            waker.wake();
+        }
     }
 }
 
@@ -80,5 +99,16 @@ mod tests {
         signal.ask(Stop::Soft);
         assert!(now.as_mut().poll(&mut cx).is_ready());
         assert_eq!(signal.state(), Stop::Now);
+    }
+
+    #[test]
+    fn workers_leave_together() {
+        let signal = StopSignal::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut idle = Box::pin(signal.finish(2));
+        assert!(idle.as_mut().poll(&mut cx).is_pending());
+        let mut busy = Box::pin(signal.finish(2));
+        assert!(busy.as_mut().poll(&mut cx).is_ready());
+        assert!(idle.as_mut().poll(&mut cx).is_ready());
     }
 }

@@ -24,7 +24,6 @@ impl Watchdog {
     ///
     /// # Errors
     /// The system refuses a thread or the signal handler.
-    #[expect(clippy::disallowed_methods, reason = "the real threads")]
     pub fn start(scripts: Vec<Interrupter>) -> io::Result<Self> {
         hlua::install_preemption()?;
         let (stop, stopped) = channel::<()>();

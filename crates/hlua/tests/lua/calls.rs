@@ -388,3 +388,11 @@ fn a_socket_that_stays_silent_times_out() {
     assert_eq!(lines, ["info: nil connection closed."]);
     assert_eq!(bench.core.elapsed().as_secs(), 2);
 }
+
+/// A host that says nothing else has the environment of the process.
+#[test]
+fn environment_variables_come_from_the_host() {
+    let bench = Bench::empty(&Config::default());
+    bench.load("assert(os.getenv('PATH') and os.getenv('SURELY_NOT_SET') == nil)").unwrap();
+    assert!(bench.load("os.getenv()").is_err());
+}

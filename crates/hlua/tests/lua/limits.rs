@@ -214,3 +214,31 @@ fn two_vms_share_one_budget() {
     drop(a);
     b.action("hoard", get()).1.unwrap();
 }
+
+/// `tune.lua.*` may stand after `lua-load`.
+#[test]
+fn settings_that_come_late_hold_for_scripts_loaded_before() {
+    let unlimited = Config { session_timeout: None, burst_timeout: None, ..Config::default() };
+    let script = "core.register_action('hoard', {'http-req'}, function() kept = string.rep('x', 9 << 20) end)
+        core.register_action('loop', {'http-req'}, function() while true do end end)";
+    let bench = ticking(unlimited.clone(), script);
+    bench.action("hoard", get()).1.unwrap();
+    bench.load("kept = nil collectgarbage()").unwrap();
+    bench.runtime.apply(&Config {
+        session_timeout: Some(Duration::from_millis(20)),
+        preemption: Preemption::Count(100),
+        memory: Some(MemoryPool::new(8 << 20)),
+        ..unlimited
+    });
+    assert!(matches!(bench.action("loop", get()).1, Err(Error::Timeout { .. })));
+    assert!(matches!(bench.action("hoard", get()).1, Err(Error::Memory { .. })));
+}
+
+#[test]
+fn a_path_that_comes_late_is_searched_first() {
+    let bench = Bench::empty(&Config::default());
+    bench.runtime.prepend_path("path", "/first/?.lua").unwrap();
+    bench.runtime.prepend_path("cpath", "/first/?.so").unwrap();
+    bench.load("assert(package.path:find('/first/?.lua;', 1, true) == 1)").unwrap();
+    bench.load("assert(package.cpath:find('/first/?.so;', 1, true) == 1)").unwrap();
+}

@@ -331,6 +331,8 @@ impl Exchange {
     fn finish(&mut self, conn: &mut Conn) {
         let now = conn.now();
         self.upstream = None;
+        // The log line counts the backend's other sessions.
+        self.counted = None;
         let log = &mut conn.txn.log;
         log.ended = Some(now);
         log.bytes_in = conn.client.bytes_in - conn.client.input.len() as u64;

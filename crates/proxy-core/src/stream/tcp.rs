@@ -51,8 +51,8 @@ pub(crate) async fn run(conn: &mut Conn) {
     if letters[0] == b'C' || letters[0] == b'c' {
         bump(&traffic.client_aborts);
     }
-    finish(conn, letters);
     drop(counted);
+    finish(conn, letters);
     conn.client.release(&conn.worker.buffers);
 }
 

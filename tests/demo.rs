@@ -52,7 +52,8 @@ fn the_demonstration_does_what_it_says() {
     assert!(answers[0].header("x-demo-score").is_some(), "{:?}", answers[0].head);
     assert_eq!(answers[1].body, "Hello from Lua, you asked for /hello\n");
 
-    let reports = |event: &'static str| move |line: &str| line.contains(&format!("lua: {event} origins/shaky"));
+    let reports =
+        |event: &'static str| move |line: &str| line.contains(&format!("lua: {event} origins/shaky"));
     assert!(said.wait_for(1, ONE_TURN, reports("SERVER_DOWN")), "{:?}", said.all());
     assert!(said.wait_for(1, ONE_TURN, reports("SERVER_UP")), "{:?}", said.all());
     let at = |event| said.all().iter().position(|line| reports(event)(line));

@@ -3,8 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use spoe::{
-    Scope,
-    TypedData,
+    Scope, TypedData,
     agent::{Options, Reply, Request, serve_connection},
 };
 
@@ -38,7 +37,8 @@ impl Agent {
                 reply
             }
         };
-        let ended = serve_connection(end, &handler, &self.time, Options::default(), std::future::pending()).await;
+        let ended =
+            serve_connection(end, &handler, &self.time, Options::default(), std::future::pending()).await;
         if let Err(error) = ended {
             self.trace.say("agent", format_args!("link {link}: {error}"));
         }

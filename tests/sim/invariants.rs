@@ -12,14 +12,17 @@ pub(crate) fn broken(world: &World) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     world.ledger.with(|book| {
         for (id, asked) in &book.asked {
-            faults.extend(answered_once(world, book, *id, *asked).err().map(|why| format!("request {id}: {why}")));
+            faults.extend(
+                answered_once(world, book, *id, *asked).err().map(|why| format!("request {id}: {why}")),
+            );
         }
         faults.extend(failures_have_causes(world, book).err());
     });
     faults.extend(transitions(&world.watch));
     faults.extend(heard_by_the_script(world).err());
     faults.extend(world.in_use.iter().map(|(what, number)| format!("in use at the end: {what} = {number}")));
-    let bad = |line: &&String| line.contains("PANIC") || line.contains("VIOLATION") || line.contains("[ALERT]");
+    let bad =
+        |line: &&String| line.contains("PANIC") || line.contains("VIOLATION") || line.contains("[ALERT]");
     faults.extend(world.trace.lines().iter().filter(bad).cloned());
     faults
 }
@@ -28,10 +31,9 @@ pub(crate) fn broken(world: &World) -> Vec<String> {
 fn answered_once(world: &World, book: &Book, id: u32, asked: Asked) -> Result<(), String> {
     let fates = book.fates.get(&id).map(Vec::as_slice).unwrap_or_default();
     let [fate] = fates else { return Err(format!("{} fates: {fates:?}", fates.len())) };
-    let served = book.served.get(&id).copied().unwrap_or(0);
-    if served > 1 {
-        return Err(format!("reached servers {served} times"));
-    }
+    let served = book.served.get(&id).map(Vec::as_slice).unwrap_or_default();
+    sent_once(world, asked, served)?;
+    let served = served.len();
     match fate {
         Fate::Answer { status, mark } => answer(world.plan, id, asked, served, *status, mark),
         Fate::Unserved if served > 0 => Err("reached a server behind an answer that closes".to_owned()),
@@ -42,12 +44,25 @@ fn answered_once(world: &World, book: &Book, id: u32, asked: Asked) -> Result<()
     }
 }
 
+/// A request reaches one server, unless it may be repeated and the connection it went out on broke.
+fn sent_once(world: &World, asked: Asked, served: &[u32]) -> Result<(), String> {
+    let Some((_, earlier)) = served.split_last() else { return Ok(()) };
+    if !earlier.is_empty() && asked.body > 0 {
+        return Err(format!("a POST reached servers on links {served:?}"));
+    }
+    match earlier.iter().find(|link| world.network.fault(**link) != Some(Fault::Reset)) {
+        Some(link) => Err(format!("was repeated on links {served:?}, and link {link} was well")),
+        None if served.len() > 2 => Err(format!("was repeated on links {served:?}")),
+        None => Ok(()),
+    }
+}
+
 fn answer(plan: Plan, id: u32, asked: Asked, served: usize, status: u16, got: &str) -> Result<(), String> {
     let nap = if asked.nap { id.to_string() } else { String::new() };
     let with_agent = mark(id, &id.to_string(), &nap, asked.body);
     let without = mark(id, "", &nap, asked.body);
     match status {
-        200 if served != 1 => Err("200 without a server".to_owned()),
+        200 if served == 0 => Err("200 without a server".to_owned()),
         200 if got == with_agent && !asked.deny => Ok(()),
         200 if got == without && !plan.calm => Ok(()),
         200 => Err(format!("answered {got:?} instead of {with_agent:?}")),
@@ -70,7 +85,8 @@ fn failures_have_causes(world: &World, book: &Book) -> Result<(), String> {
         .filter(|link| world.network.fault(*link).is_none())
         .collect();
     cut.dedup();
-    let causes = book.stalled + world.origins.iter().map(|origin| world.network.faults_to(origin.at)).sum::<usize>();
+    let causes =
+        book.stalled + world.origins.iter().map(|origin| world.network.faults_to(origin.at)).sum::<usize>();
     if bad + cut.len() > causes {
         return Err(format!("{bad} answers 502 or 504 and {} cuts, but only {causes} causes", cut.len()));
     }
@@ -85,7 +101,8 @@ fn transitions(watch: &Watch) -> Vec<String> {
             faults.push(format!("{name} changed {:?}, but {:?} was published", server.seen, server.told));
         }
         if server.seen != server.demanded {
-            faults.push(format!("{name} changed {:?}, but its checks say {:?}", server.seen, server.demanded));
+            faults
+                .push(format!("{name} changed {:?}, but its checks say {:?}", server.seen, server.demanded));
         }
     }
     if !watch.ended {

@@ -57,7 +57,9 @@ impl Origin {
                     return;
                 }
                 let status = if well { "200 OK" } else { "500 Sick" };
-                end.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.is_ok()
+                end.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes())
+                    .await
+                    .is_ok()
             } else {
                 if stalls {
                     self.ledger.with(|book| book.stalled += 1);
@@ -74,7 +76,7 @@ impl Origin {
     async fn answer(&self, request: &Message, stalls: bool, end: &mut End, random: &mut Random) -> bool {
         let id = request.parameter("id").and_then(|id| id.parse().ok()).unwrap_or(0);
         self.trace.say(self.name, format_args!("gets {id} on link {}", end.link()));
-        self.ledger.with(|book| *book.served.entry(id).or_default() += 1);
+        self.ledger.with(|book| book.served.entry(id).or_default().push(end.link()));
         if stalls {
             self.time.sleep(STALL).await;
             return false;

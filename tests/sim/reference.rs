@@ -1,11 +1,6 @@
 //! What must be: which answers a request may get, and which state a server has after its checks.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    fmt,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc};
 
 /// A request as its client sent it.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +55,8 @@ pub(crate) struct Book {
     pub(crate) asked: BTreeMap<u32, Asked>,
     /// What became of it; more than one fate is a fault.
     pub(crate) fates: BTreeMap<u32, Vec<Fate>>,
-    /// How often servers got it.
-    pub(crate) served: BTreeMap<u32, usize>,
+    /// The connections on which servers got it.
+    pub(crate) served: BTreeMap<u32, Vec<u32>>,
     /// Requests that servers left unanswered.
     pub(crate) stalled: usize,
     /// Requests that the agent answered too late.

@@ -134,7 +134,9 @@ impl SimWorker {
         let handle = self.scheduler.handle();
         for proxy in &self.node.worker.shared.config.proxies {
             for bind in &proxy.binds {
-                let proxy_core::host::Addr::Ip(at) = bind.addr else { panic!("only addresses are simulated") };
+                let proxy_core::host::Addr::Ip(at) = bind.addr else {
+                    panic!("only addresses are simulated")
+                };
                 let listener = network.listen(at);
                 let (proxy, bind) = (proxy.clone(), bind.clone());
                 let (node, sessions, spawner) = (self.node.clone(), self.sessions.clone(), handle.clone());

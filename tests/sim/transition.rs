@@ -43,7 +43,8 @@ impl Watch {
     pub(crate) fn new(sut: &Sut, trace: &Trace) -> Self {
         let wanted = ["SERVER_UP", "SERVER_DOWN", "SERVER_STATE", "SERVER_CHECK"];
         let names = event_hdl::Names::of::<Servers>();
-        let wanted = wanted.iter().filter_map(|name| names.find(name)).fold(Subtypes::NONE, |all, one| all | one);
+        let wanted =
+            wanted.iter().filter_map(|name| names.find(name)).fold(Subtypes::NONE, |all, one| all | one);
         let queue = sut.process.events.global().queue(wanted, Overflow::Unbounded);
         let servers = sut.process.shared.config.proxies.iter().flat_map(|proxy| &proxy.servers);
         let servers = servers.filter(|server| server.config.check).map(|server| Watched {

@@ -38,7 +38,11 @@ pub(crate) struct Plan {
 impl Plan {
     fn new(random: &mut Random) -> Self {
         let calm = random.chance(200);
-        let weather = Weather { delay_us_max: random.between(50, 5000), split: random.between(0, 700), ..Weather::default() };
+        let weather = Weather {
+            delay_us_max: random.between(50, 5000),
+            split: random.between(0, 700),
+            ..Weather::default()
+        };
         let weather = match calm {
             true => weather,
             false => Weather { reset: random.between(0, 25), silence: random.between(0, 8), ..weather },
@@ -137,7 +141,10 @@ impl World {
                 }
             });
         }
-        handle.spawn("outages", outages(self.origins[1].clone(), Random::new(seed, "outages"), self.plan.outages));
+        handle.spawn(
+            "outages",
+            outages(self.origins[1].clone(), Random::new(seed, "outages"), self.plan.outages),
+        );
         let agent = Rc::new(Agent {
             time: self.time.clone(),
             trace: self.trace.clone(),

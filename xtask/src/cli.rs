@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::workspace::Workspace;
-use crate::{bench, check, ci, test};
+use crate::{bench, check, ci, sim, test};
 
 /// The repository's task runner.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ enum Task {
     },
     /// Installs the peers that the tests need, builds `tidegate`, runs every test.
     Test(test::Options),
+    /// Lives simulated worlds, each from a seed, and prints what happens in them.
+    Sim(sim::Options),
     /// Measures tidegate against Debian's haproxy.
     Bench {
         #[command(subcommand)]
@@ -71,6 +73,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Task::Ci => ci::run(&workspace)?,
         Task::Check { what } => check::run(&workspace, what)?,
         Task::Test(options) => test::run(&workspace, &options)?.report(),
+        Task::Sim(options) => sim::run(&workspace, &options)?,
         Task::Bench { what: Bench::Proxy(options) } => bench::run(&workspace, &options).map(|()| true)?,
         Task::BenchOrigin(options) => bench::origin::run(&options).map(|()| true)?,
         Task::BenchLoad(options) => bench::load::run(&options).map(|()| true)?,

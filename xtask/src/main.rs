@@ -11,6 +11,7 @@ mod ci;
 mod cli;
 mod command;
 mod provision;
+mod sim;
 mod test;
 mod workspace;
 

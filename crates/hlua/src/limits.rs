@@ -137,21 +137,16 @@ impl Drop for MemoryShare {
 #[derive(Debug, Clone)]
 pub struct Interrupter {
     pub(crate) beat: Arc<Beat>,
+    pub(crate) thread: i32,
 }
 
 /// A worker's count of runs: odd while one goes on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Beat {
-    thread: i32,
     epoch: AtomicU64,
 }
 
 impl Beat {
-    /// For the calling thread.
-    pub(crate) fn here() -> Arc<Beat> {
-        Arc::new(Beat { thread: preempt::thread_id(), epoch: AtomicU64::new(0) })
-    }
-
     /// A run begins or ends: only this worker writes, so no read-modify-write is needed.
     pub(crate) fn tick(&self) {
         self.epoch.store(self.epoch.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -159,6 +154,11 @@ impl Beat {
 }
 
 impl Interrupter {
+    /// For runs of the calling thread.
+    pub(crate) fn here(beat: Arc<Beat>) -> Interrupter {
+        Interrupter { beat, thread: preempt::thread_id() }
+    }
+
     /// How often this worker began or ended a run. Odd while a run goes on.
     pub fn epoch(&self) -> u64 {
         self.beat.epoch.load(Ordering::Relaxed)
@@ -172,7 +172,7 @@ impl Interrupter {
     /// Interrupts the run of that epoch if it still goes on.
     pub fn interrupt(&self, epoch: u64) {
         if epoch % 2 == 1 && self.epoch() == epoch {
-            preempt::signal(self.beat.thread);
+            preempt::signal(self.thread);
         }
     }
 }

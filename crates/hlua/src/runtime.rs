@@ -18,7 +18,7 @@ use crate::context::ContextKind;
 use crate::event_runner::EventRunner;
 use crate::execution::{Execution, Outcome};
 use crate::host::{Core, Lent, Level, Txn, Value};
-use crate::limits::{Beat, Config, Interrupter};
+use crate::limits::{Config, Interrupter};
 use crate::raw::machine;
 use crate::value::Out;
 use crate::vm::{Garbage, Job, Startup, Vm, VmState, Worker};
@@ -98,7 +98,7 @@ impl Runtime {
     fn new(vm: VmRef, core: Rc<dyn Core>) -> Runtime {
         let worker = Rc::new(Worker {
             core,
-            beat: Beat::here(),
+            beat: Arc::default(),
             sockets: Default::default(),
             sites: Default::default(),
         });
@@ -297,9 +297,10 @@ impl Runtime {
     }
 
     /// The handle with which a watchdog thread stops this worker's long runs
-    /// ([`Preemption::OnDemand`](crate::Preemption)).
+    /// ([`Preemption::OnDemand`](crate::Preemption)). Call it on the thread that runs the worker; a `fork` gives that
+    /// another number.
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter { beat: self.worker.beat.clone() }
+        Interrupter::here(self.worker.beat.clone())
     }
 
     // ---- entering the VM -----------------------------------------------------------------------------------------

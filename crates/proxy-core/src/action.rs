@@ -21,8 +21,10 @@ pub enum Verdict {
     Stop,
     /// End the exchange with this answer (`return`, `redirect`).
     Reply(Box<Reply>),
-    /// Refuse the exchange with this answer (`deny`, `tarpit`); it is counted and logged as refused.
+    /// Refuse the exchange with this answer (`deny`); it is counted and logged as refused.
     Deny(Box<Reply>),
+    /// The same after the client was kept waiting (`tarpit`).
+    Tarpit(Box<Reply>),
     /// Close without an answer (`reject`).
     Close,
     /// Forget the connection without telling the client (`silent-drop`).

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{txn::Txn, worker::Worker};
+use crate::{http::InvalidText, txn::Txn, worker::Worker};
 
 /// A whole answer made without a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct AppletIo {
     pub input: Vec<u8>,
     /// No more input will come.
     pub input_ended: bool,
-    /// The response head, set once by an HTTP service before any output.
-    pub response: Option<Reply>,
+    /// The head of the answer stands in `txn.res`: set once by an HTTP service, before any output.
+    pub started: bool,
     /// Bytes to send: body (HTTP, framed by the stream) or raw (TCP). Full at [`AppletIo::output_limit`].
     pub output: Vec<u8>,
     /// How much `output` may hold before the service should wait.
@@ -46,6 +46,19 @@ pub struct AppletIo {
 }
 
 impl AppletIo {
+    /// Starts the answer with a ready-made head; the body is not looked at.
+    ///
+    /// # Errors
+    /// A part of the head may not stand where it was to be put.
+    pub fn start(&mut self, head: &Reply) -> Result<(), InvalidText> {
+        self.txn.res.set_reply(head)?;
+        if head.close {
+            self.txn.res.add_header(b"connection", b"close")?;
+        }
+        self.started = true;
+        Ok(())
+    }
+
     /// Removes `n` bytes from the front of the input.
     pub fn consume(&mut self, n: usize) {
         self.input.drain(..n.min(self.input.len()));

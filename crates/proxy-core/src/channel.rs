@@ -1,6 +1,6 @@
 //! Bytes on the way from one side to the other, and the buffers that hold them.
 //!
-//! A [`Buffer`] is taken from the worker's [`BufferPool`] when bytes may come and goes back once
+//! A buffer is taken from the worker's [`BufferPool`] when bytes may come and goes back once
 //! they are gone, so an idle connection holds none.
 
 use std::{cell::RefCell, ops::Range};

@@ -58,6 +58,36 @@ impl Scope {
     }
 }
 
+/// What finds a variable: its scope and the hash of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VarKey {
+    /// Where it lives.
+    pub scope: Scope,
+    /// Hash of the name.
+    pub id: u64,
+}
+
+impl VarKey {
+    /// Reads `scope.name`; `None` where [`VarName::parse`] refuses it.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (scope, name) = text.split_at(memchr::memchr(b'.', text)?);
+        let (scope, name) = (Scope::from_name(std::str::from_utf8(scope).ok()?)?, &name[1..]);
+        let valid = !name.is_empty() && name.iter().all(|byte| is_name_byte(*byte));
+        valid.then(|| Self { scope, id: xxhash_rust::xxh64::xxh64(name, 0) })
+    }
+}
+
+impl From<&VarName> for VarKey {
+    fn from(name: &VarName) -> Self {
+        Self { scope: name.scope, id: name.id }
+    }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.'
+}
+
 /// A variable's name, hashed once when the configuration is read.
 ///
 /// The name is what follows the scope and its dot.
@@ -87,7 +117,7 @@ impl VarName {
         if name.is_empty() {
             return Err(ParseError::new(format!("invalid variable name '{text}'. The name is empty")));
         }
-        match name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')) {
+        match name.find(|c: char| !u8::try_from(c).is_ok_and(is_name_byte)) {
             Some(bad) => Err(ParseError::new(format!("invalid syntax at char '{}'", &name[bad..]))),
             None => Ok(Self { scope, id: Self::hash(name), name: name.into() }),
         }
@@ -195,12 +225,13 @@ pub(crate) fn parse_set(args: &str) -> Result<(VarName, SetConds), ParseError> {
 impl TxnData {
     /// The value of a variable of any scope. `None`: not set, or no such scope here.
     #[must_use]
-    pub fn var(&self, name: &VarName) -> Option<Sample> {
+    pub fn var(&self, name: impl Into<VarKey>) -> Option<Sample> {
         self.with_var(name, |value| value.cloned())
     }
 
     /// Looks at a variable in place.
-    pub fn with_var<R>(&self, name: &VarName, look: impl FnOnce(Option<&Sample>) -> R) -> R {
+    pub fn with_var<R>(&self, name: impl Into<VarKey>, look: impl FnOnce(Option<&Sample>) -> R) -> R {
+        let name = name.into();
         match name.scope {
             Scope::Proc => look(self.worker.shared.proc_vars.read().find(name.id)),
             Scope::Sess => look(self.session.vars.borrow().find(name.id)),
@@ -209,12 +240,13 @@ impl TxnData {
     }
 
     /// Sets a variable; `false` if its scope does not exist here.
-    pub fn set_var(&mut self, name: &VarName, value: Sample) -> bool {
+    pub fn set_var(&mut self, name: impl Into<VarKey>, value: Sample) -> bool {
         self.set_var_if(name, SetConds::default(), value)
     }
 
     /// Sets a variable if the conditions hold; `false` if it was not set.
-    pub fn set_var_if(&mut self, name: &VarName, conds: SetConds, value: Sample) -> bool {
+    pub fn set_var_if(&mut self, name: impl Into<VarKey>, conds: SetConds, value: Sample) -> bool {
+        let name = name.into();
         let put = |vars: &mut Vars| {
             let allowed = conds.allow(vars.find(name.id), &value);
             if allowed {
@@ -230,7 +262,8 @@ impl TxnData {
     }
 
     /// Removes a variable; whether it was there.
-    pub fn unset_var(&mut self, name: &VarName) -> bool {
+    pub fn unset_var(&mut self, name: impl Into<VarKey>) -> bool {
+        let name = name.into();
         match name.scope {
             Scope::Proc => self.worker.shared.proc_vars.write().unset(name.id),
             Scope::Sess => self.session.vars.borrow_mut().unset(name.id),

@@ -10,8 +10,11 @@ use proxy_core::http::{
     },
 };
 
-/// Decodes input that arrives in pieces cut at `cuts`; payload, trailers and what was left over.
-fn decode(length: Length, input: &[u8], cuts: &[usize]) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>, bool)> {
+/// Payload, trailers, what was left over, and whether the body is whole.
+type Decoded = (Vec<u8>, Vec<u8>, Vec<u8>, bool);
+
+/// Decodes input that arrives in pieces cut at `cuts`.
+fn decode(length: Length, input: &[u8], cuts: &[usize]) -> Option<Decoded> {
     let mut decoder = Decoder::new(length);
     let (mut payload, mut trailers, mut pending) = (Vec::new(), Vec::new(), Vec::new());
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();

@@ -71,9 +71,9 @@ fn with_service(turn: Turn) -> World {
     world
 }
 
-fn head(status: u16, headers: &[(&str, &str)]) -> Option<Reply> {
+fn start(io: &mut AppletIo, status: u16, headers: &[(&str, &str)]) {
     let headers = headers.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
-    Some(Reply { status, headers, ..Reply::default() })
+    io.start(&Reply { status, headers, ..Reply::default() }).unwrap();
 }
 
 /// Answers with the body it gets.
@@ -81,13 +81,13 @@ fn echo(mut io: AppletIo) -> (AppletIo, Poll<Ended>) {
     if !io.input_ended {
         return (io, Poll::Pending);
     }
-    io.response = head(200, &[("X-A", "b")]);
+    start(&mut io, 200, &[("X-A", "b")]);
     io.output = std::mem::take(&mut io.input);
     (io, Poll::Ready(Ended::Done))
 }
 
 fn hello(mut io: AppletIo) -> (AppletIo, Poll<Ended>) {
-    io.response = head(200, &[("content-length", "5")]);
+    start(&mut io, 200, &[("content-length", "5")]);
     io.output.extend_from_slice(b"hello");
     (io, Poll::Ready(Ended::Done))
 }
@@ -169,11 +169,11 @@ fn a_service_that_answers_wrongly_harms_nobody_else() {
         (io, Poll::Ready(Ended::Done))
     }
     fn bad_header(mut io: AppletIo) -> (AppletIo, Poll<Ended>) {
-        io.response = head(200, &[("a", "b\r\nc: d")]);
+        start(&mut io, 200, &[("a", "b\r\nc: d")]);
         (io, Poll::Ready(Ended::Done))
     }
     fn bad_length(mut io: AppletIo) -> (AppletIo, Poll<Ended>) {
-        io.response = head(200, &[("content-length", "5x")]);
+        start(&mut io, 200, &[("content-length", "5x")]);
         (io, Poll::Ready(Ended::Done))
     }
     for turn in [nothing as Turn, fails, early, bad_header, bad_length] {
@@ -187,12 +187,12 @@ fn a_service_that_answers_wrongly_harms_nobody_else() {
         });
     }
     fn too_long(mut io: AppletIo) -> (AppletIo, Poll<Ended>) {
-        io.response = head(200, &[("content-length", "3")]);
+        start(&mut io, 200, &[("content-length", "3")]);
         io.output.extend_from_slice(b"hello");
         (io, Poll::Ready(Ended::Done))
     }
     fn no_content(mut io: AppletIo) -> (AppletIo, Poll<Ended>) {
-        io.response = head(204, &[]);
+        start(&mut io, 204, &[]);
         io.output.extend_from_slice(b"hello");
         (io, Poll::Ready(Ended::Done))
     }
@@ -209,12 +209,12 @@ fn a_service_that_answers_wrongly_harms_nobody_else() {
         });
     }
     fn too_short(mut io: AppletIo) -> (AppletIo, Poll<Ended>) {
-        io.response = head(200, &[("content-length", "9")]);
+        start(&mut io, 200, &[("content-length", "9")]);
         io.output.extend_from_slice(b"hello");
         (io, Poll::Ready(Ended::Done))
     }
     fn half_way(mut io: AppletIo) -> (AppletIo, Poll<Ended>) {
-        io.response = head(200, &[]);
+        start(&mut io, 200, &[]);
         io.output.extend_from_slice(b"hello");
         (io, Poll::Ready(Ended::Failed))
     }

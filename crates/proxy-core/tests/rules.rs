@@ -165,7 +165,7 @@ fn response_rules_see_the_response() {
 fn answer(rule: &str) -> String {
     let bench = bench(&format!(" http-request {rule}"));
     match bench.run(RuleSet::HttpRequest, bench.request(REQUEST)).1 {
-        Verdict::Reply(reply) | Verdict::Deny(reply) => {
+        Verdict::Reply(reply) | Verdict::Deny(reply) | Verdict::Tarpit(reply) => {
             let lines = reply.headers.iter().map(|(n, v)| [n.as_slice(), v].join(&b"="[..]));
             let head = lines.map(|l| String::from_utf8(l).unwrap()).collect::<Vec<_>>().join(" ");
             let body = String::from_utf8_lossy(&reply.body).lines().next().unwrap_or_default().to_owned();
@@ -220,7 +220,7 @@ fn answers_are_those_of_haproxy() {
         ("redirect location %[var(txn.no)] ignore-empty", "Continue".to_owned()),
         ("allow", "Stop".to_owned()),
         ("reject", "Close".to_owned()),
-        ("silent-drop", "Close".to_owned()),
+        ("silent-drop", "Drop".to_owned()),
     ];
     for (rule, expected) in cases {
         assert_eq!(answer(rule), expected, "{rule}");
@@ -272,7 +272,7 @@ fn control_bytes_from_samples_never_add_lines() {
                 assert!(lines[0].1.contains("t.cfg:5"), "{lines:?}");
             }
             let sent: Vec<u8> = match &verdict {
-                Verdict::Reply(reply) | Verdict::Deny(reply) => {
+                Verdict::Reply(reply) | Verdict::Deny(reply) | Verdict::Tarpit(reply) => {
                     reply.headers.iter().flat_map(|(n, v)| [n.as_slice(), v].concat()).collect()
                 }
                 _ => txn

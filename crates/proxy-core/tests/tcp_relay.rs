@@ -185,7 +185,7 @@ fn a_service_talks_to_the_client_by_itself() {
             let mut client = world.connect();
             client.send(&script[..cut]).await;
             tokio::time::sleep(Duration::from_millis(1)).await;
-            let _ = client.io.write_all(script[cut..].as_bytes()).await;
+            let _ = client.io.write_all(&script.as_bytes()[cut..]).await;
             assert_eq!(client.rest().await, "3\n2\n4\n", "cut at {cut}");
             client.served().await;
         });

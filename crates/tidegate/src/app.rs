@@ -29,6 +29,7 @@ use crate::{
     net::Listening,
     process,
     services::runtime_api,
+    watchdog::Watchdog,
     wiring::{Clocks, FirstWorker, Node, Preparation, Process},
     worker::{Handle, Sessions, TaskHandle, Worker},
 };
@@ -123,6 +124,7 @@ struct Read {
 
 fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Result<Read, Refused> {
     let preparation = Preparation::new(Clocks::real());
+    preparation.watch_scripts();
     let mut parser = Parser::new(preparation.registry.clone())
         .env(env)
         .build(build())
@@ -306,6 +308,13 @@ fn run_workers(
     for _ in 1..threads {
         told.recv().unwrap_or_else(|_| Err("a worker did not start".to_owned())).map_err(refuse)?;
     }
+    let interrupters = process.interrupters();
+    let _watchdog = if interrupters.is_empty() {
+        None
+    } else {
+        let started = Watchdog::start(interrupters);
+        Some(started.map_err(|error| refuse(format_args!("cannot watch the scripts: {error}")))?)
+    };
     let (handles, starts): (Vec<_>, Vec<_>) = others.into_iter().unzip();
     for start in starts {
         // A worker that has gone was reported by its panic.

@@ -15,6 +15,7 @@ pub mod fd;
 pub mod net;
 pub mod process;
 pub mod services;
+pub mod watchdog;
 pub mod wiring;
 pub mod worker;
 

@@ -20,7 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hlua::Runtime;
+use hlua::{Interrupter, Preemption, Runtime};
+use parking_lot::Mutex;
 use proxy_core::{
     backend::pool::Pools,
     channel::BufferPool,
@@ -90,6 +91,12 @@ impl Preparation {
         Self { registry, clocks, core, lua, sites, engines, private_slot }
     }
 
+    /// Lets scripts run without counting instructions: whoever starts the process then watches
+    /// [`Process::interrupters`]. Before a configuration is read.
+    pub fn watch_scripts(&self) {
+        self.lua.borrow_mut().set_preemption(Preemption::OnDemand);
+    }
+
     /// What extensions find wrong with a configuration that was read.
     #[must_use]
     pub fn check(&self, config: &Config) -> Vec<String> {
@@ -126,6 +133,7 @@ impl Preparation {
             private_slot: self.private_slot,
             clocks: self.clocks,
             facts,
+            interrupters: Mutex::default(),
         };
         (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
     }
@@ -150,6 +158,15 @@ pub struct Process {
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
+    interrupters: Mutex<Vec<Interrupter>>,
+}
+
+impl Process {
+    /// What stops the long runs of each worker made so far; none where instructions are counted.
+    #[must_use]
+    pub fn interrupters(&self) -> Vec<Interrupter> {
+        self.interrupters.lock().clone()
+    }
 }
 
 /// One thread's part of the graph.
@@ -184,6 +201,9 @@ impl Node {
             }
         };
         core.set_routes(process.lua.routes);
+        if process.lua.preemption() == Preemption::OnDemand {
+            process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
+        }
         let [shared, per_thread] = runtimes;
         let extension = Extension::new(
             process.catalog.clone(),

@@ -1,6 +1,6 @@
 //! The class `AppletHTTP`: a service's request and response.
 //!
-//! Its attributes are read from the host when first touched; status and headers go straight to the host.
+//! Its attributes are read from the host when touched; status and headers go straight to the host.
 //!
 //! Source: lua-api "AppletHTTP class".
 
@@ -73,8 +73,7 @@ fn lazy(stack: &mut Stack<'_>) -> Flow {
         Some(text) => stack.push_bytes(text)?,
         None => stack.push_nil(),
     }
-    drop(lent);
-    keep(stack)
+    Ok(Ret::Count(1))
 }
 
 /// `f`, `sf`, `c`, `sc` of either applet class.
@@ -91,9 +90,11 @@ pub(crate) fn samples(stack: &mut Stack<'_>) -> Flow {
 }
 
 fn headers(stack: &mut Stack<'_>) -> Flow {
-    let mut table = HeaderTable::default();
-    stack.lent_unchecked().applet_http()?.headers(&mut |name, value| table.add(name, value));
-    stack.push_out(&table.into_out())?;
+    let mut lent = stack.lent_unchecked();
+    let mut table = HeaderTable::push(stack)?;
+    lent.applet_http()?.headers(&mut |name, value| table.add(name, value));
+    table.finish()?;
+    drop(lent);
     keep(stack)
 }
 

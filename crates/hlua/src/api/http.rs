@@ -2,10 +2,13 @@
 //!
 //! Source: lua-api "HTTP class". Argument complaints name the functions as HAProxy does (`req_set_hdr`).
 
+use std::ffi::c_int;
+
+use smallvec::SmallVec;
+
 use crate::api::{Class, ClassDef, Method, stream, to_string};
 use crate::host::{HostResult, Http, RequestPart, Side, Side::*};
 use crate::raw::stack::{Borrowed, Failure, Flow, Ret, Stack};
-use crate::value::Out;
 
 pub(crate) const CLASS: ClassDef = ClassDef {
     name: "HTTP",
@@ -48,36 +51,67 @@ fn http<'a>(lent: &'a mut Borrowed<'_>) -> Result<&'a mut dyn Http, Failure> {
 fn get_headers(stack: &mut Stack<'_>, side: Side, name: &str) -> Flow {
     stack.need(1, name)?;
     let mut lent = stack.lent(Class::Http)?;
-    let mut table = HeaderTable::default();
-    http(&mut lent)?.headers(side, &mut |name, value| table.add(name, value))?;
-    drop(lent);
-    stack.push_out(&table.into_out())?;
+    let mut table = HeaderTable::push(stack)?;
+    let shown = http(&mut lent)?.headers(side, &mut |name, value| table.add(name, value));
+    table.finish()?;
+    shown?;
     Ok(Ret::Count(1))
 }
 
-/// Headers as scripts get them: lower-case names, 0-based lists of values.
-#[derive(Default)]
-pub(crate) struct HeaderTable {
-    names: Vec<(Vec<u8>, Vec<Out>)>,
+/// Headers as scripts get them: lower-case names, 0-based lists of values. Filled in place, on top of the stack.
+pub(crate) struct HeaderTable<'s, 'a> {
+    stack: &'s mut Stack<'a>,
+    table: c_int,
+    result: Result<(), Failure>,
 }
 
-impl HeaderTable {
+impl<'s, 'a> HeaderTable<'s, 'a> {
+    /// Pushes an empty table.
+    pub(crate) fn push(stack: &'s mut Stack<'a>) -> Result<Self, Failure> {
+        stack.push_table(HEADERS_USUAL)?;
+        let table = stack.top();
+        Ok(HeaderTable { stack, table, result: Ok(()) })
+    }
+
+    /// Adds a header; after a failure it does nothing.
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) {
-        match self.names.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            Some((_, values)) => values.push(Out::text(value)),
-            None => self.names.push((name.to_ascii_lowercase(), vec![Out::text(value)])),
+        if self.result.is_ok() {
+            self.result = self.try_add(name, value);
         }
     }
 
-    pub(crate) fn into_out(self) -> Out {
-        let zero_based = |values: Vec<Out>| {
-            Out::Table(values.into_iter().zip(0..).map(|(value, at)| (Out::Int(at), value)).collect())
-        };
-        Out::Table(
-            self.names.into_iter().map(|(name, values)| (Out::Bytes(name), zero_based(values))).collect(),
-        )
+    fn try_add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Failure> {
+        let HeaderTable { stack, table, .. } = self;
+        let mut lower: SmallVec<[u8; 64]> = SmallVec::from_slice(name);
+        lower.make_ascii_lowercase();
+        stack.push_bytes(&lower)?;
+        stack.copy(-1);
+        stack.push_field_at(*table)?;
+        if stack.is_table(-1) {
+            let list = stack.top();
+            stack.push_int(stack.raw_len(list) + 1);
+            stack.push_bytes(value)?;
+            stack.raw_set(list)?;
+            stack.pop(2);
+            return Ok(());
+        }
+        stack.pop(1);
+        stack.push_table(1)?;
+        let list = stack.top();
+        stack.push_int(0);
+        stack.push_bytes(value)?;
+        stack.raw_set(list)?;
+        stack.raw_set(*table)
+    }
+
+    /// Whether all went well; the table is on top of the stack then.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        self.result
     }
 }
+
+/// Names that a request mostly has no more of.
+const HEADERS_USUAL: c_int = 8;
 
 /// Nothing a script gives may end a header line early.
 pub(crate) fn check_header(name: &[u8], value: &[u8]) -> Result<(), Failure> {

@@ -434,6 +434,18 @@ impl<'a> Stack<'a> {
         }
     }
 
+    /// A new table with room for so many fields.
+    pub(crate) fn push_table(&mut self, fields: c_int) -> Result<(), Failure> {
+        if self.vm.limited() {
+            // SAFETY: a free slot is there.
+            unsafe { ffi::lua_pushinteger(self.l, fields.into()) };
+            return self.protected(push_table_on, 1, 1);
+        }
+        // SAFETY: a free slot is there; without a cap nothing raises.
+        unsafe { ffi::lua_createtable(self.l, 0, fields) };
+        Ok(())
+    }
+
     /// A whole tree of tables.
     pub(crate) fn push_out(&mut self, out: &Out) -> Result<(), Failure> {
         let data = (out, self.vm);
@@ -594,6 +606,12 @@ unsafe extern "C-unwind" fn push_bytes_on(l: *mut ffi::lua_State) -> c_int {
         let bytes = *ffi::lua_touserdata(l, 1).cast::<&[u8]>();
         ffi::lua_pushlstring(l, bytes.as_ptr().cast(), bytes.len());
     }
+    1
+}
+
+unsafe extern "C-unwind" fn push_table_on(l: *mut ffi::lua_State) -> c_int {
+    // SAFETY: one argument, a small count.
+    unsafe { ffi::lua_createtable(l, 0, ffi::lua_tointeger(l, 1) as c_int) };
     1
 }
 

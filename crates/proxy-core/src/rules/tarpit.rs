@@ -44,6 +44,6 @@ impl Action for Tarpit {
             );
             crate::log::send(&txn.worker, &txn.frontend.logs, Level::Warning, line.as_bytes());
         }
-        (txn, Poll::Ready(Verdict::Deny(Box::new(reply))))
+        (txn, Poll::Ready(Verdict::Tarpit(Box::new(reply))))
     }
 }

@@ -118,6 +118,10 @@ pub(crate) async fn evaluate(
             count_denied(proxy, at);
             Err(Fault::Reply(reply, letters))
         }
+        Verdict::Tarpit(reply) => {
+            count_denied(proxy, at);
+            Err(Fault::Reply(reply, *b"PT"))
+        }
         Verdict::Close => {
             count_denied(proxy, at);
             if at == RuleSet::TcpConnection {

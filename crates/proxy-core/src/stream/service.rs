@@ -18,7 +18,7 @@ use super::{
     transfer::write_framing,
 };
 use crate::{
-    applet::{AppletIo, Ended, Reply, Service, ServiceMaker},
+    applet::{AppletIo, Ended, Service, ServiceMaker},
     http::{
         Version,
         h1::{encode::Encoder, parse::Length},
@@ -42,8 +42,8 @@ pub(crate) struct Run {
 
 /// Why the stream has to look at a service.
 enum Step {
-    /// It set the head of its answer.
-    Head(Box<Reply>),
+    /// It has set the head of its answer.
+    Head,
     /// It has ended and all its output is on the way.
     Ended(Ended),
 }
@@ -56,7 +56,7 @@ impl Run {
                 txn: Txn::vacant(),
                 input: Vec::new(),
                 input_ended: false,
-                response: None,
+                started: false,
                 output: Vec::new(),
                 output_limit: worker.buffers.size(),
                 client_gone: false,
@@ -109,7 +109,7 @@ impl Exchange {
         conn.txn.service = Some(maker);
         let ended = loop {
             match poll_fn(|cx| self.poll_service(conn, &mut run, cx)).await? {
-                Step::Head(head) => self.start_service_answer(conn, &mut run, &head).await?,
+                Step::Head => self.start_service_answer(conn, &mut run).await?,
                 Step::Ended(ended) => break ended,
             }
         };
@@ -137,8 +137,8 @@ impl Exchange {
             let ended_before = run.ended.is_some();
             let has_output = run.turn(conn, cx);
             if !self.answered {
-                if let Some(head) = run.io.response.take() {
-                    return Poll::Ready(Ok(Step::Head(Box::new(head))));
+                if run.io.started {
+                    return Poll::Ready(Ok(Step::Head));
                 }
                 if has_output {
                     return Poll::Ready(Err(Fault::Status(500, *b"PR")));
@@ -221,14 +221,8 @@ impl Exchange {
     }
 
     /// Turns the head a service set into the answer's head.
-    async fn start_service_answer(
-        &mut self,
-        conn: &mut Conn,
-        run: &mut Run,
-        head: &Reply,
-    ) -> Result<(), Fault> {
+    async fn start_service_answer(&mut self, conn: &mut Conn, run: &mut Run) -> Result<(), Fault> {
         conn.txn.begin_response_scope();
-        conn.txn.res.set_reply(head).map_err(|_| Fault::Status(500, *b"PR"))?;
         let status = conn.txn.res.status();
         let bodiless = matches!(status, 100..=199 | 204 | 304);
         let declared = declared_length(conn).ok_or(Fault::Status(500, *b"PR"))?;
@@ -239,12 +233,12 @@ impl Exchange {
             None => Length::Chunked,
         };
         self.after_response(conn).await?;
-        if status != 304 {
+        if status != 304 && !says(conn, framing) {
             write_framing(&mut conn.txn.res, framing);
         }
         let silent = bodiless || self.method == Method::Head;
         run.out = Encoder::new(if silent { Length::None } else { framing });
-        self.keep_alive &= framing != Length::UntilClose && !head.close && !has_close(conn);
+        self.keep_alive &= framing != Length::UntilClose && !has_close(conn);
         crate::http::h1::connection::strip_hop_tokens(&mut conn.txn.res, false);
         let now = conn.now();
         conn.txn.log.response_done = Some(now);
@@ -310,7 +304,7 @@ fn spare_io() -> AppletIo {
         txn: Txn::vacant(),
         input: Vec::new(),
         input_ended: false,
-        response: None,
+        started: false,
         output: Vec::new(),
         output_limit: 0,
         client_gone: false,
@@ -329,6 +323,16 @@ fn declared_length(conn: &Conn) -> Option<Option<u64>> {
         }
         _ => None,
     }
+}
+
+/// Whether the head already says so, and nothing else about where the body ends.
+fn says(conn: &Conn, framing: Length) -> bool {
+    let Length::Known(n) = framing else { return false };
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(n).as_bytes();
+    let mut lines = conn.txn.res.header_lines(b"content-length");
+    (lines.next(), lines.next()) == (Some(digits), None)
+        && conn.txn.res.header(b"transfer-encoding").is_none()
 }
 
 fn has_close(conn: &Conn) -> bool {

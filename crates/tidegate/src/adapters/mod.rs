@@ -27,7 +27,7 @@ use proxy_core::{
 use crate::facts::Facts;
 
 use self::{
-    hlua_proxy_core::{Catalog, LuaTxn},
+    hlua_proxy_core::{Catalog, Compiled, LuaApplet, LuaTxn},
     hlua_scheduler::LogRoutes,
     proxy_core_hlua::Sites,
     proxy_core_spoe::Engines,
@@ -41,6 +41,12 @@ pub struct Extension {
     pub private_slot: usize,
     /// The box that transactions are lent in, while none is lent.
     pub spare_txn: Cell<Option<Box<LuaTxn>>>,
+    /// The same for services.
+    pub spare_applet: Cell<Option<Box<LuaApplet>>>,
+    /// Arguments of scripts' fetches.
+    pub fetch_calls: Compiled,
+    /// Arguments of scripts' converters.
+    pub converter_calls: Compiled,
     /// SPOE engines.
     pub engines: Engines,
     /// What the process knows about itself.
@@ -49,7 +55,7 @@ pub struct Extension {
     pub routes: LogRoutes,
     lua: [Option<Runtime>; 2],
     sites: Arc<Sites>,
-    calls: RefCell<Vec<Option<CallSite>>>,
+    calls: RefCell<Vec<Option<(VmKind, CallSite)>>>,
 }
 
 impl Extension {
@@ -68,6 +74,9 @@ impl Extension {
             catalog,
             private_slot,
             spare_txn: Cell::default(),
+            spare_applet: Cell::default(),
+            fetch_calls: Compiled::default(),
+            converter_calls: Compiled::default(),
             engines: Engines::default(),
             facts,
             routes,
@@ -101,25 +110,21 @@ impl Extension {
     #[must_use]
     pub fn lua_call(&self, site: usize) -> Option<(&Runtime, CallSite)> {
         let known = self.calls.borrow().get(site).copied().flatten();
-        let vm = self.sites.vm(site)?;
-        let runtime = self.lua(vm)?;
-        if let Some(call) = known {
-            return Some((runtime, call));
-        }
-        let call = self.bind(runtime, site)?;
-        Some((runtime, call))
+        let (vm, call) = known.or_else(|| self.bind(site))?;
+        Some((self.lua(vm)?, call))
     }
 
-    fn bind(&self, runtime: &Runtime, number: usize) -> Option<CallSite> {
+    fn bind(&self, number: usize) -> Option<(VmKind, CallSite)> {
         let site = self.sites.find(number)?;
+        let runtime = self.lua(site.vm)?;
         let args: Vec<&[u8]> = site.args.iter().map(String::as_bytes).collect();
         let call = runtime.call_site(&site.kind, &site.name, &args).ok()?;
         let mut calls = self.calls.borrow_mut();
         if calls.len() <= number {
             calls.resize(number + 1, None);
         }
-        calls[number] = Some(call);
-        Some(call)
+        calls[number] = Some((site.vm, call));
+        calls[number]
     }
 }
 

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use hlua::host::Value;
-use proxy_core::{admin::stat::Value as Stat, sample::Sample};
+use proxy_core::{
+    admin::stat::Value as Stat,
+    sample::{Sample, SampleRef},
+};
 
 /// A sample as a script sees it.
 #[must_use]
@@ -23,6 +26,21 @@ pub fn to_lua_borrowed(sample: &Sample) -> Value<'_> {
     match sample {
         Sample::Str(bytes) | Sample::Bin(bytes) | Sample::Method(bytes) => Value::Str(Cow::Borrowed(bytes)),
         other => to_lua(other.clone()),
+    }
+}
+
+/// A sample for a script: what is no text, or `None` with the text in `scratch`.
+#[must_use]
+pub fn put(sample: SampleRef<'_>, scratch: &mut Vec<u8>) -> Option<Value<'static>> {
+    scratch.clear();
+    match sample {
+        SampleRef::Bool(flag) => Some(Value::Bool(flag)),
+        SampleRef::Int(number) => Some(Value::Int(number)),
+        SampleRef::Addr(addr) => Some(Value::Ip(addr)),
+        SampleRef::Str(bytes) | SampleRef::Bin(bytes) | SampleRef::Method(bytes) => {
+            scratch.extend_from_slice(bytes);
+            None
+        }
     }
 }
 

@@ -2,29 +2,31 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     io,
     task::{Context, Poll},
 };
 
 use hlua::host::{self, AppletPart, HostResult, Lent, Level, SampleId, Value};
 use proxy_core::{
-    applet::{AppletIo, Reply},
-    http::message::Version,
+    applet::AppletIo,
+    http::{Message, message::Version},
     txn::{Direction, Txn},
+    vars::{Scope, VarKey},
 };
 
 use super::{
-    catalog::{run_converter, run_fetch},
-    stream::{stream_methods, var_name},
+    catalog::{refused, run_converter, run_fetch},
+    stream::stream_methods,
 };
 use crate::adapters::{Extension, values};
 
-/// A service's io while a script has it. One lives as long as the service's run.
+/// A service's io while a script has it. One lives as long as the service's run, then the worker
+/// keeps it for the next.
 #[derive(Default)]
 pub struct LuaApplet {
     io: Option<AppletIo>,
-    /// The head of the answer, until it is started.
-    head: Reply,
+    scratch: Vec<u8>,
 }
 
 impl LuaApplet {
@@ -52,12 +54,21 @@ impl LuaApplet {
         self.io.as_mut().expect("a script runs only while the io is in")
     }
 
-    fn txn_mut(&mut self) -> &mut Txn {
-        &mut self.io_mut().txn
+    fn parts(&mut self) -> (&mut Txn, Direction, &mut Vec<u8>) {
+        let io = self.io.as_mut().expect("a script runs only while the io is in");
+        (&mut io.txn, Direction::Request, &mut self.scratch)
     }
 
-    fn direction(&self) -> Direction {
-        Direction::Request
+    /// The head of the answer while it is made; `None` once it is started.
+    fn head(&mut self) -> Option<&mut Message> {
+        let io = self.io_mut();
+        if io.started {
+            return None;
+        }
+        if !io.txn.res.is_response() {
+            io.txn.res.set_response(200, None, Version::Http11).expect("a valid head");
+        }
+        Some(&mut io.txn.res)
     }
 }
 
@@ -121,21 +132,19 @@ impl host::AppletHttp for LuaApplet {
     }
 
     fn set_status(&mut self, status: u16, reason: Option<&[u8]>) {
-        self.head.status = status;
-        self.head.reason = reason.map(<[u8]>::to_vec);
+        if let Some(head) = self.head() {
+            // hlua lets no other status or reason through than a head takes.
+            let _ = head.set_status(status, reason);
+        }
     }
 
     fn add_header(&mut self, name: &[u8], value: &[u8]) -> HostResult<()> {
-        self.head.headers.push((name.to_vec(), value.to_vec()));
-        Ok(())
+        self.head().map_or(Ok(()), |head| head.add_header(name, value)).map_err(refused)
     }
 
     fn start_response(&mut self) -> HostResult<()> {
-        let mut head = std::mem::take(&mut self.head);
-        if head.status == 0 {
-            head.status = 200;
-        }
-        self.io_mut().response = Some(head);
+        self.head();
+        self.io_mut().started = true;
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! The samples that scripts reach through `f`, `sf`, `c` and `sc`.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, rc::Rc, sync::Arc};
 
 use hlua::host::{self, HostError, HostResult, SampleId, Value};
 use proxy_core::{
-    sample::{Converter, Fetch, Sample},
+    cfgparse::ParseError,
+    sample::{Arg, Converter, Fetch, Sample},
     txn::{Direction, Txn},
 };
 
@@ -24,8 +25,18 @@ impl Catalog {
         let own = |name: &&String| !name.starts_with("lua.");
         let lua = |name: &String| name.replace(['.', '-', '+'], "_");
         Self {
-            fetches: registry.fetches.iter().filter(|(n, _)| own(n)).map(|(n, f)| (lua(n), f.clone())).collect(),
-            converters: registry.converters.iter().filter(|(n, _)| own(n)).map(|(n, c)| (lua(n), c.clone())).collect(),
+            fetches: registry
+                .fetches
+                .iter()
+                .filter(|(n, _)| own(n))
+                .map(|(n, f)| (lua(n), f.clone()))
+                .collect(),
+            converters: registry
+                .converters
+                .iter()
+                .filter(|(n, _)| own(n))
+                .map(|(n, c)| (lua(n), c.clone()))
+                .collect(),
         }
     }
 }
@@ -45,31 +56,80 @@ fn position<T>(table: &[(String, T)], name: &str) -> Option<SampleId> {
     u32::try_from(at).ok().map(SampleId)
 }
 
-/// The script's words for a sample's arguments.
-fn written(args: &[Value<'_>]) -> Vec<String> {
-    args.iter().map(values::text).collect()
+/// What a worker's scripts gave samples for arguments lately, compiled: a call site mostly gives
+/// the same again.
+#[derive(Default)]
+pub struct Compiled(RefCell<Vec<Vec<Call>>>);
+
+/// Arguments as given and compiled.
+struct Call {
+    given: Box<[Value<'static>]>,
+    args: Rc<[Arg]>,
 }
+
+impl Compiled {
+    fn get(
+        &self,
+        SampleId(id): SampleId,
+        given: &[Value<'_>],
+        compile: impl FnOnce(&[&str]) -> Result<Vec<Arg>, ParseError>,
+    ) -> HostResult<Rc<[Arg]>> {
+        let mut samples = self.0.borrow_mut();
+        let at = id as usize;
+        if samples.len() <= at {
+            samples.resize_with(at + 1, Vec::new);
+        }
+        let calls = &mut samples[at];
+        if let Some(call) = calls.iter().find(|call| *call.given == *given) {
+            return Ok(call.args.clone());
+        }
+        let words: Vec<String> = given.iter().map(values::text).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let args: Rc<[Arg]> = compile(&words).map_err(refused)?.into();
+        if calls.len() == CALLS_MAX {
+            calls.remove(0);
+        }
+        let given = given.iter().map(|value| value.clone().into_owned()).collect();
+        calls.push(Call { given, args: args.clone() });
+        Ok(args)
+    }
+}
+
+/// So many sets of arguments are kept for each sample.
+const CALLS_MAX: usize = 8;
 
 pub(super) fn refused(error: impl std::fmt::Display) -> HostError {
     HostError::Refused(Cow::Owned(error.to_string()))
 }
 
-pub(super) fn run_fetch(txn: &mut Txn, direction: Direction, id: SampleId, args: &[Value<'_>]) -> HostResult<Option<Sample>> {
-    let catalog = Extension::of(&txn.worker).catalog.clone();
-    let (_, fetch) = catalog.fetches.get(id.0 as usize).ok_or(HostError::Unsupported("sample fetch"))?;
-    let words = written(args);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let args = fetch.args(&words).map_err(refused)?;
-    Ok(fetch.fetch(txn, &args, direction))
+pub(super) fn run_fetch<'a>(
+    txn: &mut Txn,
+    direction: Direction,
+    id: SampleId,
+    args: &[Value<'_>],
+    scratch: &'a mut Vec<u8>,
+) -> HostResult<Option<Value<'a>>> {
+    let worker = txn.worker.clone();
+    let extension = Extension::of(&worker);
+    let fetch = extension.catalog.fetches.get(id.0 as usize);
+    let (_, fetch) = fetch.ok_or(HostError::Unsupported("sample fetch"))?;
+    let args = extension.fetch_calls.get(id, args, |words| fetch.args(words))?;
+    let mut scalar = None;
+    let there = fetch.peek(txn, &args, direction, &mut |sample| scalar = values::put(sample, scratch));
+    Ok(there.then(|| scalar.unwrap_or(Value::Str(Cow::Borrowed(scratch)))))
 }
 
-pub(super) fn run_converter(txn: &mut Txn, id: SampleId, input: Value<'_>, args: &[Value<'_>]) -> HostResult<Option<Sample>> {
-    let catalog = Extension::of(&txn.worker).catalog.clone();
-    let (_, converter) = catalog.converters.get(id.0 as usize).ok_or(HostError::Unsupported("converter"))?;
-    let words = written(args);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let args = converter.args(&words).map_err(refused)?;
+pub(super) fn run_converter(
+    txn: &mut Txn,
+    id: SampleId,
+    input: Value<'_>,
+    args: &[Value<'_>],
+) -> HostResult<Option<Sample>> {
+    let worker = txn.worker.clone();
+    let extension = Extension::of(&worker);
+    let converter = extension.catalog.converters.get(id.0 as usize);
+    let (_, converter) = converter.ok_or(HostError::Unsupported("converter"))?;
+    let args = extension.converter_calls.get(id, args, |words| converter.args(words))?;
     let Some(input) = values::from_lua(input).cast(converter.input()) else { return Ok(None) };
     Ok(converter.convert(txn, input, &args))
 }
-

@@ -7,6 +7,6 @@ mod stream;
 mod txn;
 
 pub use applet::LuaApplet;
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Compiled};
 pub use proxies::LuaProxies;
 pub use txn::LuaTxn;

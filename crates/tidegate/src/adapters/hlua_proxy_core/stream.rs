@@ -1,11 +1,12 @@
 //! What transactions and applets have in common for scripts: samples, variables, log.
 
-/// Variables, samples and log are the same for transactions and applets.
+/// Variables, samples and log are the same for transactions and applets: both have a `txn`, a
+/// `direction` and a `scratch` for the text that is shown to the script.
 macro_rules! stream_methods {
     () => {
         fn fetch(&mut self, fetch: SampleId, args: &[Value<'_>]) -> HostResult<Option<Value<'_>>> {
-            let direction = self.direction();
-            Ok(run_fetch(self.txn_mut(), direction, fetch, args)?.map(values::to_lua))
+            let (txn, direction, scratch) = self.parts();
+            run_fetch(txn, direction, fetch, args, scratch)
         }
 
         fn convert(
@@ -14,46 +15,46 @@ macro_rules! stream_methods {
             input: Value<'_>,
             args: &[Value<'_>],
         ) -> HostResult<Option<Value<'_>>> {
-            Ok(run_converter(self.txn_mut(), converter, input, args)?.map(values::to_lua))
+            let (txn, ..) = self.parts();
+            Ok(run_converter(txn, converter, input, args)?.map(values::to_lua))
         }
 
         fn set_var(&mut self, name: &[u8], value: Value<'_>, if_exists: bool) -> bool {
-            let Some(name) = var_name(name) else { return false };
-            let txn = self.txn_mut();
+            let Some(name) = VarKey::parse(name) else { return false };
+            let (txn, ..) = self.parts();
             // Only process variables must be known beforehand (configuration.txt 2.8).
-            if if_exists && name.scope == proxy_core::vars::Scope::Proc && txn.var(&name).is_none() {
+            if if_exists && name.scope == Scope::Proc && txn.var(name).is_none() {
                 return false;
             }
-            txn.set_var(&name, values::from_lua(value))
+            txn.set_var(name, values::from_lua(value))
         }
 
         fn unset_var(&mut self, name: &[u8]) -> bool {
-            let Some(name) = var_name(name) else { return false };
-            self.txn_mut().unset_var(&name);
+            let Some(name) = VarKey::parse(name) else { return false };
+            self.parts().0.unset_var(name);
             true
         }
 
         fn var(&mut self, name: &[u8]) -> Option<Value<'_>> {
-            let name = var_name(name)?;
-            self.txn_mut().var(&name).map(values::to_lua)
+            let name = VarKey::parse(name)?;
+            let (txn, _, scratch) = self.parts();
+            txn.with_var(name, |value| {
+                let scalar = values::put(value?.as_ref(), scratch);
+                Some(scalar.unwrap_or(Value::Str(Cow::Borrowed(scratch))))
+            })
         }
 
         fn log(&mut self, level: Level, message: &str) {
-            let txn = self.txn_mut();
+            let (txn, ..) = self.parts();
             let routes = Extension::of(&txn.worker).routes;
             crate::adapters::hlua_scheduler::send(&txn.worker, &txn.frontend.logs, routes, level, message);
         }
 
         fn extension(&mut self) -> Option<&mut Option<Box<dyn Any>>> {
-            let slot = Extension::of(&self.txn_mut().worker).private_slot;
-            Some(self.txn_mut().private(slot))
+            let (txn, ..) = self.parts();
+            let slot = Extension::of(&txn.worker).private_slot;
+            Some(txn.private(slot))
         }
     };
 }
 pub(super) use stream_methods;
-
-/// A variable's name as scripts give it.
-pub(super) fn var_name(name: &[u8]) -> Option<proxy_core::vars::VarName> {
-    proxy_core::vars::VarName::parse(std::str::from_utf8(name).ok()?).ok()
-}
-

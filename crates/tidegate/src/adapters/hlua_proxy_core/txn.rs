@@ -3,18 +3,19 @@
 //! The box is kept by the worker and used again for the next run, so lending costs two moves of a
 //! pointer.
 
-use std::any::Any;
+use std::{any::Any, borrow::Cow};
 
 use hlua::host::{self, HostResult, Level, RequestPart, SampleId, Side, Value};
 use proxy_core::{
     action::Verdict,
     applet::Reply,
     txn::{Direction, Txn},
+    vars::{Scope, VarKey},
 };
 
 use super::{
     catalog::{refused, run_converter, run_fetch},
-    stream::{stream_methods, var_name},
+    stream::stream_methods,
 };
 use crate::adapters::{Extension, values};
 
@@ -24,19 +25,20 @@ pub struct LuaTxn {
     pub txn: Txn,
     direction: Direction,
     done: Option<Option<host::Reply>>,
+    scratch: Vec<u8>,
 }
 
 impl LuaTxn {
     /// Boxes a transaction for a script.
     #[must_use]
     pub fn lend(txn: Txn, direction: Direction) -> Box<dyn host::Txn> {
-        match Extension::of(&txn.worker.clone()).spare_txn.take() {
+        match Extension::of(&txn.worker).spare_txn.take() {
             Some(mut spare) => {
                 spare.txn = txn;
                 spare.direction = direction;
                 spare
             }
-            None => Box::new(Self { txn, direction, done: None }),
+            None => Box::new(Self { txn, direction, done: None, scratch: Vec::new() }),
         }
     }
 
@@ -79,12 +81,8 @@ impl LuaTxn {
 }
 
 impl LuaTxn {
-    fn txn_mut(&mut self) -> &mut Txn {
-        &mut self.txn
-    }
-
-    fn direction(&self) -> Direction {
-        self.direction
+    fn parts(&mut self) -> (&mut Txn, Direction, &mut Vec<u8>) {
+        (&mut self.txn, self.direction, &mut self.scratch)
     }
 }
 
@@ -163,4 +161,3 @@ impl host::Http for LuaTxn {
         Ok(self.txn.res.set_status(status, reason).is_ok())
     }
 }
-

@@ -93,6 +93,12 @@ pub struct LuaPlan {
 }
 
 impl LuaPlan {
+    /// How long runs are noticed.
+    #[must_use]
+    pub fn preemption(&self) -> Preemption {
+        self.config.preemption
+    }
+
     /// The VMs of a further worker: shared, per thread.
     ///
     /// # Errors
@@ -128,6 +134,11 @@ impl LuaSetup {
             scripts: Vec::new(),
             sites,
         }
+    }
+
+    /// Changes how long runs are noticed where `tune.lua.forced-yield` does not say.
+    pub fn set_preemption(&mut self, preemption: Preemption) {
+        self.config.preemption = preemption;
     }
 
     /// The end of reading.

@@ -61,12 +61,6 @@ impl Sites {
         sites.len() - 1
     }
 
-    /// The VM of that site's function.
-    #[must_use]
-    pub fn vm(&self, number: usize) -> Option<VmKind> {
-        self.0.read().get(number).map(|site| site.vm)
-    }
-
     /// The site of that number.
     #[must_use]
     pub fn find(&self, number: usize) -> Option<Site> {
@@ -244,7 +238,7 @@ impl Action for LuaAction {
         let (lent, result) = run.poll(lent, worker.host.now(), cx);
         let mut lent = LuaTxn::back_whole(lent.into_txn().expect("a lent TXN comes back"));
         let verdict = match result {
-            Poll::Pending => return (lent.txn, Poll::Pending),
+            Poll::Pending => return (lent.keep(), Poll::Pending),
             Poll::Ready(Ok(outcome)) if outcome.done => lent.done_verdict(),
             Poll::Ready(Ok(outcome)) => verdict_of(outcome.action_code()),
             Poll::Ready(Err(error)) => {
@@ -252,7 +246,7 @@ impl Action for LuaAction {
                 Verdict::Continue
             }
         };
-        (lent.txn, Poll::Ready(verdict))
+        (lent.keep(), Poll::Ready(verdict))
     }
 }
 
@@ -302,19 +296,23 @@ impl Service for LuaService {
     fn poll(&mut self, io: AppletIo, cx: &mut Context<'_>) -> (AppletIo, Poll<Ended>) {
         let Some(run) = &mut self.run else { return (io, Poll::Ready(Ended::Failed)) };
         let worker = io.txn.worker.clone();
-        let applet = self.applet.take().unwrap_or_default().with(io);
+        let spare = &Extension::of(&worker).spare_applet;
+        let applet = self.applet.take().or_else(|| spare.take()).unwrap_or_default().with(io);
         let lent = if self.http { Lent::AppletHttp(applet) } else { Lent::AppletTcp(applet) };
         let (lent, result) = run.poll(lent, worker.host.now(), cx);
         let (applet, io) = LuaApplet::back(lent);
-        self.applet = Some(applet);
         let ended = match result {
-            Poll::Pending => return (io, Poll::Pending),
+            Poll::Pending => {
+                self.applet = Some(applet);
+                return (io, Poll::Pending);
+            }
             Poll::Ready(Ok(_)) => Ended::Done,
             Poll::Ready(Err(error)) => {
                 report(&worker, Some(&io.txn), &error);
                 Ended::Failed
             }
         };
+        spare.set(Some(applet));
         (io, Poll::Ready(ended))
     }
 }

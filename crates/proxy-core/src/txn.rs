@@ -52,8 +52,8 @@ impl Txn {
 
     /// Ends the transaction, if there is one.
     pub(crate) fn end(&mut self) {
-        if let Some(data) = self.0.take() {
-            data.end();
+        if let Some(mut data) = self.0.take() {
+            data.recycle();
         }
     }
 
@@ -186,20 +186,24 @@ impl TxnData {
         }
     }
 
-    /// Ends it: its memory goes to the worker's next transaction.
-    fn end(self) {
-        let Self { worker, mut req, mut res, mut req_chn, mut res_chn, mut vars, mut private, log, .. } = self;
-        let mut request_line = log.request_line;
-        req.clear();
-        res.clear();
-        req_chn.reset(&worker.buffers);
-        res_chn.reset(&worker.buffers);
-        vars.txn.clear();
-        vars.req.clear();
-        vars.res.clear();
-        request_line.clear();
-        private.clear();
-        worker.buffers.put_txn(Recycled { req, res, vars, request_line, private });
+    /// Gives its memory to the worker's next transaction.
+    fn recycle(&mut self) {
+        self.req.clear();
+        self.res.clear();
+        self.req_chn.reset(&self.worker.buffers);
+        self.res_chn.reset(&self.worker.buffers);
+        self.vars.txn.clear();
+        self.vars.req.clear();
+        self.vars.res.clear();
+        self.log.request_line.clear();
+        self.private.clear();
+        self.worker.buffers.put_txn(Recycled {
+            req: std::mem::take(&mut self.req),
+            res: std::mem::take(&mut self.res),
+            vars: std::mem::take(&mut self.vars),
+            request_line: std::mem::take(&mut self.log.request_line),
+            private: std::mem::take(&mut self.private),
+        });
     }
 
     /// The value that an extension keeps in `slot` of this transaction.

@@ -311,3 +311,21 @@ impl TxnData {
 /// In the order of the checks in [`SetConds::allow`].
 const COND_NAMES: [&str; 8] =
     ["ifexists", "ifnotexists", "ifempty", "ifnotempty", "ifset", "ifnotset", "ifgt", "iflt"];
+
+#[cfg(test)]
+mod tests {
+    use super::{VarKey, VarName};
+
+    #[test]
+    fn a_key_is_read_from_the_names_that_a_configuration_may_use() {
+        for text in ["txn.a", "proc.A_b.c9", "res.x", "sess._", "req.a.b", "check.1"] {
+            let name = VarName::parse(text).unwrap();
+            assert_eq!(VarKey::parse(text.as_bytes()), Some(VarKey::from(&name)), "{text}");
+        }
+        for text in ["", "txn", "txn.", ".a", "foo.a", "txn.a-b", "txn.a b", "txn.é", "Txn.a"] {
+            assert!(VarName::parse(text).is_err(), "{text}");
+            assert_eq!(VarKey::parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(VarKey::parse(b"txn.\xff"), None);
+    }
+}

@@ -50,25 +50,50 @@ impl Drop for Watchdog {
 }
 
 /// What the watchdog saw last of each worker.
-struct Rounds(Vec<(Interrupter, u64)>);
+struct Rounds(Vec<Seen>);
+
+struct Seen {
+    script: Interrupter,
+    epoch: u64,
+    /// Looks that found the same run.
+    looks: u32,
+    /// So many of them before it is interrupted.
+    patience: u32,
+}
 
 impl Rounds {
     fn new(scripts: Vec<Interrupter>) -> Self {
-        Self(scripts.into_iter().map(|script| (script, 0)).collect())
+        let unseen = |script| Seen { script, epoch: 0, looks: 0, patience: 1 };
+        Self(scripts.into_iter().map(unseen).collect())
     }
 
     /// Interrupts every run that was there before; whether anything ran since.
     fn look(&mut self) -> bool {
-        let mut busy = false;
-        for (script, seen) in &mut self.0 {
-            let epoch = script.epoch();
-            if epoch == *seen {
-                script.interrupt(epoch);
-            }
-            busy |= epoch != *seen || script.is_running();
-            *seen = epoch;
+        self.0.iter_mut().fold(false, |busy, seen| seen.look() || busy)
+    }
+}
+
+impl Seen {
+    fn look(&mut self) -> bool {
+        let epoch = self.script.epoch();
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.looks = 0;
+            self.patience = (self.patience / 2).max(1);
+            return true;
         }
-        busy
+        if !self.script.is_running() {
+            return false;
+        }
+        self.looks += 1;
+        if self.looks >= self.patience {
+            self.script.interrupt(epoch);
+            self.looks = 0;
+            // Setting the hook takes as long as the script's calls are deep: one that does not
+            // yield at once is left alone for longer, or it would do nothing else.
+            self.patience = (self.patience * 2).min(PATIENCE_MAX);
+        }
+        true
     }
 }
 
@@ -76,3 +101,5 @@ impl Rounds {
 const SLICE: Duration = Duration::from_millis(2);
 /// How often while none runs.
 const IDLE: Duration = Duration::from_millis(10);
+/// So many looks a run that may not yield gets between two interruptions.
+const PATIENCE_MAX: u32 = 32;

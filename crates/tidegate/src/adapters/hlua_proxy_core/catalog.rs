@@ -133,3 +133,44 @@ pub(super) fn run_converter(
     let Some(input) = values::from_lua(input).cast(converter.input()) else { return Ok(None) };
     Ok(converter.convert(txn, input, &args))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn text(text: &str) -> Value<'_> {
+        Value::Str(Cow::Borrowed(text.as_bytes()))
+    }
+
+    #[test]
+    fn arguments_are_compiled_once_for_each_set_of_them() {
+        let compiled = Compiled::default();
+        let runs = Cell::new(0);
+        let get = |sample: u32, given: &[Value<'_>]| {
+            let args = compiled.get(SampleId(sample), given, |words| {
+                runs.set(runs.get() + 1);
+                Ok(vec![Arg::Str(words.join("|"))])
+            });
+            args.unwrap().to_vec()
+        };
+        for _ in 0..3 {
+            assert_eq!(get(1, &[text("host"), Value::Int(1)]), [Arg::Str("host|1".to_owned())]);
+            assert_eq!(get(1, &[text("host"), text("2")]), [Arg::Str("host|2".to_owned())]);
+            assert_eq!(get(0, &[]), [Arg::Str(String::new())]);
+        }
+        assert_eq!(runs.get(), 3);
+        for n in 0..100 {
+            assert_eq!(get(1, &[Value::Int(n)]), [Arg::Str(n.to_string())]);
+        }
+        assert_eq!(compiled.0.borrow()[1].len(), CALLS_MAX);
+    }
+
+    #[test]
+    fn refused_arguments_are_refused_again() {
+        let compiled = Compiled::default();
+        let mut refuse = || compiled.get(SampleId(0), &[], |_| Err(ParseError::new("no".to_owned()))).is_err();
+        assert!(refuse() && refuse());
+    }
+}

@@ -5,9 +5,9 @@
 //! something that brings new actions or fetches for the sections that follow).
 
 use std::{
-    rc::Rc,
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    rc::Rc,
     sync::Arc,
 };
 

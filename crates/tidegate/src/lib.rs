@@ -67,7 +67,10 @@ fn run_native(args: Vec<String>) -> ExitCode {
 fn print_version(long: bool) {
     println!("HAProxy version {} compatible; see COMPATIBILITY.md for what differs", facts::version());
     if long {
-        println!("Feature list : {}", app::FEATURES.iter().map(|f| format!("+{f}")).collect::<Vec<_>>().join(" "));
+        println!(
+            "Feature list : {}",
+            app::FEATURES.iter().map(|f| format!("+{f}")).collect::<Vec<_>>().join(" ")
+        );
         println!("Built with Lua version : Lua 5.4 (vendored)");
         println!("Built with multi-threading support (default={}).", process::cores());
         println!("Default settings :\n  bufsize = 16384, maxrewrite = 1024");

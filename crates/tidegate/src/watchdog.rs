@@ -69,7 +69,11 @@ impl Rounds {
 
     /// Interrupts every run that was there before; whether anything ran since.
     fn look(&mut self) -> bool {
-        self.0.iter_mut().fold(false, |busy, seen| seen.look() || busy)
+        let mut busy = false;
+        for seen in &mut self.0 {
+            busy |= seen.look();
+        }
+        busy
     }
 }
 

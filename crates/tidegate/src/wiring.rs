@@ -33,7 +33,6 @@ use proxy_core::{
 };
 use scheduler::Handle;
 
-use crate::facts::Facts;
 use crate::adapters::{
     Extension,
     hlua_event_hdl::LuaEvents,
@@ -46,6 +45,7 @@ use crate::adapters::{
     },
     proxy_core_spoe::{self, EnginePlan},
 };
+use crate::facts::Facts;
 
 /// The clocks of one world, real or simulated.
 #[derive(Clone)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Rule, RuleSet, redirect::Redirect, reply::ReplyTemplate, tarpit::Tarpit};
 use crate::{
     action::{Action, ActionMaker, Verdict},
-    cfgparse::ParseError,
     applet::ServiceMaker,
+    cfgparse::ParseError,
     http::{InvalidText, Message},
     log::{Level, LevelOverride},
     sample::{Pattern, conv::expand, expr::Expr, logformat::LogFormat},
@@ -274,7 +274,8 @@ pub fn replace_in_headers(
 ) -> Result<(), ParseError> {
     let regex = Pattern::new(regex, false)?;
     let edit = |value: &[u8]| substitute(&regex, template, value);
-    let changed = if each_value { message.replace_value(name, edit) } else { message.replace_header(name, edit) };
+    let changed =
+        if each_value { message.replace_value(name, edit) } else { message.replace_header(name, edit) };
     changed.map(drop).map_err(|error| ParseError::new(error.to_string()))
 }
 

@@ -25,7 +25,12 @@ use proxy_core::{
 use scheduler::Handle;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::{Extension, hlua_event_hdl::LuaEvents, hlua_proxy_core::{Catalog, LuaProxies}, level_from_lua, values};
+use super::{
+    Extension,
+    hlua_event_hdl::LuaEvents,
+    hlua_proxy_core::{Catalog, LuaProxies},
+    level_from_lua, values,
+};
 
 /// `tune.lua.log.stderr`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +83,13 @@ impl WorkerCore {
         clock: Arc<dyn Fn() -> Instant + Send + Sync>,
         wall: Arc<dyn Fn() -> Duration + Send + Sync>,
     ) -> Rc<Self> {
-        Rc::new(Self { clock, wall, routes: RefCell::default(), env: RefCell::default(), links: OnceCell::new() })
+        Rc::new(Self {
+            clock,
+            wall,
+            routes: RefCell::default(),
+            env: RefCell::default(),
+            links: OnceCell::new(),
+        })
     }
 
     /// Decides where lines go.

@@ -146,11 +146,7 @@ pub fn level_from_lua(level: hlua::host::Level) -> proxy_core::log::Level {
 }
 
 /// Calls `with` with what the runtime API's commands work on.
-pub fn with_admin<R>(
-    worker: &Worker,
-    commands: &[Command],
-    with: impl FnOnce(&AdminContext<'_>) -> R,
-) -> R {
+pub fn with_admin<R>(worker: &Worker, commands: &[Command], with: impl FnOnce(&AdminContext<'_>) -> R) -> R {
     let process = Extension::of(worker).facts.info(&worker.shared.config.global);
     with(&AdminContext {
         shared: &worker.shared,

@@ -157,9 +157,7 @@ impl ServerObserver for ServerEvents {
         }
         let live = Happening { server, event };
         let mut publication = Publication::new(&live, subtype, (self.wall)());
-        if any_own
-            && let Some(list) = self.own.read().get(&(server.proxy.uuid, server.puid, server.rid))
-        {
+        if any_own && let Some(list) = self.own.read().get(&(server.proxy.uuid, server.puid, server.rid)) {
             list.send(&mut publication);
         }
         self.global.send(&mut publication);

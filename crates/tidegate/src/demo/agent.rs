@@ -24,7 +24,8 @@ pub(super) async fn start() -> io::Result<SocketAddr> {
 
 async fn score(request: Request) -> Reply {
     let Some(ask) = request.message("ask") else { return Reply::new() };
-    let forbidden = matches!(ask.arg("path"), Some(TypedData::String(path)) if path.starts_with(b"/forbidden"));
+    let forbidden =
+        matches!(ask.arg("path"), Some(TypedData::String(path)) if path.starts_with(b"/forbidden"));
     let score = if forbidden { SCORES.1 } else { SCORES.0 };
     Reply::new().set(Scope::Transaction, "score", TypedData::Int64(score))
 }

@@ -55,8 +55,7 @@ pub struct DemoArgs {
 /// # Errors
 /// No port or no temporary folder can be had.
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    for (wanted, text) in
-        [(args.print_config, CONFIG), (args.print_lua, SCRIPT), (args.print_spoe, OFFLOAD)]
+    for (wanted, text) in [(args.print_config, CONFIG), (args.print_lua, SCRIPT), (args.print_spoe, OFFLOAD)]
     {
         if wanted {
             io::stdout().write_all(text.as_bytes())?;
@@ -94,7 +93,9 @@ fn introduce(web: SocketAddr, socket: &std::path::Path) {
     println!("tidegate demo: proxy on http://{web}, runtime API on {}", socket.display());
     println!("one of three origins fails and recovers every few seconds; a script in Lua says so below\n");
     println!("try:");
-    println!("  curl -i -H 'x-name: you' http://{web}/     # through a Lua action and a SPOE agent to an origin");
+    println!(
+        "  curl -i -H 'x-name: you' http://{web}/     # through a Lua action and a SPOE agent to an origin"
+    );
     println!("  curl -i http://{web}/hello                 # a service written in Lua");
     println!("  curl -i http://{web}/forbidden             # the agent gives it a bad score: 403");
     println!("  echo 'show servers state' | nc -U {}\n", socket.display());

@@ -33,8 +33,7 @@ impl Origin {
     pub(super) async fn start(name: &'static str) -> io::Result<(Arc<Self>, SocketAddr)> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
-        let origin =
-            Arc::new(Self { name, healthy: AtomicBool::new(true), served: AtomicU64::new(0) });
+        let origin = Arc::new(Self { name, healthy: AtomicBool::new(true), served: AtomicU64::new(0) });
         super::spawn(origin.clone().listen(listener));
         Ok((origin, addr))
     }

@@ -92,7 +92,11 @@ fn unbase64(text: &[u8], alphabet: &[u8; 64], padded: bool) -> Option<Vec<u8>> {
         [digits @ .., b'=', b'='] | [digits @ .., b'='] => digits,
         digits => digits,
     };
-    let whole = if padded || digits.len() < text.len() { text.len().is_multiple_of(4) } else { digits.len() % 4 != 1 };
+    let whole = if padded || digits.len() < text.len() {
+        text.len().is_multiple_of(4)
+    } else {
+        digits.len() % 4 != 1
+    };
     if !whole {
         return None;
     }

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn refused_arguments_are_refused_again() {
         let compiled = Compiled::default();
-        let mut refuse = || compiled.get(SampleId(0), &[], |_| Err(ParseError::new("no".to_owned()))).is_err();
+        let refuse = || compiled.get(SampleId(0), &[], |_| Err(ParseError::new("no".to_owned()))).is_err();
         assert!(refuse() && refuse());
     }
 }

@@ -123,9 +123,8 @@ impl LuaServer {
 
     /// Runs a runtime API command about this server.
     fn run(&self, command: &str) -> HostResult<String> {
-        let answer = with_admin(&self.proxy.worker, &[], |cx| {
-            proxy_core::admin::run(command, AccessLevel::Admin, cx)
-        });
+        let answer =
+            with_admin(&self.proxy.worker, &[], |cx| proxy_core::admin::run(command, AccessLevel::Admin, cx));
         if answer.failed {
             return Err(HostError::Refused(Cow::Owned(answer.text.trim_end().to_owned())));
         }

@@ -103,7 +103,11 @@ impl LuaPlan {
     ///
     /// # Errors
     /// A script fails to load.
-    pub fn runtimes(&self, core: &Rc<WorkerCore>, thread: usize) -> Result<[Option<Runtime>; 2], hlua::Error> {
+    pub fn runtimes(
+        &self,
+        core: &Rc<WorkerCore>,
+        thread: usize,
+    ) -> Result<[Option<Runtime>; 2], hlua::Error> {
         let shared = self.shared.as_ref().map(|vm| Runtime::shared(vm, core.clone() as Rc<dyn Core>));
         if self.scripts.is_empty() {
             return Ok([shared, None]);
@@ -203,7 +207,10 @@ impl LuaSetup {
             [path] => (path, "path"),
             [path, kind @ ("path" | "cpath")] => (path, *kind),
             [_, kind, ..] => {
-                return Err(ParseError::at(2, format!("lua-prepend-path: '{kind}' is neither path nor cpath")));
+                return Err(ParseError::at(
+                    2,
+                    format!("lua-prepend-path: '{kind}' is neither path nor cpath"),
+                ));
             }
             [] => return Err(ParseError::new("'lua-prepend-path' expects to receive a <path> as argument")),
         };
@@ -281,7 +288,10 @@ impl LuaSetup {
             "normal" => BoolSamples::Normal,
             "pre-3.1-bug" => BoolSamples::Pre31,
             other => {
-                return Err(ParseError::at(1, format!("invalid value '{other}', expects 'normal' or 'pre-3.1-bug'")));
+                return Err(ParseError::at(
+                    1,
+                    format!("invalid value '{other}', expects 'normal' or 'pre-3.1-bug'"),
+                ));
             }
         };
         self.changed();

@@ -11,10 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use hlua::{
-    ActionContext, Execution, FunctionKind, ServiceMode, VmKind,
-    host::Lent,
-};
+use hlua::{ActionContext, Execution, FunctionKind, ServiceMode, VmKind, host::Lent};
 use parking_lot::RwLock;
 use proxy_core::{
     action::{Action, ActionKeyword, ActionMaker, Verdict},
@@ -213,7 +210,10 @@ struct LuaActionMaker {
 impl ActionMaker for LuaActionMaker {
     fn start(&self, worker: &Worker, at: RuleSet) -> Box<dyn Action> {
         let call = Extension::of(worker).lua_call(self.site);
-        Box::new(LuaAction { run: call.map(|(runtime, call)| runtime.start(call)), direction: direction_of(at) })
+        Box::new(LuaAction {
+            run: call.map(|(runtime, call)| runtime.start(call)),
+            direction: direction_of(at),
+        })
     }
 }
 

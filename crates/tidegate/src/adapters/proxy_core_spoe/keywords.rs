@@ -124,8 +124,7 @@ fn compile(
     }
     let mut log = Vec::new();
     for line in &config.agent.log {
-        let words: Vec<&str> =
-            std::iter::once("log").chain(line.words.iter().map(String::as_str)).collect();
+        let words: Vec<&str> = std::iter::once("log").chain(line.words.iter().map(String::as_str)).collect();
         if words[1..] != ["global"] {
             log.push(cx.log_target(&words)?);
         }
@@ -175,7 +174,10 @@ struct GroupKeyword {
 
 impl ActionKeyword for GroupKeyword {
     fn allowed_in(&self, at: RuleSet) -> bool {
-        matches!(at, RuleSet::TcpRequest | RuleSet::TcpResponse | RuleSet::HttpRequest | RuleSet::HttpResponse)
+        matches!(
+            at,
+            RuleSet::TcpRequest | RuleSet::TcpResponse | RuleSet::HttpRequest | RuleSet::HttpResponse
+        )
     }
 
     fn parse(

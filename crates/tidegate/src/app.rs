@@ -35,8 +35,7 @@ use crate::{
 };
 
 /// What `feature(…)` and `-vv` tell of.
-pub const FEATURES: &[&str] =
-    &["ACCEPT4", "EPOLL", "GETADDRINFO", "LUA", "POLL", "PRCTL", "RT", "THREAD"];
+pub const FEATURES: &[&str] = &["ACCEPT4", "EPOLL", "GETADDRINFO", "LUA", "POLL", "PRCTL", "RT", "THREAD"];
 
 /// Everything a start needs.
 pub struct Startup {
@@ -83,8 +82,9 @@ fn start(startup: Startup) -> Result<ExitCode, Refused> {
     let Startup { options, sources, env, on_ready } = startup;
     console::set_quiet(options.quiet && !options.verbose);
     if let Some(directory) = &options.directory {
-        std::env::set_current_dir(directory)
-            .map_err(|error| refuse(format_args!("Could not change to directory {}: {error}", directory.display())))?;
+        std::env::set_current_dir(directory).map_err(|error| {
+            refuse(format_args!("Could not change to directory {}: {error}", directory.display()))
+        })?;
     }
     let read = read_configuration(&options, sources, env)?;
     if options.check {
@@ -103,10 +103,13 @@ fn checked(options: &Options, read: &Read) -> ExitCode {
         if read.warned {
             println!("Warnings were found.");
         }
-        println!("{}", match starts {
-            true => "Configuration file is valid",
-            false => "Configuration file has no error but will not start (no listener) => exit(2).",
-        });
+        println!(
+            "{}",
+            match starts {
+                true => "Configuration file is valid",
+                false => "Configuration file has no error but will not start (no listener) => exit(2).",
+            }
+        );
     }
     if starts { ExitCode::SUCCESS } else { ExitCode::from(NO_LISTENER) }
 }
@@ -165,8 +168,7 @@ fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Resu
     }
     apply_command_line(options, &mut config);
     let threads = if config.global.nbthread == 0 { process::cores() } else { config.global.nbthread };
-    let facts =
-        Facts::new(crate::clock::instant(), crate::clock::wall(), threads, config.global.maxconn);
+    let facts = Facts::new(crate::clock::instant(), crate::clock::wall(), threads, config.global.maxconn);
     let (process, first) = preparation.finish(&registry, config, facts);
     Ok(Read { process, first, warned: warnings > 0 })
 }
@@ -206,7 +208,8 @@ fn run(options: &Options, read: Read, on_ready: Box<dyn FnOnce()>) -> Result<(),
     let config = process.shared.config.clone();
     process::raise_descriptor_limit();
     if let Some(mib) = options.memory_mib {
-        process::limit_memory(mib).map_err(|error| refuse(format_args!("cannot limit the memory: {error}")))?;
+        process::limit_memory(mib)
+            .map_err(|error| refuse(format_args!("cannot limit the memory: {error}")))?;
     }
     let fronts = open_fronts(&config)?;
     if fronts.is_empty() && config.global.stats_sockets.is_empty() {
@@ -217,7 +220,8 @@ fn run(options: &Options, read: Read, on_ready: Box<dyn FnOnce()>) -> Result<(),
     process::tell(&options.finish, nix::sys::signal::Signal::SIGUSR1);
     process::tell(&options.terminate, nix::sys::signal::Signal::SIGTERM);
     if config.global.daemon {
-        nix::unistd::daemon(true, false).map_err(|error| refuse(format_args!("cannot go to the background: {error}")))?;
+        nix::unistd::daemon(true, false)
+            .map_err(|error| refuse(format_args!("cannot go to the background: {error}")))?;
     }
     if let Some(pidfile) = &config.global.pidfile {
         std::fs::write(pidfile, format!("{}\n", std::process::id()))
@@ -265,7 +269,11 @@ type StatsListening = (Listening, proxy_core::config::AccessLevel);
 fn open_stats(config: &Config) -> Result<Vec<StatsListening>, Refused> {
     let open = |socket: &proxy_core::config::StatsSocket| {
         let listening = Listening::open_addr(&socket.addr, 10, false, socket.mode).map_err(|error| {
-            refuse(format_args!("stats socket: cannot bind socket ({}) [{}]", process::describe(&error), socket.addr))
+            refuse(format_args!(
+                "stats socket: cannot bind socket ({}) [{}]",
+                process::describe(&error),
+                socket.addr
+            ))
         })?;
         Ok((listening, socket.level))
     };
@@ -286,7 +294,8 @@ fn run_workers(
     for thread in 1..threads {
         let process = process.clone();
         let fronts = fronts.iter().map(Front::another).collect::<io::Result<Vec<_>>>();
-        let fronts = fronts.map_err(|error| refuse(format_args!("cannot listen on every thread: {error}")))?;
+        let fronts =
+            fronts.map_err(|error| refuse(format_args!("cannot listen on every thread: {error}")))?;
         let (start, started) = mpsc::channel::<()>();
         let tell = tell.clone();
         let handle = std::thread::Builder::new()
@@ -351,9 +360,11 @@ struct WorkerThread {
 
 impl WorkerThread {
     fn new(process: &Arc<Process>, thread: usize, first: Option<FirstWorker>) -> Result<Self, String> {
-        let worker = Worker::new(process.facts.threads).map_err(|error| format!("cannot start a worker: {error}"))?;
+        let worker =
+            Worker::new(process.facts.threads).map_err(|error| format!("cannot start a worker: {error}"))?;
         let host = Box::new(WorkerHost::new(worker.turn(), worker.handle()));
-        let node = Node::new(process, thread, host, worker.handle(), first).map_err(|error| error.to_string())?;
+        let node =
+            Node::new(process, thread, host, worker.handle(), first).map_err(|error| error.to_string())?;
         node.run_init().map_err(|error| error.to_string())?;
         Ok(Self { worker, node: Rc::new(node), process: process.clone(), sessions: Rc::default() })
     }

@@ -76,9 +76,12 @@ impl Pools {
     pub(crate) fn put(worker: &Rc<Worker>, server: &Arc<Server>, io: BoxIo, uses: u32, addr_version: u64) {
         let pools = &worker.pools;
         let mut servers = pools.servers.borrow_mut();
-        let per = servers
-            .entry(key(server))
-            .or_insert_with(|| PerServer { server: server.clone(), idle: Vec::new(), peak: 0, need: 0 });
+        let per = servers.entry(key(server)).or_insert_with(|| PerServer {
+            server: server.clone(),
+            idle: Vec::new(),
+            peak: 0,
+            need: 0,
+        });
         if !per.has_room() {
             return;
         }

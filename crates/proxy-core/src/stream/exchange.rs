@@ -140,8 +140,7 @@ impl Exchange {
         }
         let version = conn.txn.req.version();
         let frontend = &conn.session.frontend;
-        let keep_alive = connection::persists(version, &request)
-            && !frontend.options.httpclose;
+        let keep_alive = connection::persists(version, &request) && !frontend.options.httpclose;
         Self {
             version,
             method: Method::of(conn.txn.req.method()),
@@ -306,10 +305,8 @@ impl Exchange {
 
     async fn pass_response(&mut self, conn: &mut Conn) -> Result<(), Fault> {
         let (frontend, backend) = (conn.session.frontend.clone(), conn.txn.backend.clone());
-        let points = [
-            (Point::TcpResponse, RuleSet::TcpResponse),
-            (Point::HttpResponse, RuleSet::HttpResponse),
-        ];
+        let points =
+            [(Point::TcpResponse, RuleSet::TcpResponse), (Point::HttpResponse, RuleSet::HttpResponse)];
         self.pass(conn, &backend, points).await?;
         if !Arc::ptr_eq(&frontend, &backend) {
             evaluate_all(conn, &frontend, RuleSet::HttpResponse).await?;

@@ -7,11 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    Conn,
-    deadline::after,
-    exchange,
-};
+use super::{Conn, deadline::after, exchange};
 use crate::{
     backend::counters::bump,
     http::{

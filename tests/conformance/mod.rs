@@ -61,6 +61,7 @@ cases! {
     logs
     lua_action_sleeps
     lua_c_module
+    lua_channel
     lua_converter
     lua_core
     lua_endless_action

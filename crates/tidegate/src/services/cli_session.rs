@@ -8,6 +8,8 @@
 
 use std::collections::VecDeque;
 
+use proxy_core::admin::split_commands;
+
 /// The longest line, and the longest payload, in bytes: `tune.bufsize` of the original.
 pub const LINE_BYTES_MAX: usize = 16384;
 
@@ -105,7 +107,7 @@ impl CliSession {
 
     fn start_line(&mut self, line: &str) {
         self.lines += 1;
-        let mut commands = split_commands(line);
+        let mut commands: Vec<String> = split_commands(line).into_iter().map(str::to_owned).collect();
         let last = commands.last().cloned().unwrap_or_default();
         if let Some((head, until)) = payload_mark(&last) {
             *commands.last_mut().expect("split gives at least one command") = head;
@@ -134,21 +136,6 @@ impl CliSession {
             self.ready.push_back(Input::Command(CommandLine { text, payload }));
         }
     }
-}
-
-/// Splits at each `;` that no backslash precedes; the backslash goes.
-fn split_commands(line: &str) -> Vec<String> {
-    let mut commands = vec![String::new()];
-    let mut chars = line.chars().peekable();
-    while let Some(char) = chars.next() {
-        let current = commands.last_mut().expect("never empty");
-        match char {
-            '\\' if chars.peek() == Some(&';') => current.extend(chars.next()),
-            ';' => commands.push(String::new()),
-            _ => current.push(char),
-        }
-    }
-    commands.into_iter().map(|command| command.trim().to_owned()).collect()
 }
 
 /// Splits `command <<PATTERN` into the command and its pattern.
@@ -180,7 +167,10 @@ mod tests {
         let mut session = CliSession::default();
         session.handle_input(b"show info;  get weight b/s \\; x\r\n");
         assert!(!session.is_over(), "commands wait");
-        assert_eq!(commands(&mut session), [("show info".into(), None), ("get weight b/s ; x".into(), None)]);
+        assert_eq!(
+            commands(&mut session),
+            [("show info".into(), None), ("get weight b/s \\; x".into(), None)]
+        );
         assert!(session.is_over());
         assert_eq!(session.frame("1 (initial 1)"), b"1 (initial 1)\n\n");
         assert_eq!(session.frame(""), b"\n");

@@ -24,6 +24,8 @@ pub struct LuaTxn {
     /// The transaction.
     pub txn: Txn,
     direction: Direction,
+    /// The side whose channel the script asked for last.
+    channel: Direction,
     done: Option<Option<host::Reply>>,
     scratch: Vec<u8>,
 }
@@ -38,7 +40,7 @@ impl LuaTxn {
                 spare.direction = direction;
                 spare
             }
-            None => Box::new(Self { txn, direction, done: None, scratch: Vec::new() }),
+            None => Box::new(Self { txn, direction, channel: direction, done: None, scratch: Vec::new() }),
         }
     }
 
@@ -96,13 +98,59 @@ impl host::Txn for LuaTxn {
     }
 
     fn channel(&mut self, side: Side) -> Option<&mut dyn host::Channel> {
-        let _ = side;
-        None
+        self.channel = direction(side);
+        Some(self)
     }
 
     fn done(&mut self, reply: Option<host::Reply>) -> HostResult<()> {
         self.done = Some(reply);
         Ok(())
+    }
+}
+
+/// What has come in when the rule runs. Nothing comes in while it waits, so it never waits for more.
+impl host::Channel for LuaTxn {
+    fn is_http(&self) -> bool {
+        !self.txn.req.is_empty()
+    }
+
+    fn input_len(&self) -> usize {
+        let head = self.txn.message(self.channel);
+        let head = if head.is_empty() { 0 } else { head.wire_len() };
+        head + self.input().len()
+    }
+
+    fn output_len(&self) -> usize {
+        0
+    }
+
+    fn may_recv(&self) -> bool {
+        false
+    }
+
+    fn is_full(&self) -> bool {
+        self.input_len() >= self.txn.worker.buffers.size()
+    }
+
+    fn input(&self) -> &[u8] {
+        match self.channel {
+            Direction::Request => self.txn.req_chn.data(),
+            Direction::Response => self.txn.res_chn.data(),
+        }
+    }
+
+    fn splice(&mut self, range: std::ops::Range<usize>, with: &[u8]) -> HostResult<bool> {
+        let length = self.input().len();
+        let range = range.start.min(length)..range.end.min(length);
+        if length - range.len() + with.len() > self.txn.worker.buffers.size() {
+            return Ok(false);
+        }
+        let channel = match self.channel {
+            Direction::Request => &mut self.txn.req_chn,
+            Direction::Response => &mut self.txn.res_chn,
+        };
+        channel.replace(range, with);
+        Ok(true)
     }
 }
 

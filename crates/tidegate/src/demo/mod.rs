@@ -19,7 +19,10 @@ use std::{
 use clap::Args;
 use proxy_core::cfgparse::{Env, Source};
 
-use crate::app::{self, Startup};
+use crate::{
+    app::{self, Startup},
+    cli::Options,
+};
 
 /// The proxy's configuration.
 pub const CONFIG: &str = include_str!("demo.cfg");
@@ -68,6 +71,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let env = environment(&folder, &around, web)?;
     let socket = folder.path("admin.sock");
     let startup = Startup {
+        // What servers do is in the log, which is on the terminal too.
+        options: Options { quiet: true, ..Options::default() },
         sources: vec![Source::new("demo.cfg", CONFIG)],
         env,
         on_ready: Box::new(move || introduce(web, &socket)),

@@ -47,11 +47,29 @@ pub fn describe(error: &io::Error) -> String {
 
 /// Opens as many descriptors as the system lets us.
 pub fn raise_descriptor_limit() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Refused only where it is as high as it may be.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+    let hard = descriptors();
+    // Refused only where it is as high as it may be.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
 }
+
+/// How many descriptors the system lets us open.
+#[must_use]
+pub fn descriptors() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(DESCRIPTORS_LEAST, |(_, hard)| hard)
+}
+
+/// The `maxconn` of a configuration that gives none: two descriptors for each client, some kept for
+/// listeners and files, as HAProxy counts.
+#[must_use]
+pub fn default_maxconn() -> usize {
+    let pairs = (descriptors() / 2).saturating_sub(DESCRIPTORS_KEPT).max(DESCRIPTORS_KEPT);
+    usize::try_from(pairs).unwrap_or(usize::MAX)
+}
+
+/// What every system grants.
+const DESCRIPTORS_LEAST: u64 = 256;
+/// Descriptors that no client may use, in pairs.
+const DESCRIPTORS_KEPT: u64 = 9;
 
 /// Limits the address space.
 ///

@@ -155,6 +155,9 @@ fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Resu
         return Err(refuse("config : Some warnings were found and 'zero-warning' is set. Aborting."));
     }
     apply_command_line(options, &mut config);
+    if config.global.maxconn == 0 {
+        config.global.maxconn = process::default_maxconn();
+    }
     let threads = if config.global.nbthread == 0 { process::cores() } else { config.global.nbthread };
     let facts = Facts::new(crate::clock::instant(), crate::clock::wall(), threads, config.global.maxconn);
     let (process, first) = preparation.finish(&registry, config, facts);

@@ -24,7 +24,9 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Limit {
     max: usize,
+    /// Places that nobody else can have: those in use, and those of acceptors that wait for a client.
     taken: AtomicUsize,
+    used: AtomicUsize,
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -33,7 +35,12 @@ impl Limit {
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         let max = if max == 0 { usize::MAX } else { max };
-        Arc::new(Self { max, taken: AtomicUsize::new(0), waiting: Mutex::default() })
+        Arc::new(Self {
+            max,
+            taken: AtomicUsize::new(0),
+            used: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+        })
     }
 
     /// How many places there are; `usize::MAX` for any number.
@@ -42,16 +49,16 @@ impl Limit {
         self.max
     }
 
-    /// How many places are taken.
+    /// How many places are in use.
     #[must_use]
-    pub fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
     }
 
     fn try_take(self: &Arc<Self>) -> Option<Place> {
         let more = |taken| (taken < self.max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
-        Some(Place(self.clone()))
+        Some(Place { limit: self.clone(), used: false })
     }
 
     /// Takes a place, waiting for one if none is free.
@@ -73,13 +80,27 @@ impl Limit {
 
 /// A taken place; free again when dropped.
 #[derive(Debug)]
-pub struct Place(Arc<Limit>);
+pub struct Place {
+    limit: Arc<Limit>,
+    used: bool,
+}
+
+impl Place {
+    /// A client has come for it.
+    fn begin(&mut self) {
+        self.used = true;
+        self.limit.used.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let before = self.0.taken.fetch_sub(1, Ordering::AcqRel);
-        if before >= self.0.max {
-            for waker in std::mem::take(&mut *self.0.waiting.lock()) {
+        if self.used {
+            self.limit.used.fetch_sub(1, Ordering::Relaxed);
+        }
+        let before = self.limit.taken.fetch_sub(1, Ordering::AcqRel);
+        if before >= self.limit.max {
+            for waker in std::mem::take(&mut *self.limit.waiting.lock()) {
                 waker.wake();
             }
         }
@@ -100,9 +121,12 @@ pub trait Surroundings {
 pub async fn accept_loop(acceptor: crate::net::Acceptor, limits: [Arc<Limit>; 2], around: impl Surroundings) {
     let mut in_a_row = 0;
     loop {
-        let places = [limits[0].take().await, limits[1].take().await];
+        let mut places = [limits[0].take().await, limits[1].take().await];
         match acceptor.accept().await {
-            Ok(io) => around.serve(io, places),
+            Ok(io) => {
+                places.iter_mut().for_each(Place::begin);
+                around.serve(io, places);
+            }
             Err(error) if is_passing(&error) => {}
             Err(error) => {
                 around.on_error(&error);
@@ -158,10 +182,12 @@ mod tests {
     #[test]
     fn zero_is_no_limit() {
         let limit = Limit::new(0);
-        let places: Vec<_> = std::iter::repeat_with(|| limit.try_take()).take(1000).collect();
-        assert!(places.iter().all(Option::is_some));
-        assert_eq!(limit.taken(), 1000);
+        let mut places: Vec<_> = std::iter::from_fn(|| limit.try_take()).take(1000).collect();
+        assert_eq!(places.len(), 1000);
+        assert_eq!(limit.used(), 0, "no client has come yet");
+        places.iter_mut().take(10).for_each(Place::begin);
+        assert_eq!(limit.used(), 10);
         drop(places);
-        assert_eq!(limit.taken(), 0);
+        assert_eq!(limit.used(), 0);
     }
 }

@@ -62,7 +62,7 @@ impl Facts {
         info.maxconn = self.connections.max();
         info.hard_maxconn = info.maxconn;
         info.ulimit_n = usize::try_from(crate::process::descriptors()).unwrap_or(usize::MAX);
-        info.connections = self.connections.taken();
+        info.connections = self.connections.used();
         info.streams = info.connections;
         info.node = global.node.clone().unwrap_or_else(node);
         info.description = global.description.clone();

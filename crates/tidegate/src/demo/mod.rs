@@ -76,7 +76,6 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         sources: vec![Source::new("demo.cfg", CONFIG)],
         env,
         on_ready: Box::new(move || introduce(web, &socket)),
-        ..Startup::default()
     };
     Ok(app::serve(startup))
 }

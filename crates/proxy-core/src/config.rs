@@ -483,3 +483,32 @@ pub struct ServerConfig {
     /// `slowstart`.
     pub slowstart: Option<Duration>,
 }
+
+impl ServerConfig {
+    /// A `server` line with nothing but name and address: HAProxy's defaults.
+    #[must_use]
+    pub fn new(name: impl Into<String>, addr: Addr) -> Self {
+        Self {
+            name: name.into(),
+            addr,
+            place: Place::default(),
+            check: false,
+            inter: Duration::from_secs(2),
+            fastinter: None,
+            downinter: None,
+            rise: 2,
+            fall: 3,
+            weight: 1,
+            backup: false,
+            disabled: false,
+            maxconn: 0,
+            maxqueue: 0,
+            check_port: None,
+            check_addr: None,
+            pool_max_conn: None,
+            source: None,
+            puid: 0,
+            slowstart: None,
+        }
+    }
+}

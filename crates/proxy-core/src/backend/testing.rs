@@ -1,9 +1,6 @@
 //! Servers and proxies for tests, and an observer that writes down what it is told.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 
@@ -30,28 +27,7 @@ pub(crate) fn start() -> Instant {
 
 /// A server line `server NAME 127.0.0.1:80`.
 pub(crate) fn server(name: &str) -> ServerConfig {
-    ServerConfig {
-        name: name.to_owned(),
-        place: Place::default(),
-        addr: Addr::Ip(([127, 0, 0, 1], 80).into()),
-        check: true,
-        inter: Duration::from_secs(2),
-        fastinter: None,
-        downinter: None,
-        rise: 2,
-        fall: 3,
-        weight: 1,
-        backup: false,
-        disabled: false,
-        maxconn: 0,
-        maxqueue: 0,
-        check_port: None,
-        check_addr: None,
-        pool_max_conn: None,
-        source: None,
-        puid: 0,
-        slowstart: None,
-    }
+    ServerConfig { check: true, ..ServerConfig::new(name, Addr::Ip(([127, 0, 0, 1], 80).into())) }
 }
 
 /// A backend `be` with those servers.

@@ -170,7 +170,7 @@ impl Default for Settings {
             check: CheckDraft::default(),
             http_check_rules: false,
             tcp_check_rules: false,
-            server: server_template(),
+            server: ServerConfig::new("", Addr::Ip(([0, 0, 0, 0], 0).into())),
             tcp_request_inspect_delay: None,
             tcp_response_inspect_delay: None,
             rule_lines: Vec::new(),
@@ -223,32 +223,6 @@ pub(super) struct Switch {
 pub(super) enum Target {
     Name(String),
     Computed(LogFormat),
-}
-
-/// HAProxy's defaults of a `server` line.
-fn server_template() -> ServerConfig {
-    ServerConfig {
-        name: String::new(),
-        place: Place::default(),
-        addr: Addr::Ip(([0, 0, 0, 0], 0).into()),
-        check: false,
-        inter: Duration::from_secs(2),
-        fastinter: None,
-        downinter: None,
-        rise: 2,
-        fall: 3,
-        weight: 1,
-        backup: false,
-        disabled: false,
-        maxconn: 0,
-        maxqueue: 0,
-        check_port: None,
-        check_addr: None,
-        pool_max_conn: None,
-        source: None,
-        puid: 0,
-        slowstart: None,
-    }
 }
 
 const RETRIES: u32 = 3;

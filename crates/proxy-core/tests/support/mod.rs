@@ -90,28 +90,7 @@ impl Default for Setup {
 
 /// A server line; its address is `10.0.0.<n>:80`.
 pub fn server(name: &str, n: u8) -> ServerConfig {
-    ServerConfig {
-        name: name.to_owned(),
-        place: Place::default(),
-        addr: Addr::Ip(SocketAddr::from(([10, 0, 0, n], 80))),
-        check: false,
-        inter: Duration::from_secs(2),
-        fastinter: None,
-        downinter: None,
-        rise: 2,
-        fall: 3,
-        weight: 1,
-        backup: false,
-        disabled: false,
-        maxconn: 0,
-        maxqueue: 0,
-        check_port: None,
-        check_addr: None,
-        pool_max_conn: None,
-        source: None,
-        puid: 0,
-        slowstart: None,
-    }
+    ServerConfig::new(name, Addr::Ip(SocketAddr::from(([10, 0, 0, n], 80))))
 }
 
 /// A worker with one proxy, and the network around it.

@@ -87,6 +87,8 @@ impl Registry {
 pub struct ParseContext<'a> {
     /// The tables.
     pub registry: &'a Registry,
+    /// `tune.bufsize` so far, in bytes.
+    pub bufsize: usize,
     /// The ACLs declared so far in this section.
     pub acls: &'a AclTable,
     /// Name of the proxy being read.

@@ -18,6 +18,8 @@ pub(super) struct ProxyLine<'a> {
     pub(super) words: &'a [&'a str],
     pub(super) draft: &'a mut Draft,
     pub(super) registry: &'a Registry,
+    /// `tune.bufsize` so far.
+    pub(super) bufsize: usize,
     pub(super) place: &'a Place,
     pub(super) warnings: &'a mut Vec<String>,
     pub(super) resolve: &'a dyn Resolve,
@@ -30,6 +32,7 @@ impl ProxyLine<'_> {
     pub(super) fn context(&mut self) -> ParseContext<'_> {
         ParseContext {
             registry: self.registry,
+            bufsize: self.bufsize,
             acls: &self.draft.acls,
             proxy: &self.draft.name,
             capabilities: self.draft.capabilities(),

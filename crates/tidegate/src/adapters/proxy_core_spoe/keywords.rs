@@ -19,8 +19,8 @@ use super::{
     EnginePlan, EngineSpec, Message, SpoeFilterMaker, SpoeGroupMaker, event_of, health_check::SpopCheck,
 };
 
-/// What a frame may be larger than, in bytes: a buffer less its length prefix.
-const FRAME_SIZE_BYTES_MAX: u32 = 16384 - 4;
+/// What a frame's length prefix takes of a buffer, in bytes.
+const LENGTH_BYTES: usize = 4;
 
 /// Every point of an exchange.
 const POINTS: [Point; 8] = [
@@ -92,7 +92,8 @@ fn read(file: &str, engine: Option<&str>, cx: &mut ParseContext<'_>) -> Result<S
         line_no: line.number as usize,
         words: line.words,
     });
-    let config = SpoeConfig::parse(lines, engine, FRAME_SIZE_BYTES_MAX)
+    let frame_size_bytes_max = u32::try_from(cx.bufsize - LENGTH_BYTES).unwrap_or(u32::MAX);
+    let config = SpoeConfig::parse(lines, engine, frame_size_bytes_max)
         .map_err(|errors| ParseError::new(format!("'filter spoe' :\n{errors}")))?;
     cx.warnings.extend(config.warnings.iter().map(ToString::to_string));
     Ok(config)

@@ -10,6 +10,7 @@ mod aide;
 mod callgrind;
 pub(crate) mod load;
 mod meter;
+pub(crate) mod micro;
 pub(crate) mod origin;
 mod proxy;
 mod report;

@@ -55,7 +55,7 @@ pub(crate) struct Job {
 
 pub(crate) struct VmState {
     main: Cell<*mut c_void>,
-    classes: RefCell<Vec<c_int>>,
+    classes: RefCell<Vec<ClassTable>>,
     limited: Cell<bool>,
     memory: RefCell<Option<MemoryShare>>,
     pub(crate) bools: Cell<BoolSamples>,
@@ -83,6 +83,12 @@ pub(crate) struct VmState {
     orphans: RefCell<Vec<i64>>,
     /// Tasks were started once: what is registered from now on starts at once.
     pub(crate) went_up: Cell<bool>,
+}
+
+/// A class's metatable: how to push it, and how to know it.
+pub(crate) struct ClassTable {
+    pub(crate) reference: c_int,
+    pub(crate) address: *const c_void,
 }
 
 /// A function under a name.
@@ -366,7 +372,12 @@ impl VmState {
 
     /// The registry reference of a class's metatable.
     pub(crate) fn class(&self, class: Class) -> c_int {
-        self.classes.borrow()[class as usize]
+        self.classes.borrow()[class as usize].reference
+    }
+
+    /// Where a class's metatable is; it stays there as long as the VM.
+    pub(crate) fn class_address(&self, class: Class) -> *const c_void {
+        self.classes.borrow()[class as usize].address
     }
 
     /// Who runs this VM now.

@@ -116,11 +116,14 @@ impl Timeouts {
     }
 }
 
-/// References and suspended runs whose owners are gone.
+/// What others want from a VM while it runs: that it frees what their owners dropped, and, of the shared one, that it
+/// is let go.
 #[derive(Default)]
 pub(crate) struct Garbage {
     pub(crate) list: Mutex<Vec<Dropped>>,
     pub(crate) any: std::sync::atomic::AtomicBool,
+    /// Another worker waits for the shared VM.
+    pub(crate) waiting: std::sync::atomic::AtomicBool,
 }
 
 pub(crate) enum Dropped {
@@ -487,6 +490,25 @@ impl VmState {
             self.run.restore(&outer);
         }
         used
+    }
+
+    /// Gives way without leaving the VM, where leaving would come straight back; true if that is so.
+    pub(crate) fn pass_turn(&self) -> bool {
+        if self.garbage.waiting.load(std::sync::atomic::Ordering::Relaxed)
+            || self.garbage.any.load(std::sync::atomic::Ordering::Relaxed)
+            || !self.startup.borrow().is_empty()
+        {
+            return false;
+        }
+        let worker = self.worker.borrow();
+        let Some(worker) = &*worker else { return false };
+        if !worker.core.nothing_else_ready() {
+            return false;
+        }
+        // As if it had ended and begun again: the watchdog counts from here.
+        worker.beat.tick();
+        worker.beat.tick();
+        true
     }
 
     /// Called by the hook: what does the clock say?

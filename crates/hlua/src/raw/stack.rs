@@ -85,6 +85,12 @@ impl<'a> Stack<'a> {
         self.vm.worker().core.clone()
     }
 
+    /// Whether the script can be suspended here: no C function is in between.
+    pub(crate) fn may_suspend(&self) -> bool {
+        // SAFETY: reads the state.
+        self.vm.run.boundary_free.get() && unsafe { ffi::lua_isyieldable(self.l) != 0 }
+    }
+
     // ---- arguments -------------------------------------------------------------------------------------------
 
     pub(crate) fn top(&self) -> c_int {

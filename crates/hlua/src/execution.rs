@@ -136,6 +136,10 @@ impl Execution {
         Execution { runtime, inner }
     }
 
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// Puts a converter's input before the rule's arguments.
     pub(crate) fn take_input(&mut self, input: Value<'_>) {
         if let State::Fresh { args, .. } = &mut self.inner.state

@@ -38,6 +38,6 @@ pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,
 };
 pub use self::socket::{Socket, Sockets, Target};
-pub use self::tables::Patterns;
+pub use self::tables::{Map, MatchMethod, PatternEntry, PatternRef, Patterns};
 pub use self::txn::{Lent, Reply, Side, Stream, Txn};
 pub use self::value::{HostError, HostResult, LocalFuture, Value};

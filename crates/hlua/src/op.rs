@@ -63,6 +63,8 @@ pub(crate) enum Op {
         left: usize,
         done: usize,
     },
+    /// `Patref:add_bulk`: some entries a turn.
+    Bulk(Box<crate::api::patref::Bulk>),
 }
 
 /// What `Socket:receive` waits for.
@@ -105,6 +107,7 @@ impl Op {
             }
             Op::AppletSend { data, sent } => poll_applet_send(means, data, sent),
             Op::ChannelData { side, offset, len, line } => poll_data(means, *side, *offset, *len, *line),
+            Op::Bulk(bulk) => bulk.poll(means.cx),
             Op::ChannelForward { side, left, done } => poll_forward(means, *side, left, done),
         }
     }

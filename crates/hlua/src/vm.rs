@@ -79,6 +79,9 @@ pub(crate) struct VmState {
     pub(crate) servers: RefCell<Interned>,
     pub(crate) subscriptions: RefCell<FxHashMap<i64, Option<Box<dyn EventHandle>>>>,
     pub(crate) concats: RefCell<FxHashMap<i64, Vec<u8>>>,
+    pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
+    pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
+    pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
     /// Tasks were started once: what is registered from now on starts at once.
@@ -359,6 +362,9 @@ impl VmState {
             servers: RefCell::default(),
             subscriptions: RefCell::default(),
             concats: RefCell::default(),
+            maps: RefCell::default(),
+            patrefs: RefCell::default(),
+            cursors: RefCell::default(),
             orphans: RefCell::default(),
             went_up: Cell::new(false),
         }

@@ -45,6 +45,7 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("event_sub", "(event_types, func)", super::event_sub::core_event_sub),
         Method::new("parse_addr", "(address)", super::address::parse),
         Method::new("match_addr", "(addr1, addr2)", super::address::matches),
+        Method::new("get_patref", "(name)", super::patref::get_patref),
         Method::new("add_acl", "(name, key)", |stack| pattern(stack, "add_acl", true, false)),
         Method::new("del_acl", "(name, key)", |stack| pattern(stack, "del_acl", false, false)),
         Method::new("set_map", "(name, key, value)", |stack| pattern(stack, "set_map", true, true)),
@@ -343,18 +344,25 @@ fn concat(stack: &mut Stack<'_>) -> Flow {
     super::concat::new(stack)
 }
 
+/// The legacy calls by name. A key that cannot be read changes nothing, as in HAProxy.
 fn pattern(stack: &mut Stack<'_>, name: &str, add: bool, with_value: bool) -> Flow {
     stack.need(if with_value { 3 } else { 2 }, name)?;
-    let (file, key) = (stack.text(1)?, stack.text(2)?);
-    let value = if with_value { Some(stack.text(3)?) } else { None };
+    let (file, key) = (stack.text(1)?, stack.bytes(2)?);
+    let value = if with_value { Some(stack.bytes(3)?) } else { None };
+    // There is nothing yet while the configuration is read.
+    if stack.context() == Body {
+        return Ok(Ret::Count(0));
+    }
     let core = stack.core();
     let patterns = core.patterns().ok_or(HostError::Unsupported("pattern files"))?;
-    let found = if add { patterns.set(&file, &key, value.as_deref()) } else { patterns.del(&file, &key) };
-    if !found {
-        return Err(Failure::Error(
-            format!("'{name}': unknown {} file '{file}'", if name.ends_with("map") { "map" } else { "acl" })
-                .into(),
-        ));
+    let Some(reference) = patterns.find(&file) else {
+        let kind = if name == "set_map" { "map" } else { "acl" };
+        return Err(Failure::Error(format!("'{name}': unknown {kind} file '{file}'").into()));
+    };
+    match value {
+        Some(value) => drop(reference.set(None, &key, &value, true)),
+        None if add => drop(reference.add(None, &key, None, true)),
+        None => drop(reference.del(None, &key)),
     }
     Ok(Ret::Count(0))
 }

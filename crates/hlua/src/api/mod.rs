@@ -13,6 +13,8 @@ pub(crate) mod core;
 pub(crate) mod event_sub;
 pub(crate) mod http;
 pub(crate) mod listener;
+pub(crate) mod map;
+pub(crate) mod patref;
 pub(crate) mod proxy;
 pub(crate) mod reply;
 pub(crate) mod samples;
@@ -31,12 +33,14 @@ pub(crate) struct Method {
     pub(crate) call: ApiFn,
     pub(crate) contexts: Contexts,
     pub(crate) yields: bool,
+    /// What HAProxy says where it may not be called.
+    pub(crate) refusal: Option<&'static str>,
 }
 
 impl Method {
     /// Callable everywhere, never waits.
     pub(crate) const fn new(name: &'static str, signature: &'static str, call: ApiFn) -> Method {
-        Method { name, signature, call, contexts: Contexts::ALL, yields: false }
+        Method { name, signature, call, contexts: Contexts::ALL, yields: false, refusal: None }
     }
 
     /// May wait.
@@ -51,8 +55,19 @@ impl Method {
         self
     }
 
+    /// HAProxy has its own words for it.
+    pub(crate) const fn refusing(mut self, text: &'static str) -> Method {
+        self.refusal = Some(text);
+        self
+    }
+
     pub(crate) fn forbidden(&self, context: ContextKind) -> String {
-        format!("'{}' is not available in the {context} context; it is in: {}", self.name, self.contexts)
+        let text =
+            format!("'{}' is not available in the {context} context; it is in: {}", self.name, self.contexts);
+        match self.refusal {
+            Some(refusal) => format!("{refusal} {text}"),
+            None => text,
+        }
     }
 }
 
@@ -78,7 +93,7 @@ pub(crate) struct Library {
 }
 
 /// The global tables.
-pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY];
+pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY];
 
 /// What of Lua's own library `os` the host answers.
 pub(crate) const OS: &[Method] = &[Method::new("getenv", "(name)", core::getenv)];
@@ -120,6 +135,9 @@ classes! {
     EventSub => event_sub::CLASS,
     Concat => concat::CLASS,
     Address => address::CLASS,
+    MapObject => map::CLASS,
+    Patref => patref::CLASS,
+    PatrefCursor => patref::CURSOR,
 }
 
 impl Class {

@@ -111,7 +111,7 @@ pub trait Core {
         None
     }
 
-    /// Pattern files, for the legacy `core.add_acl`, `core.del_acl`, `core.set_map`, `core.del_map`.
+    /// Maps and pattern references, for `Map.new`, `core.get_patref`, `core.set_map` and their kin.
     fn patterns(&self) -> Option<&dyn Patterns> {
         None
     }

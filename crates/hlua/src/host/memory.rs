@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Proxies, Sockets, Value};
+use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Patterns, Proxies, Sockets, Value};
 use crate::{Error, Execution, Outcome};
 
 mod applet;
@@ -23,6 +23,7 @@ mod events;
 mod net;
 mod proxies;
 mod samples;
+mod tables;
 mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
@@ -30,6 +31,7 @@ pub use events::MemoryEvents;
 pub use net::MemorySockets;
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::MemoryCatalog;
+pub use tables::MemoryPatterns;
 pub use txn::{MemoryStream, MemoryTxn};
 
 /// A worker in memory.
@@ -42,6 +44,8 @@ pub struct MemoryCore {
     pub proxies: MemoryProxies,
     /// The event bus.
     pub events: MemoryEvents,
+    /// Maps and ACL lists.
+    pub patterns: MemoryPatterns,
     /// Peers to connect to.
     pub sockets: MemorySockets,
     catalog: MemoryCatalog,
@@ -80,6 +84,7 @@ impl Future for Sleep {
 impl MemoryCore {
     /// A worker whose clock reads `start`, whatever that is.
     pub fn new(start: Instant) -> Rc<MemoryCore> {
+        let queues = events::PatternQueues::default();
         Rc::new(MemoryCore {
             clock: Rc::new(Clock {
                 start,
@@ -91,7 +96,8 @@ impl MemoryCore {
             tasks: RefCell::default(),
             alone: Cell::new(0),
             proxies: MemoryProxies::default(),
-            events: MemoryEvents::default(),
+            events: MemoryEvents::new(queues.clone()),
+            patterns: MemoryPatterns::new(queues),
             sockets: MemorySockets::default(),
             catalog: MemoryCatalog,
         })
@@ -238,6 +244,10 @@ impl Core for MemoryCore {
 
     fn sockets(&self) -> Option<&dyn Sockets> {
         Some(&self.sockets)
+    }
+
+    fn patterns(&self) -> Option<&dyn Patterns> {
+        Some(&self.patterns)
     }
 }
 

@@ -8,4 +8,5 @@ mod events;
 mod limits;
 mod misuse;
 mod shared;
+mod tables;
 mod waiting;

@@ -22,6 +22,7 @@ mod applet;
 mod events;
 mod net;
 mod proxies;
+mod regex;
 mod samples;
 mod txn;
 
@@ -225,6 +226,10 @@ impl Core for MemoryCore {
 
     fn sockets(&self) -> Option<&dyn Sockets> {
         Some(&self.sockets)
+    }
+
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn super::Regex>> {
+        regex::compile(pattern, case_sensitive)
     }
 }
 

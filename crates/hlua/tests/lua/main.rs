@@ -7,5 +7,7 @@ mod errors;
 mod events;
 mod limits;
 mod misuse;
+mod queues;
+mod regexes;
 mod shared;
 mod waiting;

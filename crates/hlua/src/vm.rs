@@ -82,6 +82,8 @@ pub(crate) struct VmState {
     pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
     pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
     pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
+    pub(crate) queues: RefCell<FxHashMap<i64, crate::api::queue::Queue>>,
+    pub(crate) regexes: RefCell<FxHashMap<i64, Arc<dyn crate::host::Regex>>>,
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
     /// Tasks were started once: what is registered from now on starts at once.
@@ -190,6 +192,8 @@ pub(crate) struct Run {
     /// `start_response` was called.
     pub(crate) started: Cell<bool>,
     pub(crate) wake_after: Cell<Option<Duration>>,
+    /// What `core.wait` of this run waits on, once it asked for it.
+    pub(crate) alarm: Cell<Option<Arc<crate::op::Alarm>>>,
     pub(crate) panicked: Cell<Option<String>>,
     kill: Cell<Option<&'static str>>,
     used: Cell<Duration>,
@@ -215,6 +219,7 @@ impl Default for Run {
             done: Cell::new(false),
             started: Cell::new(false),
             wake_after: Cell::new(None),
+            alarm: Cell::new(None),
             panicked: Cell::new(None),
             kill: Cell::new(None),
             used: Cell::new(Duration::ZERO),
@@ -249,6 +254,7 @@ impl Run {
         self.done.set(from.done.get());
         self.started.set(from.started.get());
         self.wake_after.set(from.wake_after.get());
+        self.alarm.set(from.alarm.take());
         self.panicked.set(from.panicked.take());
         self.kill.set(from.kill.get());
         self.used.set(from.used.get());
@@ -365,6 +371,8 @@ impl VmState {
             maps: RefCell::default(),
             patrefs: RefCell::default(),
             cursors: RefCell::default(),
+            queues: RefCell::default(),
+            regexes: RefCell::default(),
             orphans: RefCell::default(),
             went_up: Cell::new(false),
         }

@@ -41,6 +41,8 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("get_var", "(var)", get_var),
         Method::new("tokenize", "(str, separators [, noblank])", tokenize),
         Method::new("concat", "()", concat),
+        Method::new("queue", "()", super::queue::new),
+        Method::new("wait", "([milliseconds])", wait).waits(),
         Method::new("tcp", "()", super::socket::new),
         Method::new("event_sub", "(event_types, func)", super::event_sub::core_event_sub),
         Method::new("parse_addr", "(address)", super::address::parse),
@@ -264,6 +266,24 @@ fn turn(stack: &mut Stack<'_>) -> Flow {
         return Ok(Ret::Count(0));
     }
     Ok(Ret::Block(Op::Turn { taken: false }))
+}
+
+/// Until something wakes this run, or for so many milliseconds at most. Where a stream drives the run, whatever
+/// happens on the stream wakes it too.
+fn wait(stack: &mut Stack<'_>) -> Flow {
+    may_wait(stack, "wait")?;
+    let limit = if stack.is_nil(1) {
+        None
+    } else {
+        let ms = u64::try_from(stack.int(1)?).unwrap_or(0).min(SLEEP_MS_MAX);
+        let core = stack.core();
+        let sleep = core.sleep_until(core.now() + Duration::from_millis(ms));
+        Some(sleep.ok_or(HostError::Unsupported("timers"))?)
+    };
+    let alarm = stack.vm().run.alarm.take().unwrap_or_default();
+    stack.vm().run.alarm.set(Some(alarm.clone()));
+    let by_stream = matches!(stack.context(), Action | ServiceHttp | ServiceTcp);
+    Ok(Ret::Block(Op::Wait { alarm, limit, by_stream, polled: false }))
 }
 
 fn now(stack: &mut Stack<'_>) -> Flow {

@@ -1,8 +1,9 @@
 //! The process behind `core`: time, log, tasks, and where the other parts of a host are found.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Sockets, Value};
+use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Regex, Sockets, Value};
 
 /// Syslog severities, as in the constants of `core`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +110,12 @@ pub trait Core {
     /// Client sockets.
     fn sockets(&self) -> Option<&dyn Sockets> {
         None
+    }
+
+    /// Compiles a regular expression, for `Regex.new`. The error's text reaches the script as a value.
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn Regex>> {
+        let _ = (pattern, case_sensitive);
+        Err(HostError::Unsupported("regular expressions"))
     }
 
     /// Maps and pattern references, for `Map.new`, `core.get_patref`, `core.set_map` and their kin.

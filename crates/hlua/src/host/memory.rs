@@ -22,6 +22,7 @@ mod applet;
 mod events;
 mod net;
 mod proxies;
+mod regex;
 mod samples;
 mod tables;
 mod txn;
@@ -248,6 +249,10 @@ impl Core for MemoryCore {
 
     fn patterns(&self) -> Option<&dyn Patterns> {
         Some(&self.patterns)
+    }
+
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn super::Regex>> {
+        regex::compile(pattern, case_sensitive)
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum Check {
     Fmt,
     /// Clippy over every target, warnings denied.
     Lints,
+    /// Each library crate by itself, without features and with all of its own.
+    Features,
     /// Who may depend on whom.
     Deps,
     /// What the compiler does not see: module docs, reasons, words.
@@ -64,6 +66,8 @@ pub(crate) enum Check {
 enum Bench {
     /// HTTP, Lua, SPOE, TCP and memory, on one core, one peer after the other.
     Proxy(bench::Options),
+    /// What Lua costs, beside HAProxy and a plain interpreter.
+    Lua(bench::lua::Options),
     /// Publishing, subscribing and delivering, beside public crates.
     Events(bench::micro::Options),
     /// Compares the instruction counts of single operations with the committed ones.
@@ -74,6 +78,7 @@ impl Bench {
     fn run(&self, workspace: &Workspace) -> Result<bool> {
         match self {
             Bench::Proxy(options) => bench::run(workspace, options).map(|()| true),
+            Bench::Lua(options) => bench::lua::run(workspace, options).map(|()| true),
             Bench::Events(options) => bench::micro::run(workspace, "events", options).map(|()| true),
             Bench::Count(options) => bench::micro::count(workspace, options),
         }

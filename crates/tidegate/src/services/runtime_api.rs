@@ -143,7 +143,7 @@ impl Client {
             ["show", "events", ..] => Next::Events,
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
             _ => Next::Answer(with_admin(&self.worker, COMMANDS, |cx| {
-                admin::run(&command.text, self.level, cx).text
+                admin::run_with_payload(&command.text, command.payload.as_deref(), self.level, cx).text
             })),
         }
     }

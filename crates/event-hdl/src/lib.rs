@@ -31,13 +31,15 @@ mod interest;
 mod list;
 mod pins;
 mod queue;
+mod shared;
 mod subscription;
 mod sync;
 
 pub use self::error::Error;
-pub use self::event::{Delivered, Event, EventRef, Item, Occurrence, Publication, QueuedEvent};
+pub use self::event::{Delivered, Event, Item, Occurrence, Publication, QueuedEvent};
 pub use self::family::{Family, Names, Subtypes, resolve};
 pub use self::id::{SubscriptionId, event_id};
 pub use self::list::{Request, SubscriptionList};
 pub use self::queue::{EventQueue, Overflow};
+pub use self::shared::EventRef;
 pub use self::subscription::Subscription;

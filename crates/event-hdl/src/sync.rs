@@ -16,6 +16,11 @@ mod real {
     /// Orders what was announced or unlinked before what is looked at next. Their own operations do that here.
     pub(crate) fn model_fence() {}
 
+    /// Everything before the releases that led to this count has happened.
+    pub(crate) fn acquire(_count: &AtomicUsize) {
+        std::sync::atomic::fence(Ordering::Acquire);
+    }
+
     /// Lets others go on while this thread waits for them for the `round`th time.
     pub(crate) fn give_way(round: u32) {
         if round < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
@@ -41,6 +46,10 @@ mod model {
 
     pub(crate) fn model_fence() {
         loom::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn acquire(_count: &AtomicUsize) {
+        loom::sync::atomic::fence(Ordering::Acquire);
     }
 
     pub(crate) fn give_way(_: u32) {

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
 use crate::interest::{Interest, may_reach};
+use crate::log::warn;
 use crate::subscription::{ENDED, MASK, PAUSED};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::{Delivered, EventRef, Family, Item, Overflow, Publication, Subtypes};
@@ -146,6 +147,9 @@ impl<F: Family> Hub<F> {
             self.takers.store(rings.takers.word(), Ordering::Release);
         }
         drop(rings);
+        if fed.throttled {
+            warn!(family = F::NAME, "a queue is paused: its reader is too slow");
+        }
         drop(fed.displaced);
         fed.wakers.into_iter().for_each(Waker::wake);
     }

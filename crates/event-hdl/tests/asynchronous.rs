@@ -82,7 +82,8 @@ fn a_handler_subscribed_here_runs_here_and_one_subscribed_anywhere_on_the_publis
         item.event().iter().for_each(|_| seen.lock().unwrap().push((name, thread::current().id())));
     };
     let _here = list.subscribe_here(&host, OPEN, Feed::default(), move |item, _| note("here", &item, &bound));
-    let _any = list.subscribe_anywhere(&host, OPEN, Feed::default(), move |item, _| note("any", &item, &free));
+    let _any =
+        list.subscribe_anywhere(&host, OPEN, Feed::default(), move |item, _| note("any", &item, &free));
     host.run_here();
     let publisher = thread::scope(|s| {
         let publisher = s.spawn(|| {
@@ -119,7 +120,11 @@ fn unsubscribing_inside_delivers_what_waits_or_discards_it() {
         let entries = log.clone();
         let handler = list.subscribe_here(&host, OPEN, Feed::default(), move |item, subscription| {
             entries.add(words(&item));
-            if discard { subscription.unsubscribe_discarding() } else { subscription.unsubscribe() };
+            if discard {
+                subscription.unsubscribe_discarding()
+            } else {
+                subscription.unsubscribe()
+            };
         });
         publish(&list, 1..=3);
         host.run_here();

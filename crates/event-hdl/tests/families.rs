@@ -44,7 +44,8 @@ fn two_families_never_mix() {
     for unknown in ["", "NONE", "door_open", "DOOR_OPEN|", "DOOR_OPEN DOOR_SHUT"] {
         assert!(matches!(families.parse(unknown), Err(Error::UnknownName(_))), "{unknown}");
     }
-    let [open, shut, leak] = ["DOOR_OPEN", "DOOR_SHUT", "ROOF_LEAK"].map(|name| families.parse(name).unwrap());
+    let [open, shut, leak] =
+        ["DOOR_OPEN", "DOOR_SHUT", "ROOF_LEAK"].map(|name| families.parse(name).unwrap());
     let both = open.union(shut).unwrap();
     assert_eq!(both.subtypes, OPEN | SHUT);
     assert_eq!(both.difference(open), Ok(shut));
@@ -74,7 +75,7 @@ fn there_are_255_families_of_16_subtypes_and_no_more() {
 
 #[test]
 fn families_that_could_not_be_told_apart_are_refused() {
-    let cases: &[&'static [(&'static str, Subtypes)]] = &[
+    const CASES: &[&[(&str, Subtypes)]] = &[
         &[("A", Subtypes::bit(1)), ("B", Subtypes::bit(1))],
         &[("A", Subtypes::ALL)],
         &[("A", Subtypes::NONE)],
@@ -86,7 +87,7 @@ fn families_that_could_not_be_told_apart_are_refused() {
         &[("A|B", Subtypes::bit(1))],
         &[("A B", Subtypes::bit(1))],
     ];
-    for subtypes in cases {
+    for subtypes in CASES {
         let bad = Names { family: "BAD", subtypes };
         let refused = Families::new([ROOF, bad]).unwrap_err();
         assert!(matches!(refused, Error::InvalidFamily { family: "BAD", .. }), "{subtypes:?}");

@@ -23,6 +23,11 @@ pub(crate) enum Op {
         taken: bool,
     },
     Sleep(LocalFuture<()>),
+    /// `core.wait`: until anything wakes the run.
+    Wait {
+        begun: bool,
+        deadline: Option<LocalFuture<()>>,
+    },
     Connect {
         socket: i64,
         connecting: LocalFuture<io::Result<Box<dyn Socket>>>,
@@ -90,6 +95,7 @@ impl Op {
                 Poll::Pending
             }
             Op::Sleep(sleep) => sleep.as_mut().poll(means.cx).map(|()| Ok(Vec::new())),
+            Op::Wait { begun, deadline } => poll_wait(means.cx, begun, deadline.as_mut()),
             Op::Connect { socket, connecting, deadline } => {
                 poll_connect(means, *socket, connecting, deadline.as_mut())
             }
@@ -108,6 +114,18 @@ impl Op {
             Op::ChannelForward { side, left, done } => poll_forward(means, *side, left, done),
         }
     }
+}
+
+/// The first poll begins to wait; every later one means that something woke the run.
+fn poll_wait(
+    cx: &mut Context<'_>,
+    begun: &mut bool,
+    deadline: Option<&mut LocalFuture<()>>,
+) -> Poll<Results> {
+    if std::mem::replace(begun, true) || is_past(deadline, cx) {
+        return Poll::Ready(Ok(Vec::new()));
+    }
+    Poll::Pending
 }
 
 // ---- sockets ---------------------------------------------------------------------------------------------------

@@ -100,6 +100,11 @@ impl Execution {
         Execution::new(runtime, context, name, function, Args::Site(job), Vec::new())
     }
 
+    /// The same function with other arguments.
+    pub(crate) fn of_site_with(runtime: Runtime, job: &Job, args: Vec<Out>) -> Execution {
+        Execution::new(runtime, job.context, job.name.clone(), job.function, Args::Values(args), Vec::new())
+    }
+
     /// A run that owns its function and arguments.
     pub(crate) fn of_job(runtime: Runtime, job: Job) -> Execution {
         let mut owned = job.args.clone();

@@ -263,6 +263,15 @@ impl Runtime {
         Execution::of_site(self.clone(), job)
     }
 
+    /// The same with arguments of this run alone, instead of the site's: the words of a command.
+    ///
+    /// # Panics
+    /// If `site` is another runtime's.
+    pub fn start_with(&self, site: CallSite, args: &[&[u8]]) -> Execution {
+        let job = self.worker.sites.borrow()[site.0 as usize].clone();
+        Execution::of_site_with(self.clone(), &job, args.iter().map(|arg| Out::text(*arg)).collect())
+    }
+
     /// Runs a sample fetch to its end. `None`: no sample. May not yield; on the shared VM it blocks for the lock.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub(crate) mod applet_tcp;
 pub(crate) mod channel;
 pub(crate) mod concat;
 pub(crate) mod core;
+pub(crate) mod date;
 pub(crate) mod event_sub;
 pub(crate) mod http;
 pub(crate) mod listener;

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use crate::check;
 use crate::cli::Check;
+use crate::lua_api;
 use crate::test::{self, Tally};
 use crate::workspace::Workspace;
 
@@ -18,6 +19,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     for what in Check::value_variants() {
         tally.count(check::run(workspace, *what)?);
     }
+    lua_api::forget(workspace)?;
     tally += test::run(workspace, &test::Options::default())?;
+    tally.count(lua_api::run(workspace, &lua_api::Options::of_last_run())?);
     Ok(tally.report())
 }

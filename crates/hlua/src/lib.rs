@@ -9,6 +9,8 @@ pub mod host;
 pub mod limits;
 mod op;
 mod raw;
+pub mod record;
+pub mod reference;
 pub mod registry;
 pub mod runtime;
 mod value;

@@ -14,6 +14,7 @@ pub(crate) mod event_sub;
 pub(crate) mod http;
 pub(crate) mod listener;
 pub(crate) mod proxy;
+pub(crate) mod records;
 pub(crate) mod reply;
 pub(crate) mod samples;
 pub(crate) mod server;

@@ -6,7 +6,7 @@ use std::ffi::{CString, c_int, c_void};
 use mlua::{Lua, LuaOptions, StdLib, ffi};
 
 use super::stack::{Failure, Stack};
-use super::{coroutine, preempt, trace};
+use super::{coroutine, preempt, recorded, trace};
 use crate::api::{self, Class, Method};
 use crate::error::Error;
 use crate::limits::Config;
@@ -110,7 +110,7 @@ unsafe fn override_os(l: *mut ffi::lua_State, vm: &VmState) {
     // SAFETY: as `make_class`.
     unsafe {
         if ffi::lua_getglobal(l, c"os".as_ptr()) == ffi::LUA_TTABLE {
-            set_methods(l, vm, api::OS);
+            set_methods(l, vm, &"os", api::OS);
         }
         ffi::lua_settop(l, -2);
     }
@@ -134,23 +134,23 @@ unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_in
         ffi::lua_pushstring(l, name.as_ptr());
         ffi::lua_setfield(l, -2, c"__name".as_ptr());
         ffi::lua_createtable(l, 0, def.methods.len() as c_int);
-        set_methods(l, vm, def.methods);
+        set_methods(l, vm, &def.name, def.methods);
         if let Some(lazy) = def.lazy {
             ffi::lua_createtable(l, 0, 1);
-            set_methods(l, vm, std::slice::from_ref(lazy));
+            set_methods(l, vm, &def.name, std::slice::from_ref(lazy));
             ffi::lua_setmetatable(l, -2);
         }
         ffi::lua_setfield(l, -2, c"__index".as_ptr());
-        set_methods(l, vm, def.meta);
+        set_methods(l, vm, &def.name, def.meta);
         ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX)
     }
 }
 
-unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &api::Library) {
+unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &'static api::Library) {
     // SAFETY: as `make_class`.
     unsafe {
         ffi::lua_createtable(l, 0, (library.functions.len() + library.constants.len()) as c_int);
-        set_methods(l, vm, library.functions);
+        set_methods(l, vm, &library.name, library.functions);
         for (name, number) in library.constants {
             let name = CString::new(*name).expect("invariant: constants' names are plain text");
             ffi::lua_pushinteger(l, *number);
@@ -158,8 +158,11 @@ unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &api::Libr
         }
         if let Some(lazy) = library.lazy {
             ffi::lua_createtable(l, 0, 1);
-            set_methods(l, vm, std::slice::from_ref(lazy));
+            set_methods(l, vm, &library.name, std::slice::from_ref(lazy));
             ffi::lua_setmetatable(l, -2);
+        }
+        if crate::record::is_on() {
+            recorded::watch_constants(l, library);
         }
         let name = CString::new(library.name).expect("invariant: globals' names are plain text");
         ffi::lua_setglobal(l, name.as_ptr());
@@ -167,14 +170,24 @@ unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &api::Libr
 }
 
 /// Sets each method in the table on top, under its name.
-unsafe fn set_methods(l: *mut ffi::lua_State, vm: &VmState, methods: &'static [Method]) {
+unsafe fn set_methods(
+    l: *mut ffi::lua_State,
+    vm: &VmState,
+    owner: &'static &'static str,
+    methods: &'static [Method],
+) {
+    let is_recorded = crate::record::is_on();
     for method in methods {
         // SAFETY: as `make_class`; pointers outlive the VM's functions.
         unsafe {
             let name = CString::new(method.name).expect("invariant: methods' names are plain text");
             ffi::lua_pushlightuserdata(l, std::ptr::from_ref(vm).cast_mut().cast());
             ffi::lua_pushlightuserdata(l, std::ptr::from_ref(method).cast_mut().cast());
-            ffi::lua_pushcclosure(l, super::entry::entry, 2);
+            if is_recorded {
+                recorded::push_entry(l, owner);
+            } else {
+                ffi::lua_pushcclosure(l, super::entry::entry, 2);
+            }
             ffi::lua_setfield(l, -2, name.as_ptr());
         }
     }

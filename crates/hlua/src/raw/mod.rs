@@ -15,5 +15,6 @@ pub(crate) mod coroutine;
 pub(crate) mod entry;
 pub(crate) mod machine;
 pub(crate) mod preempt;
+mod recorded;
 pub(crate) mod stack;
 pub(crate) mod trace;

@@ -676,6 +676,7 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
             Out::Object(class, handle) => make_object(l, *handle, vm.class(*class), 1),
             Out::Dressed(class, handle, fields) => {
                 make_object(l, *handle, vm.class(*class), 1 + fields.len().min(64) as c_int);
+                note_fields(*class, fields);
                 set_pairs(l, vm, fields);
             }
             Out::Table(pairs) => {
@@ -688,6 +689,17 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
                     push_tree(l, vm, item);
                     ffi::lua_rawseti(l, -2, at);
                 }
+            }
+        }
+    }
+}
+
+/// Notes the fields that a new object comes with; holds nothing when it returns.
+fn note_fields(class: Class, fields: &[(Out, Out)]) {
+    if crate::record::is_on() {
+        for (key, _) in fields {
+            if let Out::Bytes(name) = key {
+                crate::record::reached(class.name(), &String::from_utf8_lossy(name));
             }
         }
     }

@@ -6,6 +6,5 @@ mod calls;
 mod errors;
 mod events;
 mod limits;
-mod misuse;
 mod shared;
 mod waiting;

@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime};
 
+use crate::Failure;
+
 use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Sockets, Value};
 
 /// Syslog severities, as in the constants of `core`.
@@ -44,6 +46,12 @@ pub trait Core {
     /// Writes one log line that belongs to no stream: `core.log`, `core.Alert`, errors of tasks and handlers.
     /// Destinations (loggers, stderr) are the host's business. Control bytes are already dots.
     fn log(&self, level: Level, message: &str);
+
+    /// A run ended by an error. Told in addition to the error that its caller gets or that is logged; nothing is
+    /// expected of the host.
+    fn failed(&self, failure: &Failure) {
+        let _ = failure;
+    }
 
     /// The wall clock behind `core.now()`.
     fn wall_clock(&self) -> SystemTime {

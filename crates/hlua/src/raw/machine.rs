@@ -45,6 +45,10 @@ pub(crate) struct Fault {
     pub(crate) memory: bool,
     pub(crate) message: Option<String>,
     pub(crate) trace: String,
+    /// Every active call, innermost first.
+    pub(crate) frames: Vec<String>,
+    /// What the outermost function was called with.
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Makes the Lua VM itself.
@@ -263,8 +267,18 @@ impl Coroutine {
         unsafe {
             let stack = Stack::new(self.l, vm);
             let message = stack.try_bytes(-1).map(|text| String::from_utf8_lossy(&text).into_owned());
-            Fault { memory: status == ffi::LUA_ERRMEM, message, trace: trace::frames(self.l, ", ") }
+            let memory = status == ffi::LUA_ERRMEM;
+            let frames = trace::frames(self.l);
+            let trace = trace::one_line(&frames);
+            let arguments = if memory { Vec::new() } else { trace::arguments(self.l) };
+            Fault { memory, message, trace, frames, arguments }
         }
+    }
+
+    /// Its active calls, and what the outermost was called with.
+    pub(crate) fn calls(&self) -> (Vec<String>, Vec<String>) {
+        // SAFETY: a live, suspended state.
+        unsafe { (trace::frames(self.l), trace::arguments(self.l)) }
     }
 
     /// Compiles a chunk onto its stack.
@@ -359,8 +373,17 @@ unsafe extern "C-unwind" fn make_on(l: *mut ffi::lua_State) -> c_int {
 
 /// Lets the collector have what a registry reference names.
 pub(crate) fn unref(vm: &VmState, reference: c_int) {
+    vm.usage.forget(reference);
     // SAFETY: frees a registry slot that `make_ref` took; allocates nothing.
     unsafe { ffi::luaL_unref(vm.main(), ffi::LUA_REGISTRYINDEX, reference) }
+}
+
+/// Where the function that a registry reference names is defined: `file.lua:12`.
+pub(crate) fn place_of(vm: &VmState, reference: c_int) -> String {
+    let mut stack = main_stack(vm);
+    stack.push_ref(reference);
+    // SAFETY: the main state is live; the value on top is popped either way.
+    unsafe { trace::place(vm.main()) }
 }
 
 /// Collects all garbage: after a run hit the memory cap. Lua collects by itself when an allocation fails, but not when

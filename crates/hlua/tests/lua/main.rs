@@ -7,4 +7,5 @@ mod errors;
 mod events;
 mod limits;
 mod shared;
+mod usage;
 mod waiting;

@@ -2,3 +2,4 @@
 
 pub mod cli_session;
 pub mod runtime_api;
+pub mod scripts;

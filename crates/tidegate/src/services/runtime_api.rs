@@ -24,8 +24,12 @@ use proxy_core::{
 };
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
-use super::cli_session::{CliSession, CommandLine, Input};
+use super::{
+    cli_session::{CliSession, CommandLine, Input},
+    scripts,
+};
 use crate::adapters::{
+    Extension,
     proxy_core_event_hdl::{ServerEvents, Servers, subtype_name},
     with_admin,
 };
@@ -142,10 +146,16 @@ impl Client {
             ["operator"] => self.lower(AccessLevel::Operator),
             ["show", "events", ..] => Next::Events,
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
-            _ => Next::Answer(with_admin(&self.worker, COMMANDS, |cx| {
-                admin::run(&command.text, self.level, cx).text
-            })),
+            _ => Next::Answer(self.answer(&words, &command.text)),
         }
+    }
+
+    fn answer(&self, words: &[&str], text: &str) -> String {
+        let scripts = &Extension::of(&self.worker).facts.scripts;
+        scripts.answer(words, self.level).unwrap_or_else(|| {
+            let commands = [COMMANDS, scripts::COMMANDS].concat();
+            with_admin(&self.worker, &commands, |cx| admin::run(text, self.level, cx).text)
+        })
     }
 
     fn lower(&mut self, level: AccessLevel) -> Next {

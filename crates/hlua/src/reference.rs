@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use crate::api::records::RECORDS;
-use crate::api::{Class, LIBRARIES, Method};
+use crate::api::{Class, LIBRARIES, MODULES, Method};
 use crate::context::{ContextKind, Contexts};
 
 /// One entry of the API as it is registered.
@@ -119,7 +119,7 @@ impl Fact {
 #[must_use]
 pub fn entries() -> Vec<Entry> {
     let mut all = Vec::new();
-    for library in LIBRARIES {
+    for library in LIBRARIES.iter().chain(MODULES) {
         let add = |kind, name, signature| entry(library.name, name, kind, signature);
         all.push(add(EntryKind::Class, CLASS, ""));
         all.extend(library.constants.iter().map(|(name, value)| add(EntryKind::Constant(*value), name, "")));
@@ -127,7 +127,7 @@ pub fn entries() -> Vec<Entry> {
         all.extend(library.functions.iter().map(|method| called(library.name, method, EntryKind::Function)));
     }
     all.push(entry("coroutine", "create", EntryKind::Function, "(f)"));
-    for class in Class::ALL.iter().filter(|class| **class != Class::Stale) {
+    for class in Class::ALL.iter().filter(|class| !class.is_hidden()) {
         let def = class.definition();
         all.push(entry(def.name, CLASS, EntryKind::Class, ""));
         all.extend(

@@ -6,7 +6,7 @@ use std::ffi::{CString, c_int, c_void};
 use mlua::{Lua, LuaOptions, StdLib, ffi};
 
 use super::stack::{Failure, Stack};
-use super::{coroutine, preempt, recorded, trace};
+use super::{coroutine, modules, preempt, recorded, trace};
 use crate::api::{self, Class, Method};
 use crate::error::Error;
 use crate::limits::Config;
@@ -99,6 +99,12 @@ pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<c_int>, Error> {
             }
             for library in api::LIBRARIES {
                 make_library(l, vm, library);
+                let name = CString::new(library.name).expect("invariant: globals' names are plain text");
+                ffi::lua_setglobal(l, name.as_ptr());
+            }
+            for module in api::MODULES {
+                make_library(l, vm, module);
+                modules::offer(l, module);
             }
             preempt::arm_by_count(l, vm.preemption.get());
             override_os(l, vm);
@@ -150,6 +156,7 @@ unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_in
     }
 }
 
+/// Leaves the library's table on top.
 unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &'static api::Library) {
     // SAFETY: as `make_class`.
     unsafe {
@@ -168,8 +175,6 @@ unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &'static a
         if crate::record::is_on() {
             recorded::watch_constants(l, library);
         }
-        let name = CString::new(library.name).expect("invariant: globals' names are plain text");
-        ffi::lua_setglobal(l, name.as_ptr());
     }
 }
 

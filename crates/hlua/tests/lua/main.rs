@@ -5,6 +5,7 @@ mod bench;
 mod calls;
 mod errors;
 mod events;
+mod json;
 mod limits;
 mod shared;
 mod usage;

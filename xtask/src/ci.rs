@@ -7,6 +7,7 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::bench::micro;
 use crate::check;
 use crate::cli::Check;
 use crate::lua_api;
@@ -19,6 +20,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     for what in Check::value_variants() {
         tally.count(check::run(workspace, *what)?);
     }
+    tally.count(micro::count(workspace, &micro::CountOptions::default())?);
     lua_api::forget(workspace)?;
     tally += test::run(workspace, &test::Options::default())?;
     tally.count(lua_api::run(workspace, &lua_api::Options::of_last_run())?);

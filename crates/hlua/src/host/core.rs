@@ -75,6 +75,14 @@ pub trait Core {
         Err(HostError::Unsupported("tasks"))
     }
 
+    /// Whether giving way now would come straight back: nothing else is ready on this worker, and its sockets were
+    /// looked at not long ago. Then `core.yield` and forced yields go on without leaving the VM.
+    ///
+    /// A host that answers true must answer false before long, whatever it is asked in between.
+    fn nothing_else_ready(&self) -> bool {
+        false
+    }
+
     /// Changes the priority of the running task (`core.set_nice`), -1024 to 1024.
     fn set_nice(&self, nice: i32) {
         let _ = nice;

@@ -88,6 +88,7 @@ cases! {
     lua_socket
     lua_socket_reads
     lua_stack_overflow
+    lua_status
     lua_task_logs
     lua_tcp_actions
     lua_tcp_service

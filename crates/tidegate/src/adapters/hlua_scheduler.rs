@@ -163,6 +163,12 @@ impl host::Core for WorkerCore {
         }
     }
 
+    fn failed(&self, failure: &hlua::Failure) {
+        if let Some(worker) = self.worker() {
+            Extension::of(&worker).facts.scripts.failed((self.wall)(), failure.clone());
+        }
+    }
+
     fn wall_clock(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + (self.wall)()
     }

@@ -190,6 +190,7 @@ impl Shared {
                             stream.write_all(&write_frame(AGENT_DISCONNECT, &[0, 0], &disconnect(code)))?;
                             return Ok(false);
                         }
+                        Order::Astray => stream.write_all(&write_frame(ACK, &[7, 7], b""))?,
                         Order::Frame(kind, flags) => stream.write_all(&frame(kind, flags, ids, b""))?,
                     }
                 }

@@ -11,6 +11,7 @@
 //! | `silence` | no answer at all |
 //! | `close` | the connection ends |
 //! | `disconnect CODE` | AGENT-DISCONNECT, and the end |
+//! | `astray` | first the answer to a question that was not asked |
 //! | `frame KIND FLAGS` | first a frame of this kind with the question's ids and no payload |
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -30,6 +31,8 @@ pub(crate) enum Order {
     Close,
     /// Say AGENT-DISCONNECT with this code.
     Disconnect(u64),
+    /// An answer to something else before the answer.
+    Astray,
     /// A frame before the answer: kind, flags.
     Frame(u8, u8),
 }
@@ -60,6 +63,7 @@ fn one(order: &str) -> Option<Order> {
         ["raw", hex] => Order::Actions(unhex(hex)?),
         ["nothing"] => Order::Nothing,
         ["silence"] => Order::Silence,
+        ["astray"] => Order::Astray,
         ["close"] => Order::Close,
         ["disconnect", code] => Order::Disconnect(code.parse().ok()?),
         ["frame", kind, flags] => Order::Frame(kind.parse().ok()?, flags.parse().ok()?),

@@ -14,6 +14,7 @@
 mod limits;
 mod pool;
 mod slots;
+mod stats;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -29,6 +30,7 @@ use crate::error::StreamError;
 use crate::frame::{FrameId, NotifyWriter, Status, StreamId};
 use crate::host::Host;
 use pool::Pool;
+pub use stats::{EngineStats, Failures, Latency};
 
 /// How an engine talks to its agent: the `spoe-agent` section, as far as the wire is concerned.
 #[derive(Clone, Debug)]
@@ -74,30 +76,6 @@ impl Default for EngineConfig {
             spread: 1,
         }
     }
-}
-
-/// What an engine is doing and has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EngineStats {
-    /// Connections, in any state.
-    pub connections: usize,
-    /// Those not greeted yet.
-    pub greeting: usize,
-    /// Those greeted on which nothing waits.
-    pub idle: usize,
-    /// Exchanges that wait for a connection with room.
-    pub queued: usize,
-    /// Exchanges sent and not answered.
-    pub waiting: usize,
-    /// Exchanges that exist: queued, waiting, or answered and not fetched.
-    pub exchanges: usize,
-    /// Exchanges ever started.
-    pub processed: u64,
-    /// Exchanges that failed.
-    pub errors: u64,
-    /// Connections that could not be made or greeted.
-    pub greetings_failed: u64,
 }
 
 /// One agent's engine on one thread. Dropping it ends its connections and fails what waits.

@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use spoe::agent::{Reply, Request};
+use spoe::host::Notice;
 use spoe::{Action, EngineConfig, NotifyWriter, Scope, Status, StreamError, StreamId, TypedData};
 use support::{Fault, Scripted, World, ack, agent_hello, disconnect, sleep};
 use tokio::time::Instant;
@@ -494,6 +495,34 @@ fn idle_connections_close_with_a_timeout() {
         assert_eq!(world.engine.stats().idle, 1);
         sleep(Duration::from_millis(20)).await;
         assert_eq!(world.engine.stats().connections, 0);
+        // That is housekeeping, nothing to warn of.
+        assert_eq!(*world.host.notices.borrow(), [Notice::Connected, Notice::IdleClosed]);
+        assert_eq!(world.engine.stats().disconnects, 0);
+    });
+}
+
+#[test]
+fn the_counters_tell_what_was_done() {
+    World::run(config(), support::agent(echo), |world| async move {
+        for n in 0..3 {
+            world.engine.exchange(StreamId(n), &mut message(0)).await.unwrap();
+        }
+        let slow_one = world.engine.exchange(StreamId(3), &mut slow(0, 20));
+        slow_one.await.unwrap();
+        drop(world.engine.exchange(StreamId(4), &mut slow(0, 30)));
+        let lost = world.engine.exchange(StreamId(5), &mut slow(0, 60_000));
+        assert_eq!(lost.await.unwrap_err(), StreamError::Timeout);
+        let stats = world.engine.stats();
+        assert_eq!((stats.processed, stats.answered, stats.errors, stats.abandoned), (6, 4, 1, 1));
+        assert_eq!(stats.failures.iter().collect::<Vec<_>>(), [(StreamError::Timeout, 1)]);
+        assert_eq!(stats.late_acks, 1);
+        assert_eq!((stats.connects, stats.greetings_failed, stats.disconnects), (1, 0, 0));
+        // HELLO and six NOTIFYs; HELLO and five ACKs.
+        assert_eq!((stats.frames_sent, stats.frames_received), (7, 6));
+        assert!(stats.bytes_sent > 7 * 11 && stats.bytes_received > 6 * 11);
+        assert_eq!(stats.latency.count, 4);
+        assert!((20..25).contains(&stats.latency.max.as_millis()), "{:?}", stats.latency.max);
+        assert_eq!(world.engine.stats(), stats);
     });
 }
 

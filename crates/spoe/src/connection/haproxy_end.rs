@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::fragment;
-use super::state::{EngineId, State, Terms, Transmit, drain_output};
+use super::state::{EngineId, State, Terms, Traffic, Transmit, drain_output};
 use crate::error::{Error, Violation};
 use crate::frame::{
     AgentHello, Capabilities, DecodeError, DecodeErrorKind, Disconnect, Flags, Frame, FrameId, FrameType,
@@ -99,6 +99,7 @@ pub struct HaproxyEnd {
     arena: Vec<u8>,
     last_exchange: Instant,
     last_input: Instant,
+    traffic: Traffic,
 }
 
 #[derive(Debug)]
@@ -139,6 +140,7 @@ impl HaproxyEnd {
             arena: Vec::new(),
             last_exchange: now,
             last_input: now,
+            traffic: Traffic { frames_sent: 1, ..Traffic::default() },
         }
     }
 
@@ -169,6 +171,8 @@ impl HaproxyEnd {
                 Ok(None) => return Ok(used),
                 Ok(Some((frame, len))) => {
                     used += len;
+                    self.traffic.frames_received += 1;
+                    self.traffic.bytes_received += len as u64;
                     self.on_frame(now, &frame)
                 }
                 Err(error) => Err(error.into()),
@@ -223,7 +227,14 @@ impl HaproxyEnd {
     /// Appends what is to be sent to `buf`, or gives `None` if that is nothing. NOTIFYs queued since the last call come
     /// together.
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
-        drain_output(&mut self.out, buf)
+        let moved = drain_output(&mut self.out, buf)?;
+        self.traffic.bytes_sent += moved.bytes as u64;
+        Some(moved)
+    }
+
+    /// What was said and heard so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); ask again after every other call.
@@ -279,6 +290,7 @@ impl HaproxyEnd {
             self.fragments(header, payload, terms)?;
         } else {
             Frame { header, payload }.encode(&mut self.out);
+            self.traffic.frames_sent += 1;
         }
         self.in_flight.push(InFlight { stream, frame, fragmented });
         self.last_exchange = now;
@@ -301,6 +313,7 @@ impl HaproxyEnd {
             return;
         }
         Disconnect::new(status).encode(FrameType::HaproxyDisconnect, &mut self.out);
+        self.traffic.frames_sent += 1;
         self.state = State::Closing { deadline: now + self.config.linger };
         self.on_closed(status);
     }
@@ -339,7 +352,8 @@ impl HaproxyEnd {
             return Err(NotifyError::TooBig);
         }
         let frames = fragment::encode(head, payload, terms.frame_size_bytes_max, &mut self.out);
-        frames.map(drop).ok_or(NotifyError::TooBig)
+        self.traffic.frames_sent += frames.ok_or(NotifyError::TooBig)? as u64;
+        Ok(())
     }
 
     /// What the agent may send: the size agreed, and ours until there is one.
@@ -408,7 +422,11 @@ impl HaproxyEnd {
             }
         } else if !terms.capabilities.contains(Capabilities::ASYNC) {
             // The answer to an exchange that was given up; without pipelining there is none such.
-            return if self.pipelining() { Ok(()) } else { Err(Violation::new(Status::FRAME_ID_NOT_FOUND)) };
+            if !self.pipelining() {
+                return Err(Violation::new(Status::FRAME_ID_NOT_FOUND));
+            }
+            self.traffic.late_acks += 1;
+            return Ok(());
         }
         let start = self.arena.len();
         self.arena.extend_from_slice(ack.payload);

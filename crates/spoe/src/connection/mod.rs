@@ -16,4 +16,4 @@ mod state;
 
 pub use agent_end::{AgentEnd, AgentEndConfig, AgentEvent};
 pub use haproxy_end::{HaproxyEnd, HaproxyEndConfig, HaproxyEvent, NotifyError};
-pub use state::{EngineId, Transmit};
+pub use state::{EngineId, Traffic, Transmit};

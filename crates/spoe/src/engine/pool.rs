@@ -19,7 +19,7 @@ use slab::Slab;
 use super::limits::{BackOff, Rate};
 use super::slots::{List, Slots, Stage};
 use super::{EngineConfig, EngineStats};
-use crate::connection::{EngineId, HaproxyEnd, NotifyError};
+use crate::connection::{EngineId, HaproxyEnd, NotifyError, Traffic};
 use crate::error::StreamError;
 use crate::frame::header::FRAME_BYTES_MIN;
 use crate::frame::{FrameId, StreamId};
@@ -118,9 +118,8 @@ impl Pool {
             Some(key) => self.send(now, key, stream, payload),
             None => self.queue(now, stream, payload),
         };
-        let index = begun.inspect_err(|_| self.count_error(now))?;
-        if let Some(timeout) = self.config.processing_timeout {
-            self.slots.get(index).deadline = Some(now + timeout);
+        let index = begun.inspect_err(|error| self.count_error(now, *error))?;
+        if self.config.processing_timeout.is_some() {
             self.slots.link(List::Deadlines, index);
             if std::mem::take(&mut self.keeper_idles) {
                 self.effects.wakes.extend(self.keeper.take());
@@ -138,7 +137,7 @@ impl Pool {
         payload: &[u8],
     ) -> Result<u32, StreamError> {
         let stage = Stage::Sent { connection: key, at: now };
-        let index = self.slots.insert(stream, stage).ok_or(StreamError::Resources)?;
+        let index = self.slots.insert(now, stream, stage).ok_or(StreamError::Resources)?;
         let frame = self.slots.frame_id(index);
         let connection = &mut self.connections[key];
         let end = connection.end.as_mut().expect("invariant: picked connections are greeted");
@@ -160,7 +159,7 @@ impl Pool {
         }
         let spare = self.spares.pop().unwrap_or_default();
         let stage = Stage::Queued { payload: std::mem::replace(payload, spare), behind: None };
-        let index = self.slots.insert(stream, stage).ok_or(StreamError::Resources)?;
+        let index = self.slots.insert(now, stream, stage).ok_or(StreamError::Resources)?;
         self.slots.link(List::Queue, index);
         self.open_for_queue(now);
         if let Stage::Queued { behind, .. } = &mut self.slots.get(index).stage {
@@ -198,8 +197,8 @@ impl Pool {
     /// Fails what is over its time, and opens connections that had to wait. Gives when to come again.
     pub(super) fn keep(&mut self, now: Instant) -> Option<Instant> {
         let mut expired = false;
-        while let Some(index) = self.slots.head(List::Deadlines) {
-            if self.slots.get(index).deadline.is_some_and(|deadline| deadline > now) {
+        while let Some((index, deadline)) = self.next_deadline() {
+            if deadline > now {
                 break;
             }
             self.expire(now, index);
@@ -212,10 +211,15 @@ impl Pool {
             self.send_queued(now);
             self.open_for_queue(now);
         }
-        let head = self.slots.head(List::Deadlines).and_then(|index| self.slots.get(index).deadline);
+        let head = self.next_deadline().map(|(_, deadline)| deadline);
         let next = head.into_iter().chain(self.retry_at).min();
         self.keeper_idles = next.is_none();
         next
+    }
+
+    fn next_deadline(&mut self) -> Option<(u32, Instant)> {
+        let index = self.slots.head(List::Deadlines)?;
+        Some((index, self.slots.get(index).started + self.config.processing_timeout?))
     }
 
     fn expire(&mut self, now: Instant, index: u32) {
@@ -241,8 +245,13 @@ impl Pool {
             return;
         }
         match self.slots.remove(index) {
-            Stage::Queued { payload, .. } | Stage::Done(Ok(payload)) => self.recycle(payload),
+            Stage::Done(Ok(payload)) => self.recycle(payload),
+            Stage::Queued { payload, .. } => {
+                self.stats.abandoned += 1;
+                self.recycle(payload);
+            }
             Stage::Sent { connection, .. } => {
+                self.stats.abandoned += 1;
                 self.forget(now, connection, stream, frame);
                 if self.slots.list_len(List::Queue) > 0 {
                     self.send_queued(now);
@@ -279,8 +288,17 @@ impl Pool {
         None
     }
 
+    /// The answer is there.
+    #[inline]
+    fn finish_answer(&mut self, now: Instant, index: u32, payload: Vec<u8>) {
+        self.stats.answered += 1;
+        let started = self.slots.get(index).started;
+        self.stats.latency.record(now.saturating_duration_since(started));
+        self.finish(index, Ok(payload));
+    }
+
     fn finish_error(&mut self, now: Instant, index: u32, error: StreamError) {
-        self.count_error(now);
+        self.count_error(now, error);
         if let Stage::Queued { payload, .. } = &mut self.slots.get(index).stage {
             let payload = std::mem::take(payload);
             self.recycle(payload);
@@ -297,8 +315,9 @@ impl Pool {
         self.effects.wakes.extend(slot.waker.take());
     }
 
-    fn count_error(&mut self, now: Instant) {
+    fn count_error(&mut self, now: Instant, error: StreamError) {
         self.stats.errors += 1;
+        self.stats.failures.count(error);
         self.error_rate.count(now);
     }
 
@@ -338,7 +357,7 @@ impl Pool {
         let idle = |c: &&Connection| c.end.as_ref().is_some_and(|end| end.in_flight().len() == 0);
         let connections = || self.connections.iter().map(|(_, c)| c);
         let in_flight = |c: &Connection| c.end.as_ref().map_or(0, |end| end.in_flight().len());
-        EngineStats {
+        let mut stats = EngineStats {
             connections: self.connections.len(),
             greeting: self.greeting,
             idle: connections().filter(running).filter(idle).count(),
@@ -346,7 +365,11 @@ impl Pool {
             waiting: connections().filter(running).map(in_flight).sum(),
             exchanges: self.slots.len(),
             ..self.stats
+        };
+        for end in connections().filter_map(|c| c.end.as_ref()) {
+            add_traffic(&mut stats, end.traffic());
         }
+        stats
     }
 
     pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
@@ -362,6 +385,15 @@ impl Pool {
             "invariant: greeting counts the connections not greeted"
         );
     }
+}
+
+/// Counts what a connection has moved.
+pub(super) fn add_traffic(stats: &mut EngineStats, traffic: Traffic) {
+    stats.frames_sent += traffic.frames_sent;
+    stats.frames_received += traffic.frames_received;
+    stats.late_acks += traffic.late_acks;
+    stats.bytes_sent += traffic.bytes_sent;
+    stats.bytes_received += traffic.bytes_received;
 }
 
 fn refused(error: NotifyError) -> StreamError {

@@ -20,6 +20,17 @@ pub fn encode(value: u64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a byte and `value`, at one look at the buffer's room if the value is small, as nearly all are.
+#[inline]
+pub(super) fn encode_tagged(tag: u8, value: u64, out: &mut Vec<u8>) {
+    if value < 240 {
+        out.extend_from_slice(&[tag, value as u8]);
+    } else {
+        out.push(tag);
+        encode_long(value, out);
+    }
+}
+
 /// How many bytes [`encode`] appends.
 #[inline]
 pub const fn encoded_len(value: u64) -> usize {
@@ -50,9 +61,16 @@ pub fn decode(bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
 }
 
 fn encode_long(value: u64, out: &mut Vec<u8>) {
+    let (first, rest) = (value as u8 | 0xf0, (value - 240) >> 4);
+    // Two and three bytes: lengths of bodies and ids of streams.
+    match rest {
+        0..128 => return out.extend_from_slice(&[first, rest as u8]),
+        128..16_512 => return out.extend_from_slice(&[first, rest as u8 | 0x80, ((rest - 128) >> 7) as u8]),
+        _ => {}
+    }
     let mut buf = [0u8; LEN_MAX];
-    buf[0] = value as u8 | 0xf0;
-    let mut rest = (value - 240) >> 4;
+    buf[0] = first;
+    let mut rest = rest;
     let mut len = 1;
     while rest >= 128 {
         buf[len] = rest as u8 | 0x80;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use spoe::agent::{Handler, Options, serve_connection};
 use spoe::frame::{AgentHello, Capabilities, Disconnect, Flags, Frame, FrameType, Header, header};
-use spoe::host::{Clock, Connecting, Host, Timer};
+use spoe::host::{Clock, Connecting, Host, Notice, Timer};
 use spoe::{Engine, EngineConfig, FrameId, Status, StreamId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::time::Sleep;
@@ -31,6 +31,7 @@ pub(crate) struct Seen {
     pub(crate) writes: Rc<Cell<u32>>,
     pub(crate) largest_frame_to_agent: Rc<Cell<usize>>,
     pub(crate) tasks: Rc<Cell<u32>>,
+    pub(crate) notices: Rc<RefCell<Vec<Notice>>>,
 }
 
 impl World {
@@ -87,6 +88,10 @@ impl Host for TestHost {
 
     fn random(&self) -> u128 {
         42
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.seen.notices.borrow_mut().push(notice);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Connection, Pool};
+use super::{Connection, Pool, add_traffic};
 use crate::connection::{HaproxyEnd, HaproxyEndConfig, HaproxyEvent};
 use crate::engine::EngineConfig;
 use crate::engine::limits::{BACK_OFF_MAX, BackOff};
@@ -61,6 +61,7 @@ impl Pool {
         }
         self.connect_rate.count(now);
         self.greeting += 1;
+        self.stats.connects += 1;
         let connection =
             Connection { end: None, waker: None, started: now, greeted: false, ended: false, retired: false };
         let key = self.connections.insert(connection);
@@ -110,7 +111,10 @@ impl Pool {
     /// The connection is over and its task ends.
     pub(in crate::engine) fn remove(&mut self, now: Instant, key: usize, status: Status) {
         self.on_ended(now, key, status);
-        self.connections.remove(key);
+        let connection = self.connections.remove(key);
+        if let Some(end) = connection.end {
+            add_traffic(&mut self.stats, end.traffic());
+        }
         // Also while stopping: what was accepted is served.
         if !self.dead && self.slots.list_len(List::Queue) > 0 {
             self.open_for_queue(now);
@@ -129,15 +133,19 @@ impl Pool {
                 None => break,
                 Some(HaproxyEvent::Ack { stream, frame, payload, own }) => {
                     room = true;
-                    let Some(index) = self.slots.find(stream, frame) else { continue };
-                    let Stage::Sent { connection, .. } = self.slots.get(index).stage else { continue };
+                    let waits = self.slots.find(stream, frame);
+                    let sent = waits.map(|index| (index, &self.slots.get(index).stage));
+                    let Some((index, &Stage::Sent { connection, .. })) = sent else {
+                        self.stats.late_acks += 1;
+                        continue;
+                    };
                     let mut answer = self.spares.pop().unwrap_or_default();
                     answer.clear();
                     answer.extend_from_slice(payload);
                     if !own {
                         self.forget(now, connection, stream, frame);
                     }
-                    self.finish(index, Ok(answer));
+                    self.finish_answer(now, index, answer);
                 }
                 Some(HaproxyEvent::FragmentAborted { stream, frame }) => {
                     room = true;
@@ -170,13 +178,18 @@ impl Pool {
             return;
         }
         let waiting: Vec<_> = connection.end.iter().flat_map(|end| end.in_flight()).collect();
+        // How either side ends a connection that it has no use for.
+        let idle = waiting.is_empty()
+            && !connection.retired
+            && matches!(status, Status::NORMAL | Status::IO | Status::TIMEOUT);
         for (stream, frame) in waiting {
             if let Some(index) = self.slots.find(stream, frame) {
                 self.finish_error(now, index, StreamError::lost(status));
             }
         }
         if self.connections[key].greeted {
-            self.effects.notices.push(Notice::Disconnected(status));
+            self.stats.disconnects += u64::from(!idle);
+            self.effects.notices.push(if idle { Notice::IdleClosed } else { Notice::Disconnected(status) });
         } else {
             self.greeting -= 1;
             self.on_greeting_failed(now, key, status);

@@ -15,6 +15,7 @@ pub mod fd;
 pub mod net;
 pub mod process;
 pub mod services;
+pub mod spoa;
 pub mod watchdog;
 pub mod wiring;
 pub mod worker;
@@ -29,11 +30,13 @@ use clap::Parser as _;
 enum Native {
     /// Run the built-in demonstration: three origins, Lua, an SPOE agent
     Demo(demo::DemoArgs),
+    /// Check, load and debug SPOE agents of any make
+    Spoa(spoa::SpoaArgs),
 }
 
 /// Runs the program with the arguments that follow its name.
 pub fn run(args: Vec<String>) -> ExitCode {
-    if args.first().is_some_and(|word| word == "demo") {
+    if args.first().is_some_and(|word| word == "demo" || word == "spoa") {
         return run_native(args);
     }
     match cli::parse(args) {
@@ -57,8 +60,11 @@ pub fn run(args: Vec<String>) -> ExitCode {
 }
 
 fn run_native(args: Vec<String>) -> ExitCode {
-    let Native::Demo(args) = Native::parse_from(std::iter::once("tidegate".to_owned()).chain(args));
-    demo::run(&args).unwrap_or_else(|error| {
+    let done = match Native::parse_from(std::iter::once("tidegate".to_owned()).chain(args)) {
+        Native::Demo(args) => demo::run(&args),
+        Native::Spoa(args) => spoa::run(&args),
+    };
+    done.unwrap_or_else(|error| {
         eprintln!("tidegate: {error:#}");
         ExitCode::FAILURE
     })

@@ -2,7 +2,7 @@
 //!
 //! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
 //! says which); [`compatibility`] holds COMPATIBILITY.md against them; [`vtc`] runs scenarios in varnishtest's
-//! language against the same binary; [`demo`] tries ours out.
+//! language against the same binary; [`demo`] tries ours out, [`spoa`] its tools for authors of agents.
 //! [`sim`] lives whole worlds in one thread, on virtual time, each from a seed.
 
 #![expect(
@@ -14,5 +14,6 @@ mod compatibility;
 mod conformance;
 mod demo;
 mod sim;
+mod spoa;
 mod support;
 mod vtc;

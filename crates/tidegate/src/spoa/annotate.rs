@@ -66,10 +66,12 @@ impl Notes {
         let end = start + 4 + length;
         if length < FRAME_BYTES_MIN {
             self.heading(start, number, &format!("{length} bytes"));
-            let mut cursor = Cursor { notes: self, bytes, at: start };
+            let end = end.min(bytes.len());
+            let mut cursor = Cursor { notes: self, bytes: &bytes[..end], at: start };
             cursor.line(4, &format!("length {length}"));
-            cursor.wrong(&Wrong { at: start, what: format!("a frame has at least {FRAME_BYTES_MIN} bytes") });
-            return end.min(bytes.len());
+            let what = format!("a frame has at least {FRAME_BYTES_MIN} bytes behind its length");
+            cursor.wrong(&Wrong { at: start + 4, what });
+            return end;
         }
         if end > bytes.len() {
             self.cut(start, number, format!("{} of {length} bytes", rest.len() - 4), rest);
@@ -151,7 +153,6 @@ impl<'a> Cursor<'a, '_> {
                 return Err(Wrong { at: self.at, what });
             }
             (_, None) => {
-                self.raw("part of a payload");
                 return Err(Wrong { at: self.at, what: "continues nothing that was begun".to_owned() });
             }
         }
@@ -212,21 +213,24 @@ impl<'a> Cursor<'a, '_> {
         }
         while self.at < self.bytes.len() {
             let start = self.at;
-            let ends = |at| Wrong { at, what: "the action ends here".to_owned() };
-            let [kind, count, scope] =
-                self.bytes[start..].first_chunk::<3>().copied().ok_or(ends(self.bytes.len()))?;
-            let (verb, wanted) = match kind {
-                1 => ("set", 3),
-                2 => ("unset", 2),
+            let byte = |at: usize, what: &str| {
+                let byte = self.bytes.get(at).copied();
+                byte.ok_or_else(|| Wrong { at, what: format!("the action ends before its {what}") })
+            };
+            let (verb, wanted) = match byte(start, "type")? {
+                SET_VAR => ("set", 3),
+                UNSET_VAR => ("unset", 2),
                 other => {
                     let what = format!("no action has the type {other}: HAProxy stops reading here");
                     return Err(Wrong { at: start, what });
                 }
             };
+            let count = byte(start + 1, "number of arguments")?;
             if count != wanted {
                 let what = format!("{verb} has {wanted} arguments, not {count}: HAProxy stops reading here");
                 return Err(Wrong { at: start + 1, what });
             }
+            let scope = byte(start + 2, "scope")?;
             let scope = Scope::from_byte(scope).ok_or_else(|| Wrong {
                 at: start + 2,
                 what: format!("no scope has the number {scope}: HAProxy stops reading here"),
@@ -236,7 +240,7 @@ impl<'a> Cursor<'a, '_> {
             self.at = start;
             let (name, name_bytes) = name?;
             let variable = format!("{scope}.{}", name.escape_ascii());
-            if kind == 2 {
+            if wanted == 2 {
                 self.line(3 + name_bytes, &format!("unset {variable}"));
                 continue;
             }
@@ -379,6 +383,8 @@ fn hex(bytes: &[u8]) -> String {
     shown.join(" ") + more
 }
 
+const SET_VAR: u8 = 1;
+const UNSET_VAR: u8 = 2;
 /// Bytes that a line shows.
 const HEX_BYTES: usize = 10;
 /// The column they need.

@@ -62,8 +62,10 @@ cases! {
     lua_action_sleeps
     lua_c_module
     lua_channel
+    lua_cli
     lua_converter
     lua_core
+    lua_dates
     lua_endless_action
     lua_endless_task
     lua_error_values
@@ -78,6 +80,8 @@ cases! {
     lua_memory_cap
     lua_per_thread
     lua_proxies
+    lua_queue
+    lua_regex
     lua_script_errors
     lua_service_body
     lua_service_misbehaves

@@ -52,6 +52,8 @@ pub(crate) enum Check {
     Fmt,
     /// Clippy over every target, warnings denied.
     Lints,
+    /// Each library crate by itself, without features and with all of its own.
+    Features,
     /// Who may depend on whom.
     Deps,
     /// What the compiler does not see: module docs, reasons, words.

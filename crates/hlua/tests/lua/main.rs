@@ -7,5 +7,8 @@ mod errors;
 mod events;
 mod limits;
 mod misuse;
+mod queues;
+mod regexes;
 mod shared;
+mod tables;
 mod waiting;

@@ -213,6 +213,10 @@ impl host::Core for WorkerCore {
         Some(&self.links.get()?.events)
     }
 
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn host::Regex>> {
+        super::hlua_proxy_core::compile_regex(pattern, case_sensitive)
+    }
+
     fn sockets(&self) -> Option<&dyn host::Sockets> {
         self.links.get().map(|_| self as &dyn host::Sockets)
     }

@@ -3,10 +3,12 @@
 mod applet;
 mod catalog;
 mod proxies;
+mod regex;
 mod stream;
 mod txn;
 
 pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
 pub use proxies::LuaProxies;
+pub use regex::compile as compile_regex;
 pub use txn::LuaTxn;

@@ -369,6 +369,7 @@ impl HaproxyEnd {
     }
 
     /// Puts the output back, before what was said meanwhile.
+    #[inline]
     fn restore(&mut self, out: Vec<u8>) {
         let meanwhile = std::mem::replace(&mut self.out, out);
         if !meanwhile.is_empty() {

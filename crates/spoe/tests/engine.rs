@@ -552,6 +552,24 @@ fn idle_connections_close_with_a_timeout() {
 }
 
 #[test]
+fn the_idle_time_begins_where_a_waiting_exchange_fails_or_is_given_up() {
+    for gives_up in [false, true] {
+        World::run(config(), support::agent(echo), |world| async move {
+            let late = world.engine.exchange(StreamId(0), &mut slow(0, 1_000));
+            world.engine.exchange(StreamId(1), &mut slow(1, 10)).await.unwrap();
+            if gives_up {
+                drop(late);
+            } else {
+                assert_eq!(late.await.unwrap_err(), StreamError::Timeout);
+            }
+            assert_eq!(world.engine.stats().idle, 1);
+            sleep(Duration::from_secs(6)).await;
+            assert_eq!(world.engine.stats().connections, 0);
+        });
+    }
+}
+
+#[test]
 fn the_counters_tell_what_was_done() {
     World::run(config(), support::agent(echo), |world| async move {
         for n in 0..3 {

@@ -260,9 +260,9 @@ impl Pool {
         if !end.forget(now, stream, frame) {
             return;
         }
-        // There may be an ABORT to send, or, where that closed the connection, a DISCONNECT.
-        let (speaks, runs) = (end.has_output(), end.is_running());
-        if speaks {
+        // There may be an ABORT to send, or, where that closed the connection, a DISCONNECT; or the idle time begins.
+        let (acts, runs) = (end.has_output() || end.poll_timeout().is_some(), end.is_running());
+        if acts {
             let waker = self.connections[key].waker.take();
             self.effects.wakes.extend(waker);
         }

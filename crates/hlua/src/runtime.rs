@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -43,7 +43,6 @@ struct Shared {
     garbage: Arc<Garbage>,
     /// Executions that found the VM taken.
     waiters: Mutex<Vec<Waker>>,
-    waiting: AtomicBool,
 }
 
 /// A worker's view of one VM: `!Send`, cheap to clone.
@@ -76,7 +75,6 @@ impl SharedVm {
             vm: ReentrantMutex::new(confined::Confined::new(vm)),
             garbage,
             waiters: Mutex::default(),
-            waiting: AtomicBool::new(false),
         })))
     }
 }
@@ -375,19 +373,19 @@ impl Runtime {
 impl Shared {
     fn wait(&self, waker: &Waker) {
         self.waiters.lock().push(waker.clone());
-        self.waiting.store(true, Ordering::SeqCst);
+        self.garbage.waiting.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
 
     /// After the lock was released. All are woken: one alone might belong to an execution that is gone.
     fn wake_waiters(&self) {
         fence(Ordering::SeqCst);
-        if !self.waiting.load(Ordering::SeqCst) {
+        if !self.garbage.waiting.load(Ordering::SeqCst) {
             return;
         }
         let waiters = {
             let mut waiters = self.waiters.lock();
-            self.waiting.store(false, Ordering::SeqCst);
+            self.garbage.waiting.store(false, Ordering::SeqCst);
             std::mem::take(&mut *waiters)
         };
         for waker in waiters {

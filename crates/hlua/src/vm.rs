@@ -55,7 +55,7 @@ pub(crate) struct Job {
 
 pub(crate) struct VmState {
     main: Cell<*mut c_void>,
-    classes: RefCell<Vec<c_int>>,
+    classes: RefCell<Vec<ClassTable>>,
     limited: Cell<bool>,
     memory: RefCell<Option<MemoryShare>>,
     pub(crate) bools: Cell<BoolSamples>,
@@ -85,6 +85,12 @@ pub(crate) struct VmState {
     pub(crate) went_up: Cell<bool>,
 }
 
+/// A class's metatable: how to push it, and how to know it.
+pub(crate) struct ClassTable {
+    pub(crate) reference: c_int,
+    pub(crate) address: *const c_void,
+}
+
 /// A function under a name.
 pub(crate) struct Registered {
     pub(crate) info: FunctionInfo,
@@ -110,11 +116,14 @@ impl Timeouts {
     }
 }
 
-/// References and suspended runs whose owners are gone.
+/// What others want from a VM while it runs: that it frees what their owners dropped, and, of the shared one, that it
+/// is let go.
 #[derive(Default)]
 pub(crate) struct Garbage {
     pub(crate) list: Mutex<Vec<Dropped>>,
     pub(crate) any: std::sync::atomic::AtomicBool,
+    /// Another worker waits for the shared VM.
+    pub(crate) waiting: std::sync::atomic::AtomicBool,
 }
 
 pub(crate) enum Dropped {
@@ -366,7 +375,12 @@ impl VmState {
 
     /// The registry reference of a class's metatable.
     pub(crate) fn class(&self, class: Class) -> c_int {
-        self.classes.borrow()[class as usize]
+        self.classes.borrow()[class as usize].reference
+    }
+
+    /// Where a class's metatable is; it stays there as long as the VM.
+    pub(crate) fn class_address(&self, class: Class) -> *const c_void {
+        self.classes.borrow()[class as usize].address
     }
 
     /// Who runs this VM now.
@@ -476,6 +490,25 @@ impl VmState {
             self.run.restore(&outer);
         }
         used
+    }
+
+    /// Gives way without leaving the VM, where leaving would come straight back; true if that is so.
+    pub(crate) fn pass_turn(&self) -> bool {
+        if self.garbage.waiting.load(std::sync::atomic::Ordering::Relaxed)
+            || self.garbage.any.load(std::sync::atomic::Ordering::Relaxed)
+            || !self.startup.borrow().is_empty()
+        {
+            return false;
+        }
+        let worker = self.worker.borrow();
+        let Some(worker) = &*worker else { return false };
+        if !worker.core.nothing_else_ready() {
+            return false;
+        }
+        // As if it had ended and begun again: the watchdog counts from here.
+        worker.beat.tick();
+        worker.beat.tick();
+        true
     }
 
     /// Called by the hook: what does the clock say?

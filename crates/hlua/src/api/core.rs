@@ -259,6 +259,9 @@ fn turn(stack: &mut Stack<'_>) -> Flow {
     if !stack.context().may_yield() {
         return Ok(Ret::Count(0));
     }
+    if stack.may_suspend() && stack.vm().pass_turn() {
+        return Ok(Ret::Count(0));
+    }
     Ok(Ret::Block(Op::Turn { taken: false }))
 }
 

@@ -37,6 +37,7 @@ pub struct MemoryCore {
     clock: Rc<Clock>,
     log: RefCell<Vec<(Level, String)>>,
     tasks: RefCell<VecDeque<LocalFuture<()>>>,
+    alone: Cell<u32>,
     /// Proxies and servers; empty until a test adds some.
     pub proxies: MemoryProxies,
     /// The event bus.
@@ -88,6 +89,7 @@ impl MemoryCore {
             }),
             log: RefCell::default(),
             tasks: RefCell::default(),
+            alone: Cell::new(0),
             proxies: MemoryProxies::default(),
             events: MemoryEvents::default(),
             sockets: MemorySockets::default(),
@@ -98,6 +100,11 @@ impl MemoryCore {
     /// Makes each reading of the clock move it by `step`: run time then passes while Lua runs.
     pub fn tick_on_reading(&self, step: Duration) {
         self.clock.step.set(step);
+    }
+
+    /// Says, the next `times` that it is asked, that nothing else is ready.
+    pub fn leave_alone(&self, times: u32) {
+        self.alone.set(times);
     }
 
     /// Moves the clock and wakes who slept that long.
@@ -192,6 +199,12 @@ impl Core for MemoryCore {
 
     fn wall_clock(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.clock.elapsed.get()
+    }
+
+    fn nothing_else_ready(&self) -> bool {
+        let left = self.alone.get();
+        self.alone.set(left.saturating_sub(1));
+        left > 0
     }
 
     fn sleep_until(&self, at: Instant) -> Option<LocalFuture<()>> {

@@ -52,9 +52,7 @@ unsafe fn call(l: *mut ffi::lua_State, vm: &VmState, method: &Method) -> c_int {
 }
 
 fn block(stack: &mut Stack<'_>, method: &Method, op: crate::op::Op) -> c_int {
-    // SAFETY: reads the state.
-    let here = unsafe { ffi::lua_isyieldable(stack.l) != 0 };
-    if !here || !stack.vm.run.boundary_free.get() {
+    if !stack.may_suspend() {
         return fail(
             stack,
             Failure::Error(

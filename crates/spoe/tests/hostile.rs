@@ -246,7 +246,7 @@ fn hostile(config: EngineConfig, scripts: Vec<Vec<Deed>>, asks: Vec<Ask>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_agents_do_every_exchange_ends_in_time_and_all_counters_return_to_zero(

@@ -4,12 +4,14 @@
 //! is queued and, as far as back-off and `maxconnrate` allow, connections are opened for what is queued. A connection whose
 //! greeting fails takes down those that waited for it and nobody else, and the next one is tried after a moment.
 //!
+//! A connection with room lends its output, so that messages are encoded where they leave from.
+//!
 //! **Invariants:** no NOTIFY is sent on a connection that is not greeted. Every slot that is [`Stage::Sent`] stands in its
-//! connection's `in_flight`.
+//! connection's `in_flight`. `room` holds exactly the connections that take a NOTIFY.
 //!
 //! Source: SPOE.txt §2.2, §3.5.
 
-mod connections;
+pub(super) mod connections;
 
 use std::task::Waker;
 use std::time::Instant;
@@ -17,9 +19,10 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::limits::{BackOff, Rate};
+use super::room::Room;
 use super::slots::{List, Slots, Stage};
 use super::{EngineConfig, EngineStats};
-use crate::connection::{EngineId, HaproxyEnd, NotifyError, Traffic};
+use crate::connection::{EngineId, HaproxyEnd, NotifyError, Open, Traffic};
 use crate::error::StreamError;
 use crate::frame::header::FRAME_BYTES_MIN;
 use crate::frame::{FrameId, StreamId};
@@ -36,6 +39,17 @@ pub(super) struct Connection {
     ended: bool,
     /// Gets no new NOTIFY: its agent has stalled. Closed when nothing waits on it.
     retired: bool,
+    /// Its output is lent to an exchange that encodes.
+    lent: bool,
+}
+
+/// The output of a connection, lent to an exchange that encodes, with the slot kept for it.
+pub(super) struct Loan {
+    pub(super) open: Open,
+    now: Instant,
+    stream: StreamId,
+    key: usize,
+    index: u32,
 }
 
 /// What is to be done once the pool is no longer borrowed.
@@ -67,6 +81,8 @@ pub(super) struct Pool {
     stopping: bool,
     slots: Slots,
     spares: Vec<Vec<u8>>,
+    /// The connections that take a NOTIFY now.
+    room: Room,
     /// The connection that got the last exchange, where they are spread.
     turn: usize,
     greeting: usize,
@@ -92,6 +108,7 @@ impl Pool {
             stopping: false,
             slots: Slots::new(),
             spares: Vec::new(),
+            room: Room::new(),
             turn: 0,
             greeting: 0,
             back_off: BackOff::default(),
@@ -102,8 +119,71 @@ impl Pool {
         }
     }
 
-    /// Starts an exchange: sends `payload`, or queues it and leaves an empty buffer instead.
+    /// Lends the output of a connection with room, if there is one.
     #[inline]
+    pub(super) fn lend(&mut self, now: Instant, stream: StreamId) -> Option<Loan> {
+        if self.stopping {
+            return None;
+        }
+        let key = self.pick()?;
+        let index = self.slots.insert(now, stream, Stage::Sent { connection: key, at: now })?;
+        let frame = self.slots.frame_id(index);
+        let connection = &mut self.connections[key];
+        let end = connection.end.as_mut().expect("invariant: connections with room are greeted");
+        let open = end.open(stream, frame).expect("invariant: connections with room take a NOTIFY");
+        connection.lent = true;
+        self.room.set(key, false);
+        Some(Loan { open, now, stream, key, index })
+    }
+
+    /// Takes a loan back: nothing is sent.
+    pub(super) fn give_back(&mut self, loan: Loan) {
+        self.slots.remove(loan.index);
+        if let Some(end) = self.lender(loan.key) {
+            end.give_back(loan.open);
+            self.connections[loan.key].lent = false;
+            self.refresh(loan.key);
+        }
+    }
+
+    /// Sends what was encoded into a loan.
+    #[inline]
+    pub(super) fn send_loan(&mut self, loan: Loan) -> Result<(u32, FrameId), StreamError> {
+        let Loan { open, now, stream, key, index } = loan;
+        // Whatever the encoder did meanwhile, to the engine even, is borne.
+        let sent = match self.lender(key) {
+            Some(end) => end.send(now, open),
+            None => Err((NotifyError::NotNow, open)),
+        };
+        match sent {
+            Ok(()) => {
+                self.stats.processed += 1;
+                let connection = &mut self.connections[key];
+                connection.lent = false;
+                self.effects.wakes.extend(connection.waker.take());
+                self.refresh(key);
+                if self.config.spread > 1 {
+                    self.open_for_spread(now);
+                }
+                self.started(index);
+                Ok((index, self.slots.frame_id(index)))
+            }
+            Err((error, open)) => {
+                let mut payload = open.payload().to_vec();
+                self.give_back(Loan { open, now, stream, key, index });
+                match error {
+                    NotifyError::TooBig => {
+                        self.stats.processed += 1;
+                        self.count_error(now, StreamError::TooBig);
+                        Err(StreamError::TooBig)
+                    }
+                    NotifyError::NotNow => self.begin(now, stream, &mut payload),
+                }
+            }
+        }
+    }
+
+    /// Starts an exchange for which no output was lent: queues `payload`, and leaves another buffer instead.
     pub(super) fn begin(
         &mut self,
         now: Instant,
@@ -114,42 +194,34 @@ impl Pool {
             return Err(StreamError::Interrupted);
         }
         self.stats.processed += 1;
-        let begun = match self.pick() {
-            Some(key) => self.send(now, key, stream, payload),
-            None => self.queue(now, stream, payload),
-        };
+        let begun = self.queue(now, stream, payload);
         let index = begun.inspect_err(|error| self.count_error(now, *error))?;
+        self.started(index);
+        // What the encoder did may have made room.
+        self.send_queued(now);
+        Ok((index, self.slots.frame_id(index)))
+    }
+
+    /// Counts an exchange that fails before it begins.
+    pub(super) fn refuse(&mut self, now: Instant, error: StreamError) {
+        self.stats.processed += 1;
+        self.count_error(now, error);
+    }
+
+    /// Puts an exchange under its deadline.
+    #[inline]
+    fn started(&mut self, index: u32) {
         if self.config.processing_timeout.is_some() {
             self.slots.link(List::Deadlines, index);
             if std::mem::take(&mut self.keeper_idles) {
                 self.effects.wakes.extend(self.keeper.take());
             }
         }
-        Ok((index, self.slots.frame_id(index)))
     }
 
-    #[inline]
-    fn send(
-        &mut self,
-        now: Instant,
-        key: usize,
-        stream: StreamId,
-        payload: &[u8],
-    ) -> Result<u32, StreamError> {
-        let stage = Stage::Sent { connection: key, at: now };
-        let index = self.slots.insert(now, stream, stage).ok_or(StreamError::Resources)?;
-        let frame = self.slots.frame_id(index);
-        let connection = &mut self.connections[key];
-        let end = connection.end.as_mut().expect("invariant: picked connections are greeted");
-        if let Err(error) = end.notify(now, stream, frame, payload) {
-            self.slots.remove(index);
-            return Err(refused(error));
-        }
-        self.effects.wakes.extend(connection.waker.take());
-        if self.config.spread > 1 {
-            self.open_for_spread(now);
-        }
-        Ok(index)
+    /// The connection that lent its output, if it is still there.
+    fn lender(&mut self, key: usize) -> Option<&mut HaproxyEnd> {
+        self.connections.get_mut(key).filter(|connection| connection.lent)?.end.as_mut()
     }
 
     fn queue(&mut self, now: Instant, stream: StreamId, payload: &mut Vec<u8>) -> Result<u32, StreamError> {
@@ -191,6 +263,7 @@ impl Pool {
                 }
                 Err(error) => self.finish_error(now, index, refused(error)),
             }
+            self.refresh(key);
         }
     }
 
@@ -232,6 +305,7 @@ impl Pool {
             if silent {
                 // Not a byte since: whatever is sent there waits in vain. Others get a fresh connection.
                 self.connections[connection].retired = true;
+                self.refresh(connection);
                 self.close_if_idle(now, connection);
             }
         }
@@ -378,12 +452,23 @@ impl Pool {
         }
     }
 
-    fn debug_assert_valid(&self) {
+    pub(super) fn debug_assert_valid(&self) {
+        if cfg!(not(debug_assertions)) {
+            return;
+        }
         debug_assert_eq!(
             self.greeting,
             self.connections.iter().filter(|(_, c)| !c.greeted && !c.ended).count(),
             "invariant: greeting counts the connections not greeted"
         );
+        for (key, connection) in &self.connections {
+            let able = connection.end.as_ref().is_some_and(HaproxyEnd::can_notify);
+            debug_assert_eq!(
+                self.room.contains(key),
+                able && !connection.retired && !connection.lent,
+                "invariant: room holds the connections that take a NOTIFY"
+            );
+        }
     }
 }
 

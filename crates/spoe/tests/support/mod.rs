@@ -376,6 +376,25 @@ pub(crate) fn crossed_agents() -> AgentFn {
     })
 }
 
+/// An agent that takes fragments, reads nothing for a while after the greeting, then notes each frame with its stream and
+/// answers what is whole and not aborted.
+pub(crate) fn late_reader(delay: Duration, seen: Rc<RefCell<Vec<(FrameType, Flags, u64)>>>) -> AgentFn {
+    Box::new(move |_, mut io| {
+        let seen = Rc::clone(&seen);
+        Some(Box::pin(async move {
+            read_frame(&mut io).await.unwrap();
+            io.write_all(&agent_hello("2.0", Some(16_380), "pipelining,fragmentation")).await.unwrap();
+            sleep(delay).await;
+            while let Some((header, _)) = read_frame(&mut io).await {
+                seen.borrow_mut().push((header.kind, header.flags, header.stream.0));
+                if header.flags == Flags::FIN && header.kind != FrameType::HaproxyDisconnect {
+                    let _ = io.write_all(&ack(header.stream.0, header.frame.0)).await;
+                }
+            }
+        }))
+    })
+}
+
 /// The next frame, or `None` at the end.
 pub(crate) async fn read_frame<T: AsyncRead + Unpin>(io: &mut T) -> Option<(Header, Vec<u8>)> {
     let mut bytes = vec![0; header::LENGTH_BYTES];

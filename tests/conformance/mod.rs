@@ -102,11 +102,30 @@ cases! {
     smuggling
     smuggling_strict
     soft_stop
+    spoe_actions
     spoe_agent_killed
     spoe_agent_silent
     spoe_bad_answer
     spoe_bad_greeting
+    spoe_conditions
+    spoe_config_errors
+    spoe_continue_on_error
+    spoe_errors
+    spoe_events
+    spoe_events_placed
+    spoe_events_tcp
+    spoe_fail_closed
+    spoe_frame_size
+    spoe_greeting
+    spoe_groups
+    spoe_health_check
+    spoe_logs
+    spoe_many_engines
+    spoe_mode_spop
+    spoe_proc_variables
+    spoe_scopes
     spoe_types
+    spoe_unscoped
     spoe_variable
     stale_connections
     stats_socket

@@ -17,6 +17,7 @@ pub mod lua;
 pub mod net;
 pub mod process;
 pub mod services;
+pub mod spoa;
 pub mod watchdog;
 pub mod wiring;
 pub mod worker;
@@ -34,10 +35,12 @@ enum Native {
     /// What script authors need: the API as a table
     #[command(subcommand)]
     Lua(lua::LuaCommand),
+    /// Check, load and debug SPOE agents of any make
+    Spoa(spoa::SpoaArgs),
 }
 
 /// The words that begin one of them.
-const NATIVE: &[&str] = &["demo", "lua"];
+const NATIVE: &[&str] = &["demo", "lua", "spoa"];
 
 /// Runs the program with the arguments that follow its name.
 pub fn run(args: Vec<String>) -> ExitCode {
@@ -68,6 +71,7 @@ fn run_native(args: Vec<String>) -> ExitCode {
     let result = match Native::parse_from(std::iter::once("tidegate".to_owned()).chain(args)) {
         Native::Demo(args) => demo::run(&args),
         Native::Lua(command) => Ok(lua::run(command)),
+        Native::Spoa(args) => spoa::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tidegate: {error:#}");

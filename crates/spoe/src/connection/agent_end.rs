@@ -276,7 +276,8 @@ impl AgentEnd {
 
     fn on_notify(&mut self, now: Instant, terms: Terms, frame: &Frame<'_>) -> Result<(), Violation> {
         let Header { flags, stream, frame: id, .. } = frame.header;
-        if self.partial.is_some() {
+        // After a refusal the rest of the fragments need not come.
+        if self.partial.take_if(|partial| partial.payload.is_none()).is_none() && self.partial.is_some() {
             return Err(Violation::new(Status::INTERLACED));
         }
         if flags.abort() {

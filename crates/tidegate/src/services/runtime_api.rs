@@ -157,7 +157,7 @@ impl Client {
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
             _ => match Extension::of(&self.worker).sites().cli_command(&words) {
                 Some(maker) => Next::Service(maker),
-                None => Next::Answer(self.answer(&words, &command)),
+                None => Next::Answer(self.answer(&words, command)),
             },
         }
     }

@@ -2,150 +2,219 @@
 //!
 //! ```text
 //!   URGENT  [ tasklet tasklet … ]
-//!   NORMAL  [ tasklet … ]  +  by key: fifo (nice 0) and heap (any other nice)
+//!   NORMAL  [ tasklet … ]  +  by place: fifo (nice 0) and rounds (any other nice)  +  [ unbound … ]
 //!   BULK    [ tasklet … ]
 //!   HEAVY   [ … ]
 //! ```
 //!
-//! A task's key is its insertion number plus `nice × depth`, as in HAProxy. Keys of nice 0 grow, so
-//! those tasks need no tree: a fifo is already ordered, and only niced tasks pay for a heap.
+//! A task's place is the number of the pass it was woken before, plus its nice: one unit of nice is worth
+//! what is woken during one pass, as in HAProxy, where it is worth a pass's depth. Places of nice 0 grow, so
+//! those tasks need no more than a fifo, and only niced tasks pay for [`Rounds`].
 //!
-//! INVARIANT: an object is in at most one place here (its QUEUED bit says so); entries of freed slots
-//! may linger and are told by their generation.
+//! INVARIANT: an object is in at most one place here, as its QUEUED bit says.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::budget::Class;
-use crate::task::TaskId;
+use crate::rounds::Rounds;
+use crate::slot::SlotRef;
+use crate::unbound::Unbound;
 
-/// An entry ordered by key, then by insertion.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Keyed {
-    key: i64,
-    sequence: i64,
-    task: TaskId,
+/// What a class gives out.
+pub(crate) enum Next {
+    Slot(SlotRef, Source),
+    Unbound(Arc<Unbound>),
 }
 
 /// Where an object was taken from, so that it can be put back.
 #[derive(Clone, Copy)]
 pub(crate) enum Source {
     List(Class),
-    Fifo(i64),
-    Heap { key: i64, sequence: i64 },
+    Fifo(u64),
+    Rounds(u64),
 }
 
-#[derive(Default)]
 pub(crate) struct RunQueue {
-    lists: [VecDeque<TaskId>; 4],
-    fifo: VecDeque<(i64, TaskId)>,
-    heap: BinaryHeap<Reverse<Keyed>>,
-    sequence: i64,
-    depth: i64,
-    tree_turn: bool,
-    /// Sources that are done for this pass: lists 0..4, then the fifo.
-    closed: [bool; 5],
+    lists: [VecDeque<SlotRef>; 4],
+    fifo: VecDeque<(u64, SlotRef)>,
+    rounds: Rounds,
+    unbound: VecDeque<Arc<Unbound>>,
+    /// The number of the pass, or of the one to come.
+    pass: u64,
+    turn: u8,
+    /// Sources that are done for this pass.
+    closed: [bool; 4],
+    fifo_closed: bool,
+    unbound_closed: bool,
     /// Niced tasks that came up a second time in this pass.
-    deferred: Vec<Keyed>,
+    deferred: Vec<(u64, SlotRef)>,
+    /// Tasks taken from the order by nice so far.
+    pub(crate) by_nice: u64,
 }
 
-const FIFO: usize = 4;
+const NORMAL: usize = Class::Normal as usize;
+/// The place of pass 0: beyond the reach of any nice.
+const FIRST: u64 = 2048;
 
 impl RunQueue {
+    pub(crate) fn new() -> Self {
+        Self {
+            lists: Default::default(),
+            fifo: VecDeque::new(),
+            rounds: Rounds::new(FIRST),
+            unbound: VecDeque::new(),
+            pass: FIRST,
+            turn: 0,
+            closed: [false; 4],
+            fifo_closed: false,
+            unbound_closed: false,
+            deferred: Vec::new(),
+            by_nice: 0,
+        }
+    }
+
     /// Objects waiting in each class.
     pub(crate) fn waiting(&self) -> [usize; 4] {
         let mut waiting = [0; 4];
         for (count, list) in waiting.iter_mut().zip(&self.lists) {
             *count = list.len();
         }
-        waiting[Class::Normal.index()] += self.fifo.len() + self.heap.len() + self.deferred.len();
+        waiting[NORMAL] += self.fifo.len() + self.rounds.len() + self.deferred.len() + self.unbound.len();
         waiting
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lists.iter().all(VecDeque::is_empty)
-            && self.fifo.is_empty()
-            && self.heap.is_empty()
-            && self.deferred.is_empty()
+        self.waiting() == [0; 4]
     }
 
-    pub(crate) fn push_list(&mut self, class: Class, task: TaskId) {
-        self.lists[class.index()].push_back(task);
+    #[inline]
+    pub(crate) fn push_list(&mut self, class: Class, slot: SlotRef) {
+        self.lists[class.index()].push_back(slot);
     }
 
-    pub(crate) fn push_by_nice(&mut self, nice: i32, task: TaskId) {
-        self.sequence += 1;
-        let sequence = self.sequence;
+    /// Puts a slot right after another of its class, or in front of all.
+    pub(crate) fn push_after(&mut self, class: Class, slot: SlotRef, before: Option<SlotRef>) {
+        let list = &mut self.lists[class.index()];
+        let place = before.and_then(|before| list.iter().position(|other| *other == before));
+        list.insert(place.map_or(0, |place| place + 1), slot);
+    }
+
+    #[inline]
+    pub(crate) fn push_by_nice(&mut self, nice: i32, slot: SlotRef) {
         if nice == 0 {
-            self.fifo.push_back((sequence, task));
+            self.fifo.push_back((self.pass, slot));
         } else {
-            let key = sequence + i64::from(nice) * self.depth;
-            self.heap.push(Reverse(Keyed { key, sequence, task }));
+            self.rounds.push(self.pass.saturating_add_signed(i64::from(nice)), slot);
         }
     }
 
-    /// Opens all sources for a new pass. One unit of nice is worth `depth` places.
-    pub(crate) fn begin_pass(&mut self, depth: usize) {
-        self.depth = i64::try_from(depth).unwrap_or(i64::MAX / 4096);
-        self.closed = [false; 5];
+    pub(crate) fn push_unbound(&mut self, unbound: Arc<Unbound>) {
+        self.unbound.push_back(unbound);
+    }
+
+    /// Opens all sources for a new pass.
+    pub(crate) fn begin_pass(&mut self, pass: u64) {
+        self.pass = FIRST + pass;
+        self.rounds.begin(self.pass);
+        self.closed = [false; 4];
+        self.fifo_closed = false;
+        self.unbound_closed = false;
     }
 
     /// Puts the deferred tasks back in their places.
     pub(crate) fn end_pass(&mut self) {
-        self.heap.extend(self.deferred.drain(..).map(Reverse));
+        self.pass += 1;
+        for (place, slot) in self.deferred.drain(..) {
+            self.rounds.push(place, slot);
+        }
     }
 
     /// Takes the next object of `class` that may still run in this pass.
-    pub(crate) fn pop(&mut self, class: Class) -> Option<(TaskId, Source)> {
-        if class == Class::Normal {
-            // Tasks and tasklets of the class take turns, so that neither crowds the other out.
-            self.tree_turn = !self.tree_turn;
-            return if self.tree_turn {
-                self.pop_by_key().or_else(|| self.pop_list(class))
-            } else {
-                self.pop_list(class).or_else(|| self.pop_by_key())
+    #[inline]
+    pub(crate) fn pop(&mut self, class: Class) -> Option<Next> {
+        if class == Class::Normal { self.pop_normal() } else { self.pop_list(class) }
+    }
+
+    /// Tasklets, tasks and unbound tasks of the class take turns, so that none crowds the others out.
+    fn pop_normal(&mut self) -> Option<Next> {
+        for _ in 0..3 {
+            self.turn = if self.turn == 2 { 0 } else { self.turn + 1 };
+            let next = match self.turn {
+                0 => self.pop_by_place(),
+                1 => self.pop_list(Class::Normal),
+                _ => self.pop_unbound(),
             };
+            if next.is_some() {
+                return next;
+            }
         }
-        self.pop_list(class)
+        None
     }
 
     /// Puts back an object that has already run in this pass, and closes its source: what stands
     /// behind it was queued later still.
-    pub(crate) fn put_back(&mut self, task: TaskId, source: Source) {
+    pub(crate) fn put_back(&mut self, slot: SlotRef, source: Source) {
         match source {
             Source::List(class) => {
-                self.lists[class.index()].push_front(task);
+                self.lists[class.index()].push_front(slot);
                 self.closed[class.index()] = true;
             }
-            Source::Fifo(key) => {
-                self.fifo.push_front((key, task));
-                self.closed[FIFO] = true;
+            Source::Fifo(place) => {
+                self.fifo.push_front((place, slot));
+                self.fifo_closed = true;
             }
             // A task of very low nice comes up first again and again; the others must not wait for it.
-            Source::Heap { key, sequence } => self.deferred.push(Keyed { key, sequence, task }),
+            Source::Rounds(place) => self.deferred.push((place, slot)),
         }
     }
 
-    fn pop_list(&mut self, class: Class) -> Option<(TaskId, Source)> {
+    pub(crate) fn put_unbound_back(&mut self, unbound: Arc<Unbound>) {
+        self.unbound.push_front(unbound);
+        self.unbound_closed = true;
+    }
+
+    /// What waits, for the statistics.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRef> + '_ {
+        let lists = self.lists.iter().flatten().copied();
+        let fifo = self.fifo.iter().map(|(_, slot)| *slot);
+        lists.chain(fifo).chain(self.rounds.slots()).chain(self.deferred.iter().map(|(_, slot)| *slot))
+    }
+
+    /// Forgets everything that waits; unbound tasks are handed out, to be dropped elsewhere.
+    pub(crate) fn clear(&mut self) -> Vec<Arc<Unbound>> {
+        self.unbound.drain(..).collect()
+    }
+
+    #[inline]
+    fn pop_list(&mut self, class: Class) -> Option<Next> {
         if self.closed[class.index()] {
             return None;
         }
-        let task = self.lists[class.index()].pop_front()?;
-        Some((task, Source::List(class)))
+        let slot = self.lists[class.index()].pop_front()?;
+        Some(Next::Slot(slot, Source::List(class)))
     }
 
-    fn pop_by_key(&mut self) -> Option<(TaskId, Source)> {
-        let fifo = if self.closed[FIFO] { None } else { self.fifo.front().map(|(key, _)| *key) };
-        let heap = self.heap.peek().map(|entry| entry.0.key);
-        match (fifo, heap) {
-            (Some(first), Some(other)) if other < first => self.pop_heap(),
-            (Some(_), _) => self.fifo.pop_front().map(|(key, task)| (task, Source::Fifo(key))),
-            (None, _) => self.pop_heap(),
+    fn pop_by_place(&mut self) -> Option<Next> {
+        let fifo = if self.fifo_closed { None } else { self.fifo.front().map(|(place, _)| *place) };
+        let next = match (fifo, self.rounds.first()) {
+            (Some(first), Some(other)) if other < first => self.pop_rounds(),
+            (Some(_), _) => self.fifo.pop_front().map(|(place, slot)| Next::Slot(slot, Source::Fifo(place))),
+            (None, _) => self.pop_rounds(),
+        };
+        self.by_nice += u64::from(next.is_some());
+        next
+    }
+
+    fn pop_rounds(&mut self) -> Option<Next> {
+        let (place, slot) = self.rounds.pop()?;
+        Some(Next::Slot(slot, Source::Rounds(place)))
+    }
+
+    fn pop_unbound(&mut self) -> Option<Next> {
+        if self.unbound_closed {
+            return None;
         }
-    }
-
-    fn pop_heap(&mut self) -> Option<(TaskId, Source)> {
-        let Reverse(Keyed { key, sequence, task }) = self.heap.pop()?;
-        Some((task, Source::Heap { key, sequence }))
+        self.unbound.pop_front().map(Next::Unbound)
     }
 }

@@ -21,7 +21,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use scheduler::{Budget, Scheduler};
-pub use scheduler::{Handle, TaskHandle};
+pub use scheduler::{Handle, TaskRef};
 
 use crate::clock::Turn;
 
@@ -125,7 +125,7 @@ impl Park {
 /// The tasks that serve connections on one worker: counted, and woken together when a stop begins.
 #[derive(Default)]
 pub struct Sessions {
-    running: RefCell<slab::Slab<TaskHandle>>,
+    running: RefCell<slab::Slab<TaskRef>>,
     emptied: RefCell<Option<std::task::Waker>>,
 }
 

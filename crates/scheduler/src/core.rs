@@ -16,7 +16,7 @@ use crate::process::{Process, Processing};
 use crate::profile::Profiler;
 use crate::remote::{Remote, Shared};
 use crate::run_queue::RunQueue;
-use crate::site::Sites;
+use crate::site::{self, HOT, Hot, Sites};
 use crate::slot::{
     DONE, KILLED, NO_TIMER, PRIO_DEFAULT, QUEUED, RUNNING, SharedSlot, Slab, SlotRef, TASKLET,
 };
@@ -29,6 +29,11 @@ use crate::unbound::{SharedTask, Unbound};
 use crate::wait_queue::{Due, Listener, NEVER, WaitQueue};
 use crate::woken::Woken;
 
+/// The scheduler sleeps, and nobody has told the pender of work since.
+pub(crate) const ASLEEP: u8 = 1;
+/// Wakes are dated.
+pub(crate) const PROFILING: u8 = 2;
+
 pub(crate) struct Core {
     pub(crate) id: u64,
     pub(crate) thread: u64,
@@ -37,17 +42,19 @@ pub(crate) struct Core {
     pub(crate) waits: RefCell<WaitQueue>,
     pub(crate) slab: RefCell<Slab>,
     pub(crate) sites: RefCell<Sites>,
+    hot: Box<[Hot; HOT]>,
     epoch: Instant,
     now: Cell<u64>,
     now_instant: Cell<Instant>,
     /// What runs, and why.
     pub(crate) current: Cell<Option<SlotRef>>,
     pub(crate) woken: Cell<Woken>,
-    /// Objects are being run: what wakes now is woken by one of them.
-    pub(crate) in_pass: Cell<bool>,
-    /// Nobody has been told of work since the last pass. Never false when `Shared` says sleeping and work
-    /// of this thread would go unheard.
-    pub(crate) asleep: Cell<bool>,
+    /// The class of tasklets that are woken now: NORMAL while objects are being run, else URGENT.
+    outer: Cell<Class>,
+    /// What a wake has to see to: [`ASLEEP`], [`PROFILING`].
+    alert: Cell<u8>,
+    /// Objects that a pass has taken from the queue and not yet run, of which class.
+    pub(crate) taken: Cell<(usize, usize)>,
     closed: Cell<bool>,
     /// Of the last pass; see [`next_mark`](Self::next_mark).
     mark: Cell<u32>,
@@ -67,13 +74,15 @@ impl Core {
             waits: RefCell::new(WaitQueue::new()),
             slab: RefCell::new(Slab::new()),
             sites: RefCell::default(),
+            hot: site::hot(),
             epoch,
             now: Cell::new(0),
             now_instant: Cell::new(epoch),
             current: Cell::new(None),
             woken: Cell::new(Woken::NONE),
-            in_pass: Cell::new(false),
-            asleep: Cell::new(true),
+            outer: Cell::new(Class::Urgent),
+            alert: Cell::new(ASLEEP),
+            taken: Cell::new((0, 0)),
             closed: Cell::new(false),
             mark: Cell::new(0),
             calls: Cell::new(0),
@@ -94,7 +103,7 @@ impl Core {
         let data = body::boxed(future);
         let site = {
             let mut sites = self.sites.borrow_mut();
-            let site = sites.find(name, body::vtable::<F>(), &self.shared);
+            let site = sites.find(name, body::vtable::<F>(), &*self.hot, &self.shared);
             let stats = &mut sites.list[usize::from(site)];
             stats.spawned += 1;
             stats.live += 1;
@@ -114,54 +123,51 @@ impl Core {
     /// Queues a task of this thread, and tells the pender if nobody has yet.
     #[inline]
     pub(crate) fn wake(&self, slot: SlotRef, reasons: Woken) {
-        if let Some(state) = self.mark_queued(slot, reasons) {
-            let mut queue = self.queue.borrow_mut();
-            match self.class_of(slot, state, reasons) {
-                Some(class) => queue.push_list(class, slot),
-                None => queue.push_by_nice(slot.nice(), slot),
-            }
-            drop(queue);
-            if self.asleep.get() {
-                self.rouse();
-            }
+        let state = slot.state.get();
+        let bits = reasons.recorded().bits();
+        if state & (QUEUED | DONE) != 0 {
+            // One that has ended is in no queue.
+            slot.state.set(state | bits);
+            return;
         }
+        slot.state.set(state | bits | QUEUED);
+        let mut queue = self.queue.borrow_mut();
+        match self.class_of(slot, state, reasons) {
+            Some(class) => queue.push_list(class, slot),
+            None => queue.push_by_nice(slot.nice(), slot),
+        }
+        drop(queue);
+        if self.alert.get() != 0 {
+            self.heed(slot);
+        }
+    }
+
+    /// After a wake: nobody has been told of work yet, or somebody wants to know when it was.
+    #[cold]
+    fn heed(&self, slot: SlotRef) {
+        if self.alert.get() & PROFILING != 0 {
+            self.profiler.woken(self, slot);
+        }
+        self.rouse();
     }
 
     pub(crate) fn push_unbound(&self, task: Arc<Unbound>) {
         self.queue.borrow_mut().push_unbound(task);
-        if self.asleep.get() {
-            self.rouse();
-        }
+        self.rouse();
     }
 
     pub(crate) fn wake_after(&self, slot: SlotRef, before: Option<SlotRef>, reasons: Woken) {
         if slot.state.get() & TASKLET == 0 && slot.class().is_none() {
             return self.wake(slot, reasons);
         }
-        if let Some(state) = self.mark_queued(slot, reasons) {
-            let class = self.class_of(slot, state, reasons).expect("only tasks are ordered by nice");
-            self.queue.borrow_mut().push_after(class, slot, before);
-            if self.asleep.get() {
-                self.rouse();
-            }
-        }
-    }
-
-    /// Adds reasons; `Some` with the state before if it is to be put into a queue now.
-    #[inline]
-    fn mark_queued(&self, slot: SlotRef, reasons: Woken) -> Option<u32> {
         let state = slot.state.get();
-        let bits = reasons.recorded().bits();
-        slot.state.set(state | bits | QUEUED);
         if state & (QUEUED | DONE) != 0 {
-            // One that has ended is in no queue.
-            slot.state.set(state | bits);
-            return None;
+            return self.wake(slot, reasons);
         }
-        if self.profiler.is_on() {
-            self.profiler.woken(self, slot);
-        }
-        Some(state)
+        slot.state.set(state | reasons.recorded().bits() | QUEUED);
+        let class = self.class_of(slot, state, reasons).expect("only tasks are ordered by nice");
+        self.queue.borrow_mut().push_after(class, slot, before);
+        self.heed(slot);
     }
 
     /// The class list that a woken object belongs in; `None` for the order by nice.
@@ -170,18 +176,36 @@ impl Core {
         if let Some(class) = slot.class() {
             return Some(class);
         }
-        match (state & TASKLET != 0, self.in_pass.get()) {
-            (false, _) => None,
-            (true, true) if state & RUNNING != 0 && reasons.is_none() => Some(Class::Bulk),
-            (true, true) => Some(Class::Normal),
-            (true, false) => Some(Class::Urgent),
+        if state & TASKLET == 0 {
+            None
+        } else if state & RUNNING != 0 && reasons.is_none() {
+            Some(Class::Bulk)
+        } else {
+            Some(self.outer.get())
         }
     }
 
-    #[cold]
-    pub(crate) fn rouse(&self) {
-        self.asleep.set(false);
-        self.shared.notify();
+    fn rouse(&self) {
+        if self.alert.get() & ASLEEP != 0 {
+            self.set_alert(ASLEEP, false);
+            self.shared.notify();
+        }
+    }
+
+    /// Sets or clears an alert; whether it was set.
+    pub(crate) fn set_alert(&self, alert: u8, on: bool) -> bool {
+        let before = self.alert.get();
+        self.alert.set(if on { before | alert } else { before & !alert });
+        before & alert != 0
+    }
+
+    /// What wakes from now on is woken by an object that runs, or is not.
+    pub(crate) fn set_in_pass(&self, on: bool) {
+        self.outer.set(if on { Class::Normal } else { Class::Urgent });
+    }
+
+    pub(crate) fn is_in_pass(&self) -> bool {
+        self.outer.get() == Class::Normal
     }
 
     /// Folds in what other threads asked for.
@@ -300,11 +324,12 @@ impl Core {
         let (calls, site) = (self.calls.get() + 1, slot.site.get());
         self.calls.set(calls);
         self.shared.begin(calls, site);
-        let poll = {
-            let mut sites = self.sites.borrow_mut();
-            let site = &mut sites.list[usize::from(site)];
-            site.calls += 1;
-            site.vtable.poll
+        let poll = match self.hot.get(usize::from(site)) {
+            Some(hot) => {
+                hot.calls.set(hot.calls.get() + 1);
+                hot.poll.get()
+            }
+            None => self.poll_of(site),
         };
         let waker = crate::waker::borrowed(slot);
         let mut cx = Context::from_waker(&waker);
@@ -317,6 +342,14 @@ impl Core {
         } else {
             slot.state.set(state & !RUNNING);
         }
+    }
+
+    #[cold]
+    fn poll_of(&self, site: u16) -> unsafe fn(*mut (), &mut Context<'_>) -> Poll<()> {
+        let mut sites = self.sites.borrow_mut();
+        let site = &mut sites.list[usize::from(site)];
+        site.calls += 1;
+        site.vtable.poll
     }
 
     #[cold]
@@ -629,6 +662,7 @@ impl Handle {
     /// The clock is called three times a run: at the wake, before it and after it. Without one, time is
     /// not looked at.
     pub fn set_profiler(&self, clock: Option<Rc<dyn Fn() -> Instant>>) {
+        self.0.set_alert(PROFILING, clock.is_some());
         self.0.profiler.set(clock);
     }
 
@@ -644,10 +678,13 @@ impl Handle {
         let (sites, queue) = (self.0.sites.borrow(), self.0.queue.borrow());
         let mut queued = vec![0; sites.list.len()];
         queue.slots().for_each(|slot| queued[usize::from(slot.site.get())] += 1);
+        let mut waiting = queue.waiting();
+        let (class, taken) = self.0.taken.get();
+        waiting[class] += taken;
         Snapshot {
-            names: sites.stats(&queued),
+            names: sites.stats(&*self.0.hot, &queued),
             live: self.0.slab.borrow().live(),
-            waiting: queue.waiting(),
+            waiting,
             timers: self.0.waits.borrow().armed(),
             calls: self.0.calls.get(),
             activity: Activity { by_nice: queue.by_nice, ..self.0.activity.get() },

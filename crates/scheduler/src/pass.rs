@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::budget::{Budget, Class, shares};
 use crate::core::Core;
-use crate::run_queue::{Next, Source};
+use crate::run_queue::Batch;
 use crate::slot::{DONE, KILLED, QUEUED, SlotRef};
 use crate::sync::Ordering;
 use crate::unbound::UnboundRun;
@@ -25,6 +25,9 @@ pub(crate) struct Pass<'a> {
     /// What each class may still run in this round, and how many had run before it.
     left: [usize; 4],
     before: usize,
+    /// What was taken from the queue and is to run next, of this class.
+    batch: Batch,
+    class: Class,
     /// Classes that are still owed one object in this round, first to last.
     owed: u8,
     first_round: bool,
@@ -45,6 +48,8 @@ impl<'a> Pass<'a> {
             ran: 0,
             left: [0; 4],
             before: usize::MAX,
+            batch: Batch::new(SlotRef::NOBODY),
+            class: Class::Urgent,
             owed: 4,
             first_round: true,
         }
@@ -53,12 +58,12 @@ impl<'a> Pass<'a> {
     /// Runs it; answers how many objects ran.
     pub(crate) fn run(mut self) -> usize {
         let core = self.core;
-        core.in_pass.set(true);
+        core.set_in_pass(true);
         while let Err(payload) = core.panics.catch(|| self.rounds()) {
             self.end_panicked(&*payload);
         }
         core.queue.borrow_mut().end_pass();
-        core.in_pass.set(false);
+        core.set_in_pass(false);
         core.current.set(None);
         core.woken.set(Woken::NONE);
         core.shared.rest(core.calls.get());
@@ -97,10 +102,14 @@ impl<'a> Pass<'a> {
 
     /// Visits the classes in order, each with its share.
     fn round(&mut self) {
+        self.finish_batch();
         // Low latency starves nobody: one object of each class, whatever comes in meanwhile.
         while let Some(class) = Class::ALL.get(usize::from(self.owed)) {
             self.owed += 1;
-            self.turn(*class);
+            let before = self.ran;
+            while self.ran == before && self.left[class.index()] > 0 {
+                self.serve(*class, 1);
+            }
         }
         while let Some(class) = Class::ALL.into_iter().find(|class| self.left[class.index()] > 0) {
             if self.low_latency {
@@ -108,64 +117,66 @@ impl<'a> Pass<'a> {
                 if self.core.shared.has_wakes() {
                     self.core.take_all_in();
                 }
-                self.turn(class);
+                self.serve(class, 1);
             } else {
-                while self.left[class.index()] > 0 {
-                    self.turn(class);
-                }
+                self.serve(class, usize::MAX);
             }
         }
     }
 
-    /// Runs one object of a class, if its share and its queue allow it.
-    #[inline]
-    fn turn(&mut self, class: Class) {
-        let left = &mut self.left[class.index()];
-        if *left == 0 {
+    /// Runs objects of a class as its share and its queue allow, a batch or `max` at most.
+    fn serve(&mut self, class: Class, max: usize) {
+        let left = self.left[class.index()].min(max);
+        if left == 0 {
             return;
         }
-        *left -= 1;
-        loop {
-            let next = self.core.queue.borrow_mut().pop(class);
-            match next {
-                None => {
-                    self.left[class.index()] = 0;
-                    return;
-                }
-                Some(Next::Slot(slot, source)) => {
-                    if self.run_slot(slot, source) {
-                        return;
-                    }
-                }
-                Some(Next::Unbound(task)) => match task.run(self.core, self.number) {
-                    UnboundRun::Yes => {
-                        self.ran += 1;
-                        return;
-                    }
-                    UnboundRun::Freed => {}
-                    UnboundRun::Twice => self.core.queue.borrow_mut().put_unbound_back(task),
-                },
-            }
+        let mut queue = self.core.queue.borrow_mut();
+        let unbound = class == Class::Normal && queue.has_unbound();
+        // Bound and unbound objects of the class take turns.
+        queue.take(class, if unbound { left.div_ceil(2) } else { left }, &mut self.batch);
+        drop(queue);
+        let taken = self.batch.len();
+        self.class = class;
+        // What turns out to be dead costs the class's share, not the pass's budget, as in HAProxy.
+        self.left[class.index()] -= taken;
+        self.finish_batch();
+        if unbound && self.left[class.index()] > 0 {
+            self.left[class.index()] -= 1;
+            self.run_unbound();
+        } else if taken == 0 {
+            self.left[class.index()] = 0;
+        }
+    }
+
+    /// Runs what has been taken from the queue.
+    #[inline]
+    fn finish_batch(&mut self) {
+        while let Some(slot) = self.batch.pop() {
+            self.core.taken.set((self.class.index(), self.batch.len()));
+            self.run_slot(slot);
+        }
+    }
+
+    fn run_unbound(&mut self) {
+        let task = self.core.queue.borrow_mut().pop_unbound();
+        let Some(task) = task else { return };
+        match task.run(self.core, self.number) {
+            UnboundRun::Yes => self.ran += 1,
+            UnboundRun::Freed => {}
+            UnboundRun::Twice => self.core.queue.borrow_mut().defer_unbound(task),
         }
     }
 
     /// Runs an object, unless it has ended, is to be freed or has run before.
     #[inline]
-    fn run_slot(&mut self, slot: SlotRef, source: Source) -> bool {
+    fn run_slot(&mut self, slot: SlotRef) {
         let core = self.core;
         let state = slot.state.get();
         if (state & DONE) | (slot.shared.load(Ordering::Relaxed) & KILLED) != 0 {
-            slot.state.set(state & !QUEUED);
-            if state & DONE == 0 {
-                core.kill(slot);
-            } else {
-                core.try_release(slot);
-            }
-            return false;
+            return self.bury(slot);
         }
         if slot.mark.replace(self.mark) == self.mark {
-            core.queue.borrow_mut().put_back(slot, source);
-            return false;
+            return core.queue.borrow_mut().defer(self.class, slot);
         }
         self.ran += 1;
         if core.profiler.is_on() {
@@ -173,6 +184,17 @@ impl<'a> Pass<'a> {
         } else {
             core.run_slot(slot);
         }
-        true
+    }
+
+    /// An object that was killed while it waited.
+    #[cold]
+    fn bury(&self, slot: SlotRef) {
+        let state = slot.state.get();
+        slot.state.set(state & !QUEUED);
+        if state & DONE == 0 {
+            self.core.kill(slot);
+        } else {
+            self.core.try_release(slot);
+        }
     }
 }

@@ -46,7 +46,7 @@ impl Profiler {
     pub(crate) fn woken(&self, core: &Core, slot: SlotRef) {
         let clock = self.clock.borrow().clone();
         // Outside the pass, whoever wakes has just come back from waiting: the pass is about to start.
-        let date = clock.filter(|_| core.in_pass.get()).map(|clock| clock());
+        let date = clock.filter(|_| core.is_in_pass()).map(|clock| clock());
         let (mut dates, index) = (self.dates.borrow_mut(), slot.index() as usize);
         if dates.len() <= index {
             dates.resize(index + 1, None);

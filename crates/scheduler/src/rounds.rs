@@ -80,7 +80,7 @@ impl Rounds {
 
     pub(crate) fn push(&mut self, place: u64, slot: SlotRef) {
         if place + SPAN < self.pass {
-            // Put back by `deferred` after long: as overdue as can be.
+            // Not reached by tasks woken in a pass; kept for the invariant.
             self.overdue.push_front((place, slot));
             return;
         }
@@ -109,20 +109,18 @@ impl Rounds {
         self.count += 1;
     }
 
-    /// The place that comes first.
-    pub(crate) fn first(&self) -> Option<u64> {
-        match self.overdue.front() {
-            Some((place, _)) => Some(*place),
-            None => self.first_in_ring(),
-        }
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<(u64, SlotRef)> {
-        if let Some(entry) = self.overdue.pop_front() {
-            return Some(entry);
+    /// Takes the first task, if its place comes before `limit`.
+    #[inline]
+    pub(crate) fn pop_before(&mut self, limit: u64) -> Option<SlotRef> {
+        if let Some((place, slot)) = self.overdue.front() {
+            let (place, slot) = (*place, *slot);
+            return (place < limit).then(|| {
+                self.overdue.pop_front();
+                slot
+            });
         }
         let place = self.first_in_ring()?;
-        self.pop_at(place).map(|slot| (place, slot))
+        if place < limit { self.pop_at(place) } else { None }
     }
 
     pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRef> + '_ {

@@ -18,37 +18,20 @@ use std::sync::Arc;
 
 use crate::budget::Class;
 use crate::rounds::Rounds;
-use crate::slot::SlotRef;
+use crate::slot::{SlotRef, TASKLET};
 use crate::unbound::Unbound;
-
-/// What a class gives out.
-pub(crate) enum Next {
-    Slot(SlotRef, Source),
-    Unbound(Arc<Unbound>),
-}
-
-/// Where an object was taken from, so that it can be put back.
-#[derive(Clone, Copy)]
-pub(crate) enum Source {
-    List(Class),
-    Fifo(u64),
-    Rounds(u64),
-}
 
 pub(crate) struct RunQueue {
     lists: [VecDeque<SlotRef>; 4],
     fifo: VecDeque<(u64, SlotRef)>,
     rounds: Rounds,
     unbound: VecDeque<Arc<Unbound>>,
-    /// The number of the pass, or of the one to come.
-    pass: u64,
-    turn: u8,
-    /// Sources that are done for this pass.
-    closed: [bool; 4],
-    fifo_closed: bool,
-    unbound_closed: bool,
-    /// Niced tasks that came up a second time in this pass.
-    deferred: Vec<(u64, SlotRef)>,
+    /// The place of a task of nice 0 that is woken now.
+    place: u64,
+    tasks_turn: bool,
+    /// What came up a second time in this pass, of which class.
+    deferred: Vec<(Class, SlotRef)>,
+    deferred_unbound: Vec<Arc<Unbound>>,
     /// Tasks taken from the order by nice so far.
     pub(crate) by_nice: u64,
 }
@@ -64,28 +47,26 @@ impl RunQueue {
             fifo: VecDeque::new(),
             rounds: Rounds::new(FIRST),
             unbound: VecDeque::new(),
-            pass: FIRST,
-            turn: 0,
-            closed: [false; 4],
-            fifo_closed: false,
-            unbound_closed: false,
+            place: FIRST,
+            tasks_turn: false,
             deferred: Vec::new(),
+            deferred_unbound: Vec::new(),
             by_nice: 0,
         }
     }
 
-    /// Objects waiting in each class.
+    /// Objects waiting in each class, those put aside for the next pass excepted.
     pub(crate) fn waiting(&self) -> [usize; 4] {
         let mut waiting = [0; 4];
         for (count, list) in waiting.iter_mut().zip(&self.lists) {
             *count = list.len();
         }
-        waiting[NORMAL] += self.fifo.len() + self.rounds.len() + self.deferred.len() + self.unbound.len();
+        waiting[NORMAL] += self.fifo.len() + self.rounds.len() + self.unbound.len();
         waiting
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting() == [0; 4]
+        self.waiting() == [0; 4] && self.deferred.is_empty() && self.deferred_unbound.is_empty()
     }
 
     #[inline]
@@ -103,9 +84,9 @@ impl RunQueue {
     #[inline]
     pub(crate) fn push_by_nice(&mut self, nice: i32, slot: SlotRef) {
         if nice == 0 {
-            self.fifo.push_back((self.pass, slot));
+            self.fifo.push_back((self.place, slot));
         } else {
-            self.rounds.push(self.pass.saturating_add_signed(i64::from(nice)), slot);
+            self.rounds.push(self.place.saturating_add_signed(i64::from(nice)), slot);
         }
     }
 
@@ -113,65 +94,89 @@ impl RunQueue {
         self.unbound.push_back(unbound);
     }
 
-    /// Opens all sources for a new pass.
+    /// Begins pass number `pass`.
     pub(crate) fn begin_pass(&mut self, pass: u64) {
-        self.pass = FIRST + pass;
-        self.rounds.begin(self.pass);
-        self.closed = [false; 4];
-        self.fifo_closed = false;
-        self.unbound_closed = false;
+        self.place = FIRST + pass;
+        self.rounds.begin(self.place);
     }
 
-    /// Puts the deferred tasks back in their places.
+    /// Puts what was deferred back in front: it was woken before what was woken later in the pass.
     pub(crate) fn end_pass(&mut self) {
-        self.pass += 1;
-        for (place, slot) in self.deferred.drain(..) {
-            self.rounds.push(place, slot);
-        }
-    }
-
-    /// Takes the next object of `class` that may still run in this pass.
-    #[inline]
-    pub(crate) fn pop(&mut self, class: Class) -> Option<Next> {
-        if class == Class::Normal { self.pop_normal() } else { self.pop_list(class) }
-    }
-
-    /// Tasklets, tasks and unbound tasks of the class take turns, so that none crowds the others out.
-    fn pop_normal(&mut self) -> Option<Next> {
-        for _ in 0..3 {
-            self.turn = if self.turn == 2 { 0 } else { self.turn + 1 };
-            let next = match self.turn {
-                0 => self.pop_by_place(),
-                1 => self.pop_list(Class::Normal),
-                _ => self.pop_unbound(),
-            };
-            if next.is_some() {
-                return next;
-            }
-        }
-        None
-    }
-
-    /// Puts back an object that has already run in this pass, and closes its source: what stands
-    /// behind it was queued later still.
-    pub(crate) fn put_back(&mut self, slot: SlotRef, source: Source) {
-        match source {
-            Source::List(class) => {
+        while let Some((class, slot)) = self.deferred.pop() {
+            if slot.state.get() & TASKLET != 0 || slot.class().is_some() {
                 self.lists[class.index()].push_front(slot);
-                self.closed[class.index()] = true;
+            } else if slot.nice() == 0 {
+                self.fifo.push_front((self.place, slot));
+            } else {
+                self.push_by_nice(slot.nice(), slot);
             }
-            Source::Fifo(place) => {
-                self.fifo.push_front((place, slot));
-                self.fifo_closed = true;
-            }
-            // A task of very low nice comes up first again and again; the others must not wait for it.
-            Source::Rounds(place) => self.deferred.push((place, slot)),
         }
+        while let Some(unbound) = self.deferred_unbound.pop() {
+            self.unbound.push_front(unbound);
+        }
+        self.place += 1;
     }
 
-    pub(crate) fn put_unbound_back(&mut self, unbound: Arc<Unbound>) {
-        self.unbound.push_front(unbound);
-        self.unbound_closed = true;
+    /// Takes the next objects of a class, at most as many as `into` has room for and `max`.
+    pub(crate) fn take(&mut self, class: Class, max: usize, into: &mut Batch) {
+        let max = max.min(BATCH);
+        if class == Class::Normal && !(self.fifo.is_empty() && self.rounds.len() == 0) {
+            return self.take_normal(max, into);
+        }
+        let list = &mut self.lists[class.index()];
+        let count = list.as_slices().0.len().min(max);
+        into.slots[..count].copy_from_slice(&list.as_slices().0[..count]);
+        list.drain(..count);
+        into.fill(count);
+    }
+
+    /// Tasklets and tasks of the class take turns, so that neither crowds the other out.
+    fn take_normal(&mut self, max: usize, into: &mut Batch) {
+        let mut count = 0;
+        while count < max {
+            self.tasks_turn = !self.tasks_turn;
+            let next = if self.tasks_turn {
+                self.pop_task().or_else(|| self.lists[NORMAL].pop_front())
+            } else {
+                self.lists[NORMAL].pop_front().or_else(|| self.pop_task())
+            };
+            let Some(slot) = next else { break };
+            into.slots[count] = slot;
+            count += 1;
+        }
+        into.fill(count);
+    }
+
+    #[inline]
+    fn pop_task(&mut self) -> Option<SlotRef> {
+        let fifo = self.fifo.front().map(|(place, _)| *place);
+        let slot = if self.rounds.len() == 0 {
+            self.fifo.pop_front()?.1
+        } else {
+            match self.rounds.pop_before(fifo.unwrap_or(u64::MAX)) {
+                Some(slot) => slot,
+                None => self.fifo.pop_front()?.1,
+            }
+        };
+        self.by_nice += 1;
+        Some(slot)
+    }
+
+    pub(crate) fn pop_unbound(&mut self) -> Option<Arc<Unbound>> {
+        self.unbound.pop_front()
+    }
+
+    pub(crate) fn has_unbound(&self) -> bool {
+        !self.unbound.is_empty()
+    }
+
+    /// Keeps an object that has already run in this pass for the next one.
+    pub(crate) fn defer(&mut self, class: Class, slot: SlotRef) {
+        self.deferred.push((class, slot));
+    }
+
+    pub(crate) fn defer_unbound(&mut self, unbound: Arc<Unbound>) {
+        self.deferred_unbound.push(unbound);
     }
 
     /// What waits, for the statistics.
@@ -181,40 +186,43 @@ impl RunQueue {
         lists.chain(fifo).chain(self.rounds.slots()).chain(self.deferred.iter().map(|(_, slot)| *slot))
     }
 
-    /// Forgets everything that waits; unbound tasks are handed out, to be dropped elsewhere.
+    /// Hands out the unbound tasks that wait, to be dropped elsewhere.
     pub(crate) fn clear(&mut self) -> Vec<Arc<Unbound>> {
-        self.unbound.drain(..).collect()
+        self.unbound.drain(..).chain(self.deferred_unbound.drain(..)).collect()
+    }
+}
+
+/// How many objects are taken from the queue at a time.
+pub(crate) const BATCH: usize = 32;
+
+/// Objects taken from the queue that are to run next.
+pub(crate) struct Batch {
+    slots: [SlotRef; BATCH],
+    next: usize,
+    end: usize,
+}
+
+impl Batch {
+    /// An empty one; `filler` is never given out.
+    pub(crate) fn new(filler: SlotRef) -> Self {
+        Self { slots: [filler; BATCH], next: 0, end: 0 }
+    }
+
+    fn fill(&mut self, count: usize) {
+        (self.next, self.end) = (0, count);
     }
 
     #[inline]
-    fn pop_list(&mut self, class: Class) -> Option<Next> {
-        if self.closed[class.index()] {
+    pub(crate) fn pop(&mut self) -> Option<SlotRef> {
+        if self.next == self.end {
             return None;
         }
-        let slot = self.lists[class.index()].pop_front()?;
-        Some(Next::Slot(slot, Source::List(class)))
+        let slot = self.slots[self.next % BATCH];
+        self.next += 1;
+        Some(slot)
     }
 
-    fn pop_by_place(&mut self) -> Option<Next> {
-        let fifo = if self.fifo_closed { None } else { self.fifo.front().map(|(place, _)| *place) };
-        let next = match (fifo, self.rounds.first()) {
-            (Some(first), Some(other)) if other < first => self.pop_rounds(),
-            (Some(_), _) => self.fifo.pop_front().map(|(place, slot)| Next::Slot(slot, Source::Fifo(place))),
-            (None, _) => self.pop_rounds(),
-        };
-        self.by_nice += u64::from(next.is_some());
-        next
-    }
-
-    fn pop_rounds(&mut self) -> Option<Next> {
-        let (place, slot) = self.rounds.pop()?;
-        Some(Next::Slot(slot, Source::Rounds(place)))
-    }
-
-    fn pop_unbound(&mut self) -> Option<Next> {
-        if self.unbound_closed {
-            return None;
-        }
-        self.unbound.pop_front().map(Next::Unbound)
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.next
     }
 }

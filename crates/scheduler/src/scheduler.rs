@@ -8,7 +8,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::budget::{Budget, Outcome};
-use crate::core::{Core, Handle};
+use crate::core::{ASLEEP, Core, Handle};
 use crate::here;
 use crate::pass::Pass;
 use crate::remote::Shared;
@@ -101,7 +101,7 @@ impl Scheduler {
         if core.shared.is_sleeping() && self.has_nothing_to_do() {
             return self.outcome(0, 0, 0);
         }
-        core.asleep.set(false);
+        core.set_alert(ASLEEP, false);
         core.shared.stay_awake();
         let panicked = core.panics.count();
         let expired = core.expire(budget.objects());
@@ -134,7 +134,7 @@ impl Scheduler {
         let next = core.waits.borrow_mut().next_expiry();
         let local = !core.queue.borrow().is_empty() || next.is_some_and(|next| next <= core.now_ticks());
         let more = local || !core.shared.fall_asleep();
-        if !more && !core.asleep.replace(true) {
+        if !more && !core.set_alert(ASLEEP, true) {
             core.count(|activity| activity.sleeps += 1);
         }
         let next_expiry = next.and_then(|next| core.instant(next));

@@ -125,6 +125,9 @@ impl SlotRef {
         Self(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
     }
 
+    /// Stands where there is none; never to be followed.
+    pub(crate) const NOBODY: Self = Self(NonNull::dangling());
+
     pub(crate) fn as_ptr(self) -> *const () {
         self.0.as_ptr().cast()
     }

@@ -83,7 +83,9 @@ impl TaskRef {
     /// `task_wakeup()` and `tasklet_wakeup()` of HAProxy's scheduler API.
     #[inline]
     pub fn wake(&self, reasons: Woken) {
-        if let Some(slot) = self.slot() {
+        if let Some(slot) = self.slot
+            && slot.generation.get() == self.generation
+        {
             self.core.wake(slot, reasons);
         }
     }

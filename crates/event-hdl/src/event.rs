@@ -7,17 +7,15 @@ use std::time::Duration;
 
 use crate::{Family, Subscription, Subtypes};
 
-/// What a sync handler is given, for the length of its call: the [`Occurrence`], and what concerns the handler.
+/// What a sync handler is given, for the length of its call: the [`Occurrence`], and its own subscription.
 #[non_exhaustive]
 pub struct Event<'e, 'live, F: Family> {
     occurrence: &'e Occurrence<'e, 'live, F>,
     /// The handler's own subscription, to end, pause or change it.
     pub subscription: &'e Subscription<F>,
-    /// Events that this subscription missed since the last one it got: paused, or met in itself.
-    pub lost: u64,
 }
 
-/// What happened: the same for all handlers of a publication.
+/// What happened, as a handler reads it through its [`Event`].
 #[non_exhaustive]
 pub struct Occurrence<'e, 'live, F: Family> {
     /// Which event it is.
@@ -26,16 +24,25 @@ pub struct Occurrence<'e, 'live, F: Family> {
     pub live: &'e F::Live<'live>,
     /// Wall-clock time since the epoch, as the publisher gave it.
     pub when: Duration,
+    /// Events that this subscription missed since the last one it got: paused, or met in itself.
+    pub lost: u64,
 }
 
 impl<'e, 'live, F: Family> Event<'e, 'live, F> {
     #[inline]
-    pub(crate) fn new(
-        occurrence: &'e Occurrence<'e, 'live, F>,
-        subscription: &'e Subscription<F>,
-        lost: u64,
-    ) -> Self {
-        Self { occurrence, subscription, lost }
+    pub(crate) fn new(occurrence: &'e Occurrence<'e, 'live, F>, subscription: &'e Subscription<F>) -> Self {
+        Self { occurrence, subscription }
+    }
+}
+
+impl<'e, 'live, F: Family> Occurrence<'e, 'live, F> {
+    #[inline]
+    pub(crate) fn new(live: &'e F::Live<'live>, subtype: Subtypes, when: Duration) -> Self {
+        Self { subtype, live, when, lost: 0 }
+    }
+
+    pub(crate) fn after_losing(&self, lost: u64) -> Self {
+        Self { lost, ..*self }
     }
 }
 
@@ -157,13 +164,13 @@ pub struct Publication<'e, 'live, F: Family> {
 impl<'e, 'live, F: Family> Publication<'e, 'live, F> {
     /// An event of `subtype` about `live`; `when` is wall-clock time since the epoch.
     pub fn new(live: &'e F::Live<'live>, subtype: Subtypes, when: Duration) -> Self {
-        Self { occurrence: Occurrence { subtype, live, when }, snapshot: None }
+        Self { occurrence: Occurrence::new(live, subtype, when), snapshot: None }
     }
 
     /// Makes the snapshot, if it has not been made.
     pub(crate) fn prepare(&mut self) {
         self.snapshot.get_or_insert_with(|| {
-            let Occurrence { subtype, live, when } = self.occurrence;
+            let Occurrence { subtype, live, when, .. } = self.occurrence;
             EventRef(Arc::new(QueuedEvent { subtype, when, data: F::snapshot(live) }))
         });
     }

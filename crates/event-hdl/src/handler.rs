@@ -4,7 +4,7 @@ use crate::pins::thread_mark;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 use crate::{Event, Family};
 
-type Handler<F> = Box<dyn FnMut(&Event<'_, '_, F>) + Send>;
+type Handler<F> = Box<dyn FnMut(Event<'_, '_, F>) + Send>;
 
 pub(crate) struct Exclusive<F: Family> {
     handler: Mutex<Handler<F>>,
@@ -27,7 +27,7 @@ impl<F: Family> Exclusive<F> {
     }
 
     /// Calls it when its turn has come, if it is `still` wanted then.
-    pub(crate) fn call(&self, event: &Event<'_, '_, F>, still: impl FnOnce() -> bool) -> Called {
+    pub(crate) fn call(&self, event: Event<'_, '_, F>, still: impl FnOnce() -> bool) -> Called {
         if self.runner.load(Ordering::Relaxed) == thread_mark() {
             return Called::Met;
         }

@@ -33,8 +33,8 @@ use crate::pins::{inside_a_handler, new_list_number};
 use crate::subscription::{MASK, Queue, Sink};
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 use crate::{
-    Delivered, Error, Event, EventQueue, Family, Overflow, Publication, Subscription, SubscriptionId,
-    Subtypes,
+    Delivered, Error, Event, EventQueue, Family, Occurrence, Overflow, Publication, Subscription,
+    SubscriptionId, Subtypes,
 };
 
 /// What a subscription asks for: subtypes, and an id if it is to be found again.
@@ -133,12 +133,14 @@ impl<F: Family> SubscriptionList<F> {
 
     /// As [`publish`](Self::publish), for an event that goes to several lists.
     pub fn send(&self, publication: &mut Publication<'_, '_, F>) -> Delivered {
-        self.0.deliver(publication, false)
+        let queued = self.0.queue(publication, false);
+        self.0.call(&publication.occurrence, queued)
     }
 
     #[inline(never)]
     fn deliver(&self, live: &F::Live<'_>, subtype: Subtypes, when: Duration) -> Delivered {
-        self.0.deliver(&mut Publication::new(live, subtype, when), true)
+        let queued = self.0.queue(&mut Publication::new(live, subtype, when), true);
+        self.0.call(&Occurrence::new(live, subtype, when), queued)
     }
 
     /// Subscribes a sync handler. It runs on the publishing threads, several at once if they publish at
@@ -150,7 +152,7 @@ impl<F: Family> SubscriptionList<F> {
     pub fn subscribe(
         &self,
         request: impl Into<Request>,
-        handler: impl Fn(&Event<'_, '_, F>) + Send + Sync + 'static,
+        handler: impl Fn(Event<'_, '_, F>) + Send + Sync + 'static,
     ) -> Result<Subscription<F>, Error> {
         self.add(request.into(), Sink::Handler(Box::new(handler)), Location::caller())
     }
@@ -164,9 +166,13 @@ impl<F: Family> SubscriptionList<F> {
     pub fn subscribe_exclusive(
         &self,
         request: impl Into<Request>,
-        handler: impl FnMut(&Event<'_, '_, F>) + Send + 'static,
+        handler: impl FnMut(Event<'_, '_, F>) + Send + 'static,
     ) -> Result<Subscription<F>, Error> {
-        self.add(request.into(), Sink::Exclusive(Exclusive::new(Box::new(handler))), Location::caller())
+        self.add(
+            request.into(),
+            Sink::Exclusive(Box::new(Exclusive::new(Box::new(handler)))),
+            Location::caller(),
+        )
     }
 
     /// Subscribes a queue.
@@ -258,16 +264,23 @@ impl<F: Family> SubscriptionList<F> {
 }
 
 impl<F: Family> Inner<F> {
-    /// Queues first, then handlers. `last`: the publication goes to no other list.
-    fn deliver(&self, publication: &mut Publication<'_, '_, F>, last: bool) -> Delivered {
+    /// Feeds the queues. `last`: the publication goes to no other list.
+    #[inline]
+    fn queue(&self, publication: &mut Publication<'_, '_, F>, last: bool) -> Delivered {
         let mut delivered = Delivered::default();
         if may_reach(self.queues_interest.load(Ordering::Acquire), publication.occurrence.subtype) {
             self.queues.offer(publication, last, &mut delivered);
         }
-        if !may_reach(self.handlers_interest.load(Ordering::Acquire), publication.occurrence.subtype) {
+        delivered
+    }
+
+    /// Calls the handlers.
+    #[inline]
+    fn call(&self, occurrence: &Occurrence<'_, '_, F>, mut delivered: Delivered) -> Delivered {
+        if !may_reach(self.handlers_interest.load(Ordering::Acquire), occurrence.subtype) {
             return delivered;
         }
-        let panicked = self.handlers.call(&publication.occurrence, &mut delivered);
+        let panicked = self.handlers.call(occurrence, &mut delivered);
         if self.handlers.is_littered() {
             self.sweep();
         }

@@ -18,7 +18,7 @@
 
 use std::marker::PhantomData;
 
-use self::records::{Record, local, record_of_this_thread, records};
+use self::records::{Record, leave, local, record_of_this_thread, records};
 use crate::sync::{AtomicU64, Ordering, give_way, model_fence};
 
 /// Publications inside publications that have a place of their own. Those deeper inside count as
@@ -47,12 +47,9 @@ pub(crate) fn thread_mark() -> usize {
 
 /// While it lives, this thread is publishing to a list.
 pub(crate) struct Pin {
-    record: &'static Record,
-    level: usize,
-    /// What its place is set to afterwards.
+    place: &'static AtomicU64,
+    /// What the place is set to afterwards.
     after: u64,
-    /// The record is taken for this publication only: the thread is ending.
-    borrowed: bool,
     /// Its place belongs to this thread.
     here: PhantomData<*const ()>,
 }
@@ -63,27 +60,44 @@ impl Pin {
         local(|local| {
             let depth = local.depth.get();
             local.depth.set(depth + 1);
-            let (record, borrowed) = record_of_this_thread(local);
-            let level = depth.min(NESTED - 1);
-            let place = &record.places[level];
-            let before = place.load(Ordering::Relaxed);
-            let era = u64::from((before as u32).wrapping_add(1));
-            let (list, after) = if before >> 32 == 0 { (u64::from(list), era) } else { (EVERY, before) };
-            place.store(list << 32 | era, Ordering::SeqCst);
-            model_fence();
-            Self { record, level, after, borrowed, here: PhantomData }
+            let record = record_of_this_thread(local);
+            if depth >= NESTED { Self::deep_inside(record) } else { Self::set(&record.places[depth], list) }
         })
     }
+
+    #[inline]
+    fn set(place: &'static AtomicU64, list: u32) -> Self {
+        let after = next_era(place.load(Ordering::Relaxed));
+        place.store(u64::from(list) << 32 | after, Ordering::SeqCst);
+        model_fence();
+        Self { place, after, here: PhantomData }
+    }
+
+    /// Shares the last place with the publications around it.
+    #[cold]
+    fn deep_inside(record: &'static Record) -> Self {
+        let place = record.places.last().expect("invariant: there are places");
+        let after = place.load(Ordering::Relaxed);
+        place.store(EVERY << 32 | next_era(after), Ordering::SeqCst);
+        model_fence();
+        Self { place, after, here: PhantomData }
+    }
+}
+
+/// The count above that of a word, for no list.
+#[inline]
+fn next_era(word: u64) -> u64 {
+    u64::from((word as u32).wrapping_add(1))
 }
 
 impl Drop for Pin {
     #[inline]
     fn drop(&mut self) {
-        self.record.places[self.level].store(self.after, Ordering::Release);
-        if self.borrowed {
-            self.record.give_back();
-        }
-        local(|local| local.depth.set(local.depth.get() - 1));
+        self.place.store(self.after, Ordering::Release);
+        local(|local| {
+            local.depth.set(local.depth.get() - 1);
+            leave(local);
+        });
     }
 }
 
@@ -146,10 +160,12 @@ mod records {
     pub(crate) struct Local {
         pub(crate) depth: Cell<usize>,
         record: Cell<Option<&'static Record>>,
+        ending: Cell<bool>,
     }
 
     thread_local! {
-        static LOCAL: Local = const { Local { depth: Cell::new(0), record: Cell::new(None) } };
+        static LOCAL: Local =
+            const { Local { depth: Cell::new(0), record: Cell::new(None), ending: Cell::new(false) } };
         static AT_EXIT: AtExit = const { AtExit };
     }
 
@@ -158,9 +174,7 @@ mod records {
 
     impl Drop for AtExit {
         fn drop(&mut self) {
-            if let Some(record) = local(|local| local.record.take()) {
-                record.give_back();
-            }
+            local(give_back);
         }
     }
 
@@ -172,33 +186,40 @@ mod records {
                 next: OnceLock::new(),
             }
         }
-
-        pub(crate) fn give_back(&self) {
-            self.taken.store(false, Ordering::Release);
-        }
     }
 
     pub(crate) fn local<R>(with: impl FnOnce(&Local) -> R) -> R {
         LOCAL.with(with)
     }
 
-    /// The thread's record, and whether it is to be given back after one use.
+    /// The thread's record.
     #[inline]
-    pub(crate) fn record_of_this_thread(local: &Local) -> (&'static Record, bool) {
-        match local.record.get() {
-            Some(record) => (record, false),
-            None => first_use(local),
+    pub(crate) fn record_of_this_thread(local: &Local) -> &'static Record {
+        local.record.get().unwrap_or_else(|| first_use(local))
+    }
+
+    #[cold]
+    fn first_use(local: &Local) -> &'static Record {
+        let record = take();
+        local.record.set(Some(record));
+        // A thread that is ending already gives its record back after each use.
+        local.ending.set(AT_EXIT.try_with(|_| ()).is_err());
+        record
+    }
+
+    /// A publication is over.
+    #[inline]
+    pub(crate) fn leave(local: &Local) {
+        if local.ending.get() && local.depth.get() == 0 {
+            give_back(local);
         }
     }
 
     #[cold]
-    fn first_use(local: &Local) -> (&'static Record, bool) {
-        let record = take();
-        let ends = AT_EXIT.try_with(|_| ()).is_err();
-        if !ends {
-            local.record.set(Some(record));
+    fn give_back(local: &Local) {
+        if let Some(record) = local.record.take() {
+            record.taken.store(false, Ordering::Release);
         }
-        (record, ends)
     }
 
     fn take() -> &'static Record {
@@ -252,24 +273,22 @@ mod records {
                 taken: AtomicBool::new(false),
             }
         }
-
-        pub(crate) fn give_back(&self) {
-            self.taken.store(false, Ordering::Release);
-        }
     }
 
     pub(crate) fn local<R>(with: impl FnOnce(&Local) -> R) -> R {
         LOCAL.with(with)
     }
 
-    pub(crate) fn record_of_this_thread(local: &Local) -> (&'static Record, bool) {
+    pub(crate) fn record_of_this_thread(local: &Local) -> &'static Record {
         let record = local.record.get().unwrap_or_else(|| {
             let free = records().find(|record| !record.taken.swap(true, Ordering::AcqRel));
             free.expect("invariant: a model has at most four threads")
         });
         local.record.set(Some(record));
-        (record, false)
+        record
     }
+
+    pub(crate) fn leave(_: &Local) {}
 
     pub(crate) fn records() -> impl Iterator<Item = &'static Record> {
         RECORDS.iter()

@@ -19,11 +19,11 @@ const UNTOLD: u32 = 1 << 18;
 /// The place of a subscription that no table holds.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
-pub(crate) type Plain<F> = Box<dyn Fn(&Event<'_, '_, F>) + Send + Sync>;
+pub(crate) type Plain<F> = Box<dyn Fn(Event<'_, '_, F>) + Send + Sync>;
 
 pub(crate) enum Sink<F: Family> {
     Handler(Plain<F>),
-    Exclusive(Exclusive<F>),
+    Exclusive(Box<Exclusive<F>>),
     Queue(Queue<F>),
 }
 
@@ -33,6 +33,8 @@ pub(crate) struct Queue<F: Family> {
     pub(crate) key: usize,
 }
 
+/// In this order in memory: what a call looks at shares a line.
+#[repr(C)]
 pub(crate) struct Shared<F: Family> {
     state: AtomicU32,
     /// Its slot in the list's table. Changed under the registry lock only.
@@ -221,7 +223,7 @@ impl<F: Family> Subscription<F> {
         if state & (bits | PAUSED | ENDED | UNTOLD) == bits
             && let Sink::Handler(handler) = &self.0.sink
         {
-            handler(&Event::new(occurrence, self, 0));
+            handler(Event::new(occurrence, self));
             return Outcome::Delivered;
         }
         if state & (bits | ENDED) == bits { self.call_specially(occurrence) } else { Outcome::None }
@@ -239,14 +241,15 @@ impl<F: Family> Subscription<F> {
             self.0.state.fetch_and(!UNTOLD, Ordering::AcqRel);
             untold = self.0.untold.swap(0, Ordering::AcqRel);
         }
-        let event = Event::new(occurrence, self, untold);
+        let occurrence = occurrence.after_losing(untold);
+        let event = Event::new(&occurrence, self);
         let called = match &self.0.sink {
             Sink::Handler(handler) => {
-                handler(&event);
+                handler(event);
                 Called::Done
             }
             Sink::Exclusive(handler) => {
-                handler.call(&event, || self.0.state.load(Ordering::Acquire) & (PAUSED | ENDED) == 0)
+                handler.call(event, || self.0.state.load(Ordering::Acquire) & (PAUSED | ENDED) == 0)
             }
             Sink::Queue(_) => return Outcome::None,
         };

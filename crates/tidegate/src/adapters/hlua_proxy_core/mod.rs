@@ -4,9 +4,11 @@ mod applet;
 mod catalog;
 mod proxies;
 mod stream;
+mod tables;
 mod txn;
 
 pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
 pub use proxies::LuaProxies;
+pub use tables::LuaPatterns;
 pub use txn::LuaTxn;

@@ -38,7 +38,7 @@ use crate::adapters::{
     hlua_event_hdl::LuaEvents,
     hlua_proxy_core::Catalog,
     hlua_scheduler::WorkerCore,
-    proxy_core_event_hdl::ServerEvents,
+    proxy_core_event_hdl::{PatternEvents, ServerEvents},
     proxy_core_hlua::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
@@ -83,7 +83,7 @@ impl Preparation {
         let mut registry = Registry::builtin();
         let private_slot = registry.private_slot();
         let sites = Arc::new(Sites::default());
-        let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone());
+        let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone(), registry.patterns.clone());
         let lua = Rc::new(RefCell::new(LuaSetup::new(core.clone(), sites.clone())));
         keywords::register(&mut registry, &lua);
         let engines = Arc::new(EnginePlan::default());
@@ -116,6 +116,8 @@ impl Preparation {
         let loaded = self.lua.borrow().finish();
         let wall = self.clocks.wall.clone();
         let events = ServerEvents::new(move || wall());
+        let wall = self.clocks.wall.clone();
+        let pattern_events = PatternEvents::new(config.patterns.clone(), move || wall());
         let shared = Arc::new(Shared {
             config: Arc::new(config),
             observer: events.clone(),
@@ -127,6 +129,7 @@ impl Preparation {
         let process = Process {
             shared,
             events,
+            pattern_events,
             lua: loaded.plan,
             sites: self.sites,
             catalog: Arc::new(Catalog::new(registry)),
@@ -151,6 +154,8 @@ pub struct Process {
     pub shared: Arc<Shared>,
     /// The event bus.
     pub events: Arc<ServerEvents>,
+    /// The same for pattern references.
+    pub pattern_events: Arc<PatternEvents>,
     /// What the process knows about itself.
     pub facts: Arc<Facts>,
     lua: LuaPlan,
@@ -175,6 +180,7 @@ pub struct Node {
     pub worker: Rc<Worker>,
     handle: Handle,
     events: Arc<ServerEvents>,
+    pattern_events: Arc<PatternEvents>,
 }
 
 impl Node {
@@ -194,7 +200,8 @@ impl Node {
             Some(first) => first,
             None => {
                 let clocks = &process.clocks;
-                let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone());
+                let patterns = process.shared.config.patterns.clone();
+                let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone(), patterns);
                 core.set_env(process.shared.config.env.clone());
                 let runtimes = process.lua.runtimes(&core, thread)?;
                 FirstWorker { core, runtimes }
@@ -223,11 +230,16 @@ impl Node {
             pools: Pools::default(),
             extension,
         });
-        core.link(&worker, handle.clone(), LuaEvents(process.events.clone()));
+        core.link(
+            &worker,
+            handle.clone(),
+            LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() },
+        );
         if thread == 0 {
             set_process_variables(&worker);
         }
-        Ok(Self { worker, handle, events: process.events.clone() })
+        let (events, pattern_events) = (process.events.clone(), process.pattern_events.clone());
+        Ok(Self { worker, handle, events, pattern_events })
     }
 
     /// Runs what scripts asked to run once the configuration is read. On every thread, before any
@@ -250,6 +262,7 @@ impl Node {
             runtime.start_tasks()?;
         }
         if self.worker.thread == 0 {
+            self.worker.shared.config.patterns.seal();
             self.start_checks();
         }
         Ok(())
@@ -276,6 +289,7 @@ impl Node {
         Extension::of(&self.worker).engines.stop();
         if self.worker.thread == 0 {
             self.events.close();
+            self.pattern_events.close();
         }
     }
 

@@ -75,6 +75,10 @@ cases! {
     lua_fetch_types
     lua_forced_yields
     lua_http_objects
+    lua_httpclient
+    lua_httpclient_names
+    lua_httpclient_tls
+    lua_httpclient_untrusted
     lua_late_settings
     lua_load_both
     lua_memory_cap
@@ -84,7 +88,9 @@ cases! {
     lua_service_body
     lua_service_misbehaves
     lua_socket
+    lua_socket_names
     lua_socket_reads
+    lua_socket_tls
     lua_stack_overflow
     lua_task_logs
     lua_tcp_actions

@@ -6,6 +6,8 @@
 //! |---|---|---|
 //! | `listen NAME` | a listener that the proxy inherits: `bind "fd@${NAME}"` | `NAME` |
 //! | `origin NAME`, `echo NAME`, `agent NAME` | a server on loopback | `NAME` = address:port (`NAME_port` of an origin) |
+//! | `certificate NAME HOST…` | `${tmp}/NAME.pem`, certificate and key for those hosts, signed by `${tmp}/ca.pem` | |
+//! | `tls NAME CERTIFICATE ADDR` | a TLS server in front of another | `NAME` = address:port (`NAME_port`) |
 //! | `args WORD…` | more arguments for the proxy | |
 //! | `needs EXPR` | skips the scenario unless `-cc EXPR` holds | |
 //! | `file PATH PACKAGE` | skips the scenario (with `CI`, fails it) unless that file of a Debian package is there | |
@@ -34,6 +36,7 @@ use crate::support::peer;
 use crate::support::process::Process;
 use crate::support::service::Service;
 use crate::support::spoa::Spoa;
+use crate::support::tls::{self, Authority, Certificate};
 
 /// How long a proxy may take to end on SIGINT (management.txt promises at once; machines are busy).
 const END: Duration = Duration::from_secs(5);
@@ -54,6 +57,9 @@ pub(crate) struct World {
     pub(crate) doors: Vec<(String, SocketAddr)>,
     pub(crate) origins: BTreeMap<String, Origin>,
     pub(crate) echoes: BTreeMap<String, Service>,
+    authority: Option<Authority>,
+    certificates: BTreeMap<String, Certificate>,
+    tls: Vec<Service>,
     pub(crate) agents: BTreeMap<String, Agent>,
     pub(crate) clients: BTreeMap<String, Client>,
     /// What the proxy printed and logged.
@@ -121,6 +127,9 @@ impl World {
             doors: Vec::new(),
             origins: BTreeMap::new(),
             echoes: BTreeMap::new(),
+            authority: None,
+            certificates: BTreeMap::new(),
+            tls: Vec::new(),
             agents: BTreeMap::new(),
             clients: BTreeMap::new(),
             said,
@@ -170,6 +179,21 @@ impl World {
                 let echo = origin::start_echo().map_err(failed)?;
                 self.env.insert(name.to_owned(), echo.addr().to_string());
                 self.echoes.insert(name.to_owned(), echo);
+            }
+            ["certificate", name, ref hosts @ ..] => {
+                let authority = self.authority.get_or_insert_with(Authority::new);
+                authority.write(&self.tmp.path().join("ca.pem")).map_err(failed)?;
+                let certificate = authority.certify(hosts);
+                fs::write(self.tmp.path().join(format!("{name}.pem")), &certificate.pem).map_err(failed)?;
+                self.certificates.insert(name.to_owned(), certificate);
+            }
+            ["tls", name, certificate, addr] => {
+                let certificate = self.certificates.get(certificate).ok_or("no such certificate")?;
+                let behind = addr.parse().map_err(|_| format!("{addr:?} is no address"))?;
+                let service = tls::start(certificate, behind).map_err(failed)?;
+                self.env.insert(name.to_owned(), service.addr().to_string());
+                self.env.insert(format!("{name}_port"), service.addr().port().to_string());
+                self.tls.push(service);
             }
             ["agent", name] if self.our_agents => {
                 let spoa = Spoa::start().map_err(failed)?;

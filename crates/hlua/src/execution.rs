@@ -342,6 +342,7 @@ impl Inner {
                 let values = read_values(vm, &coroutine, count);
                 coroutine.dress(vm, Class::Stale);
                 vm.give_back(coroutine);
+                vm.reaper.run_ended(vm);
                 Ok(values)
             }
             Step::Failed(fault) => {

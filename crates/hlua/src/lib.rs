@@ -9,6 +9,7 @@ pub mod host;
 pub mod limits;
 mod op;
 mod raw;
+mod reaper;
 pub mod registry;
 pub mod runtime;
 mod value;

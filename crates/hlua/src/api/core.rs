@@ -49,6 +49,7 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("tokenize", "(str, separators [, noblank])", tokenize),
         Method::new("concat", "()", concat),
         Method::new("tcp", "()", super::socket::new),
+        Method::new("httpclient", "()", super::httpclient::new),
         Method::new("event_sub", "(event_types, func)", super::event_sub::core_event_sub),
         Method::new("parse_addr", "(address)", super::address::parse),
         Method::new("match_addr", "(addr1, addr2)", super::address::matches),

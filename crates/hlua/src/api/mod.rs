@@ -13,6 +13,7 @@ pub(crate) mod core;
 pub(crate) mod date;
 pub(crate) mod event_sub;
 pub(crate) mod http;
+pub(crate) mod httpclient;
 pub(crate) mod listener;
 pub(crate) mod proxy;
 pub(crate) mod reply;
@@ -113,6 +114,7 @@ classes! {
     AppletHttp => applet_http::CLASS,
     AppletTcp => applet_tcp::CLASS,
     Socket => socket::CLASS,
+    HttpClient => httpclient::CLASS,
     Proxy => proxy::CLASS,
     ProxyList => proxy::LIST,
     Server => server::CLASS,

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Sockets, Value};
+use super::{Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Sockets, Value};
 
 /// Syslog severities, as in the constants of `core`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +100,11 @@ pub trait Core {
 
     /// Client sockets.
     fn sockets(&self) -> Option<&dyn Sockets> {
+        None
+    }
+
+    /// The HTTP client.
+    fn http_client(&self) -> Option<&dyn HttpClient> {
         None
     }
 

@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Proxies, Sockets, Value};
+use super::{
+    Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Proxies, Sockets, Value,
+};
 use crate::{Error, Execution, Outcome};
 
 mod applet;
@@ -27,7 +29,7 @@ mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
 pub use events::MemoryEvents;
-pub use net::MemorySockets;
+pub use net::{MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::MemoryCatalog;
 pub use txn::{MemoryStream, MemoryTxn};
@@ -43,6 +45,8 @@ pub struct MemoryCore {
     pub events: MemoryEvents,
     /// Peers to connect to.
     pub sockets: MemorySockets,
+    /// Responses to scripts' requests.
+    pub http: MemoryHttp,
     catalog: MemoryCatalog,
 }
 
@@ -91,6 +95,7 @@ impl MemoryCore {
             proxies: MemoryProxies::default(),
             events: MemoryEvents::default(),
             sockets: MemorySockets::default(),
+            http: MemoryHttp::default(),
             catalog: MemoryCatalog,
         })
     }
@@ -225,6 +230,10 @@ impl Core for MemoryCore {
 
     fn sockets(&self) -> Option<&dyn Sockets> {
         Some(&self.sockets)
+    }
+
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        Some(&self.http)
     }
 }
 

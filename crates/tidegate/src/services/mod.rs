@@ -2,4 +2,5 @@
 
 mod cli_applet;
 pub mod cli_session;
+pub mod http_client;
 pub mod runtime_api;

@@ -2,11 +2,13 @@
 
 mod applet;
 mod catalog;
+mod http_client;
 mod proxies;
 mod stream;
 mod txn;
 
 pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
+pub use http_client::{LuaHttpClient, unix_addr};
 pub use proxies::LuaProxies;
 pub use txn::LuaTxn;

@@ -34,7 +34,7 @@ pub use self::core::{Catalog, Core, Level, SampleId};
 pub use self::events::{Event, EventHandle, EventStream, Events, Scope, Subscribed};
 pub use self::http::{Http, RequestPart};
 pub use self::http_client::{HttpClient, HttpRequest, HttpResponse};
-pub use self::proxy::{Proxies, Proxy, ProxyCommand, Stats};
+pub use self::proxy::{Proxies, Proxy, ProxyCommand, ProxyMailers, Stats};
 pub use self::server::{Server, ServerCommand};
 pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,

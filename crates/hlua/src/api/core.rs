@@ -28,6 +28,14 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("register_cli", "(path, usage, func)", register_cli).only(BODY),
         Method::new("register_init", "(func)", register_init).only(BODY),
         Method::new("register_task", "(func [, arg1 [, arg2 [, arg3 [, arg4]]]])", register_task),
+        Method::new("use_native_mailers_config", "()", |stack| {
+            super::mailers::claim(stack, "use_native_mailers_config")
+        })
+        .only(BODY),
+        Method::new("disable_legacy_mailers", "()", |stack| {
+            super::mailers::claim(stack, "disable_legacy_mailers")
+        })
+        .only(BODY),
         Method::new("log", "(loglevel, msg)", log),
         Method::new("Debug", "(msg)", |stack| log_at(stack, Level::Debug, "debug")),
         Method::new("Info", "(msg)", |stack| log_at(stack, Level::Info, "info")),

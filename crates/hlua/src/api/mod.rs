@@ -15,6 +15,7 @@ pub(crate) mod event_sub;
 pub(crate) mod http;
 pub(crate) mod httpclient;
 pub(crate) mod listener;
+pub(crate) mod mailers;
 pub(crate) mod proxy;
 pub(crate) mod reply;
 pub(crate) mod samples;

@@ -1,6 +1,6 @@
 //! What scripts use to talk to others: sockets by name, dropped sockets, the HTTP client.
 
-use hlua::host::{HttpResponse, Target};
+use hlua::host::{HttpResponse, ProxyMailers, Target};
 use hlua::{Config, Lent};
 
 use crate::bench::{ACTION, Bench, get};
@@ -36,14 +36,17 @@ fn sockets_that_scripts_drop_are_closed_soon() {
            core.register_action("keep", {"http-req"}, function(txn) kept = core.tcp() kept:connect("10.0.0.1", 80) end)"#,
     );
     bench.core.sockets.add(([10, 0, 0, 1], 80).into(), &["hello"]);
+    bench.runtime.start_tasks().unwrap();
     bench.action("keep", get()).1.unwrap();
     for _ in 0..100 {
         bench.action("open", get()).1.unwrap();
         assert!(bench.core.sockets.open() <= 40, "dropped sockets pile up");
     }
     // The last ones are found by the clock.
-    bench.core.advance(std::time::Duration::from_secs(1));
-    bench.core.run_tasks();
+    for _ in 0..3 {
+        bench.core.advance(std::time::Duration::from_millis(50));
+        bench.core.run_tasks();
+    }
     assert_eq!(bench.core.sockets.open(), 1, "only the kept one is left");
 }
 
@@ -92,4 +95,28 @@ fn a_request_that_is_given_up_leaves_nothing_behind() {
     drop(bench.runtime.start(site));
     let (_, result) = bench.core.block_on(&mut bench.runtime.start(site), Lent::Txn(get()));
     result.unwrap();
+}
+
+#[test]
+fn mailers_are_a_table_where_there_are_some_and_nothing_elsewhere() {
+    let bench = bench("core.use_native_mailers_config() core.disable_legacy_mailers()");
+    bench.core.proxies.add("be", (false, true), &[]);
+    bench.core.proxies.add("other", (false, true), &[]);
+    let mailers = ProxyMailers {
+        track_server_health: true,
+        log_level: 1,
+        mailservers: vec![("smtp1".into(), "10.0.0.1:25".into())],
+        mailservers_timeout: 10_000,
+        smtp_hostname: None,
+        smtp_from: Some("from@x".into()),
+        smtp_to: Some("to@x".into()),
+    };
+    bench.core.proxies.set_mailers("be", mailers);
+    let lines = bench.probe(
+        r#"local m = core.backends.be:get_mailers()
+           core.Info(tostring(m.track_server_health) .. " " .. m.log_level .. " " .. m.mailservers.smtp1 .. " " .. m.mailservers_timeout
+             .. " " .. tostring(m.smtp_hostname) .. " " .. m.smtp_from .. " " .. m.smtp_to)
+           core.Info(tostring(select('#', core.backends.other:get_mailers())))"#,
+    );
+    assert_eq!(lines, ["info: true 1 10.0.0.1:25 10000 nil from@x to@x", "info: 0"]);
 }

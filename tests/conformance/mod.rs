@@ -84,6 +84,8 @@ cases! {
     lua_memory_cap
     lua_per_thread
     lua_proxies
+    lua_queue
+    lua_regex
     lua_script_errors
     lua_service_body
     lua_service_misbehaves

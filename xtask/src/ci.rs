@@ -7,6 +7,7 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::bench::micro;
 use crate::check;
 use crate::cli::Check;
 use crate::test::{self, Tally};
@@ -18,6 +19,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     for what in Check::value_variants() {
         tally.count(check::run(workspace, *what)?);
     }
+    tally.count(micro::count(workspace, &micro::CountOptions::default())?);
     tally += test::run(workspace, &test::Options::default())?;
     Ok(tally.report())
 }

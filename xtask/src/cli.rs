@@ -29,7 +29,7 @@ enum Task {
     Test(test::Options),
     /// Lives simulated worlds, each from a seed, and prints what happens in them.
     Sim(sim::Options),
-    /// Measures tidegate against Debian's haproxy.
+    /// Measures tidegate against Debian's haproxy, and single operations against public crates.
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -52,6 +52,8 @@ pub(crate) enum Check {
     Fmt,
     /// Clippy over every target, warnings denied.
     Lints,
+    /// Each library crate by itself, without features and with all of its own.
+    Features,
     /// Who may depend on whom.
     Deps,
     /// What the compiler does not see: module docs, reasons, words.
@@ -64,6 +66,23 @@ pub(crate) enum Check {
 enum Bench {
     /// HTTP, Lua, SPOE, TCP and memory, on one core, one peer after the other.
     Proxy(bench::Options),
+    /// What Lua costs, beside HAProxy and a plain interpreter.
+    Lua(bench::lua::Options),
+    /// Publishing, subscribing and delivering, beside public crates.
+    Events(bench::micro::Options),
+    /// Compares the instruction counts of single operations with the committed ones.
+    Count(bench::micro::CountOptions),
+}
+
+impl Bench {
+    fn run(&self, workspace: &Workspace) -> Result<bool> {
+        match self {
+            Bench::Proxy(options) => bench::run(workspace, options).map(|()| true),
+            Bench::Lua(options) => bench::lua::run(workspace, options).map(|()| true),
+            Bench::Events(options) => bench::micro::run(workspace, "events", options).map(|()| true),
+            Bench::Count(options) => bench::micro::count(workspace, options),
+        }
+    }
 }
 
 /// Runs the task, and ends the process with 1 if a check or a test is red.
@@ -74,7 +93,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Task::Check { what } => check::run(&workspace, what)?,
         Task::Test(options) => test::run(&workspace, &options)?.report(),
         Task::Sim(options) => sim::run(&workspace, &options)?,
-        Task::Bench { what: Bench::Proxy(options) } => bench::run(&workspace, &options).map(|()| true)?,
+        Task::Bench { what } => what.run(&workspace)?,
         Task::BenchOrigin(options) => bench::origin::run(&options).map(|()| true)?,
         Task::BenchLoad(options) => bench::load::run(&options).map(|()| true)?,
         Task::BenchAgent(options) => bench::agent::run(&options).map(|()| true)?,

@@ -29,7 +29,16 @@ const PEERS: [Peer; 3] = [
 /// Never an error: the tests themselves decide what a missing peer means (a skip, or with `CI` set a
 /// failure).
 pub(crate) fn provision() -> Result<()> {
-    let missing: Vec<_> = PEERS.iter().filter(|peer| find_program(peer.program).is_none()).collect();
+    provide(&PEERS)
+}
+
+/// The same for what counts instructions.
+pub(crate) fn provision_valgrind() -> Result<()> {
+    provide(&[Peer { program: "valgrind", package: "valgrind", service: None }])
+}
+
+fn provide(peers: &[Peer]) -> Result<()> {
+    let missing: Vec<_> = peers.iter().filter(|peer| find_program(peer.program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -39,6 +39,8 @@ struct Inner {
     handle: i64,
     used: Duration,
     started: bool,
+    /// What wakes its `core.wait`.
+    alarm: Option<std::sync::Arc<crate::op::Alarm>>,
     /// The run asked for tasks or handlers to be started.
     wants_tasks: bool,
     /// Registry references that end with this run.
@@ -135,10 +137,15 @@ impl Execution {
             handle: 0,
             used: Duration::ZERO,
             started: false,
+            alarm: None,
             wants_tasks: false,
             owned,
         };
         Execution { runtime, inner }
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Puts a converter's input before the rule's arguments.
@@ -230,11 +237,13 @@ impl Inner {
         state.run.members.set(coroutine.members());
         state.run.op_error.set(error);
         state.run.started.set(self.started);
+        state.run.alarm.set(self.alarm.take());
         state.run.lent.set(lent);
         let step = coroutine.resume(state, args);
         let lent = state.run.lent.take();
         coroutine.set_members(state.run.members.get());
         self.started = state.run.started.get();
+        self.alarm = state.run.alarm.take();
         let ended = self.settle(state, coroutine, step);
         self.used = state.end_run(outer, ended.is_none());
         self.wants_tasks |= state.went_up.get() && !state.startup.borrow().is_empty();

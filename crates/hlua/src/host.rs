@@ -21,6 +21,7 @@ mod http;
 mod http_client;
 pub mod memory;
 mod proxy;
+mod regex;
 mod server;
 mod server_event;
 mod socket;
@@ -35,11 +36,12 @@ pub use self::events::{Event, EventHandle, EventStream, Events, Scope, Subscribe
 pub use self::http::{Http, RequestPart};
 pub use self::http_client::{HttpClient, HttpRequest, HttpResponse};
 pub use self::proxy::{Proxies, Proxy, ProxyCommand, ProxyMailers, Stats};
+pub use self::regex::{Groups, Regex};
 pub use self::server::{Server, ServerCommand};
 pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,
 };
 pub use self::socket::{ConnectError, Connecting, Socket, Sockets, Target};
-pub use self::tables::Patterns;
+pub use self::tables::{Map, MatchMethod, PatternEntry, PatternRef, Patterns};
 pub use self::txn::{Lent, Reply, Side, Stream, Txn};
 pub use self::value::{HostError, HostResult, LocalFuture, Value};

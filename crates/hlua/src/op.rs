@@ -3,6 +3,7 @@
 //! An API function that must wait returns the operation; its results become the function's own on resume.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -22,10 +23,15 @@ pub(crate) enum Op {
         taken: bool,
     },
     Sleep(LocalFuture<()>),
-    /// `core.wait`: until anything wakes the run.
+    /// `Queue.pop_wait`: until the queue has something.
+    Bell(Arc<Bell>),
+    /// `core.wait`
     Wait {
-        begun: bool,
-        deadline: Option<LocalFuture<()>>,
+        alarm: Arc<Alarm>,
+        limit: Option<LocalFuture<()>>,
+        /// Any poll after the first is a wake.
+        by_stream: bool,
+        polled: bool,
     },
     Connect {
         socket: i64,
@@ -71,6 +77,8 @@ pub(crate) enum Op {
         left: usize,
         done: usize,
     },
+    /// `Patref:add_bulk`: some entries a turn.
+    Bulk(Box<crate::api::patref::Bulk>),
 }
 
 /// What `Socket:receive` waits for.
@@ -98,7 +106,14 @@ impl Op {
                 Poll::Pending
             }
             Op::Sleep(sleep) => sleep.as_mut().poll(means.cx).map(|()| Ok(Vec::new())),
-            Op::Wait { begun, deadline } => poll_wait(means.cx, begun, deadline.as_mut()),
+            Op::Bell(bell) => bell.poll(means.cx).map(|()| Ok(Vec::new())),
+            Op::Wait { alarm, limit, by_stream, polled } => {
+                let woken = std::mem::replace(polled, true) && *by_stream;
+                if woken || alarm.poll(means.cx).is_ready() || is_past(limit.as_mut(), means.cx) {
+                    return Poll::Ready(Ok(Vec::new()));
+                }
+                Poll::Pending
+            }
             Op::Connect { socket, address, connecting, deadline } => {
                 poll_connect(means, *socket, address, connecting, deadline.as_mut())
             }
@@ -118,22 +133,15 @@ impl Op {
             }
             Op::AppletSend { data, sent } => poll_applet_send(means, data, sent),
             Op::ChannelData { side, offset, len, line } => poll_data(means, *side, *offset, *len, *line),
+            Op::Bulk(bulk) => bulk.poll(means.cx),
             Op::ChannelForward { side, left, done } => poll_forward(means, *side, left, done),
         }
     }
 }
 
-/// The first poll begins to wait; every later one means that something woke the run.
-fn poll_wait(
-    cx: &mut Context<'_>,
-    begun: &mut bool,
-    deadline: Option<&mut LocalFuture<()>>,
-) -> Poll<Results> {
-    if std::mem::replace(begun, true) || is_past(deadline, cx) {
-        return Poll::Ready(Ok(Vec::new()));
-    }
-    Poll::Pending
-}
+pub(crate) use self::bell::{Alarm, Bell};
+
+mod bell;
 
 // ---- sockets ---------------------------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ pub(crate) struct Job {
 
 pub(crate) struct VmState {
     main: Cell<*mut c_void>,
-    classes: RefCell<Vec<c_int>>,
+    classes: RefCell<Vec<ClassTable>>,
     limited: Cell<bool>,
     memory: RefCell<Option<MemoryShare>>,
     pub(crate) bools: Cell<BoolSamples>,
@@ -86,11 +86,22 @@ pub(crate) struct VmState {
     pub(crate) servers: RefCell<Interned>,
     pub(crate) subscriptions: RefCell<FxHashMap<i64, Option<Box<dyn EventHandle>>>>,
     pub(crate) concats: RefCell<FxHashMap<i64, Vec<u8>>>,
+    pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
+    pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
+    pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
+    pub(crate) queues: RefCell<FxHashMap<i64, crate::api::queue::Queue>>,
+    pub(crate) regexes: RefCell<FxHashMap<i64, Arc<dyn crate::host::Regex>>>,
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
     pub(crate) reaper: crate::reaper::Reaper,
     /// Tasks were started once: what is registered from now on starts at once.
     pub(crate) went_up: Cell<bool>,
+}
+
+/// A class's metatable: how to push it, and how to know it.
+pub(crate) struct ClassTable {
+    pub(crate) reference: c_int,
+    pub(crate) address: *const c_void,
 }
 
 /// A function under a name.
@@ -118,11 +129,14 @@ impl Timeouts {
     }
 }
 
-/// References and suspended runs whose owners are gone.
+/// What others want from a VM while it runs: that it frees what their owners dropped, and, of the shared one, that it
+/// is let go.
 #[derive(Default)]
 pub(crate) struct Garbage {
     pub(crate) list: Mutex<Vec<Dropped>>,
     pub(crate) any: std::sync::atomic::AtomicBool,
+    /// Another worker waits for the shared VM.
+    pub(crate) waiting: std::sync::atomic::AtomicBool,
 }
 
 pub(crate) enum Dropped {
@@ -186,6 +200,8 @@ pub(crate) struct Run {
     /// `start_response` was called.
     pub(crate) started: Cell<bool>,
     pub(crate) wake_after: Cell<Option<Duration>>,
+    /// What `core.wait` of this run waits on, once it asked for it.
+    pub(crate) alarm: Cell<Option<Arc<crate::op::Alarm>>>,
     pub(crate) panicked: Cell<Option<String>>,
     kill: Cell<Option<&'static str>>,
     used: Cell<Duration>,
@@ -211,6 +227,7 @@ impl Default for Run {
             done: Cell::new(false),
             started: Cell::new(false),
             wake_after: Cell::new(None),
+            alarm: Cell::new(None),
             panicked: Cell::new(None),
             kill: Cell::new(None),
             used: Cell::new(Duration::ZERO),
@@ -245,6 +262,7 @@ impl Run {
         self.done.set(from.done.get());
         self.started.set(from.started.get());
         self.wake_after.set(from.wake_after.get());
+        self.alarm.set(from.alarm.take());
         self.panicked.set(from.panicked.take());
         self.kill.set(from.kill.get());
         self.used.set(from.used.get());
@@ -358,6 +376,11 @@ impl VmState {
             servers: RefCell::default(),
             subscriptions: RefCell::default(),
             concats: RefCell::default(),
+            maps: RefCell::default(),
+            patrefs: RefCell::default(),
+            cursors: RefCell::default(),
+            queues: RefCell::default(),
+            regexes: RefCell::default(),
             orphans: RefCell::default(),
             reaper: Default::default(),
             went_up: Cell::new(false),
@@ -375,7 +398,12 @@ impl VmState {
 
     /// The registry reference of a class's metatable.
     pub(crate) fn class(&self, class: Class) -> c_int {
-        self.classes.borrow()[class as usize]
+        self.classes.borrow()[class as usize].reference
+    }
+
+    /// Where a class's metatable is; it stays there as long as the VM.
+    pub(crate) fn class_address(&self, class: Class) -> *const c_void {
+        self.classes.borrow()[class as usize].address
     }
 
     /// Who runs this VM now.
@@ -485,6 +513,25 @@ impl VmState {
             self.run.restore(&outer);
         }
         used
+    }
+
+    /// Gives way without leaving the VM, where leaving would come straight back; true if that is so.
+    pub(crate) fn pass_turn(&self) -> bool {
+        if self.garbage.waiting.load(std::sync::atomic::Ordering::Relaxed)
+            || self.garbage.any.load(std::sync::atomic::Ordering::Relaxed)
+            || !self.startup.borrow().is_empty()
+        {
+            return false;
+        }
+        let worker = self.worker.borrow();
+        let Some(worker) = &*worker else { return false };
+        if !worker.core.nothing_else_ready() {
+            return false;
+        }
+        // As if it had ended and begun again: the watchdog counts from here.
+        worker.beat.tick();
+        worker.beat.tick();
+        true
     }
 
     /// Called by the hook: what does the clock say?

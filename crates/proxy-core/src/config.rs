@@ -12,6 +12,7 @@ use crate::{
     filter::FilterMaker,
     host::Addr,
     log::{Facility, Level},
+    pattern_ref::PatternRefs,
     rules::{Rule, acl::Cond},
     sample::{expr::Expr, logformat::LogFormat},
     vars::VarName,
@@ -36,6 +37,8 @@ pub struct Config {
     pub env: Env,
     /// `mailers` sections that a proxy uses, by name.
     pub mailers: BTreeMap<String, Arc<Mailers>>,
+    /// The lists of patterns that ACLs and maps use.
+    pub patterns: Arc<PatternRefs>,
 }
 
 /// A `mailers` section.

@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod adapters;
+pub mod alarm;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -56,11 +56,13 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("get_var", "(var)", get_var),
         Method::new("tokenize", "(str, separators [, noblank])", tokenize),
         Method::new("concat", "()", concat),
+        Method::new("queue", "()", super::queue::new),
         Method::new("tcp", "()", super::socket::new),
         Method::new("httpclient", "()", super::httpclient::new),
         Method::new("event_sub", "(event_types, func)", super::event_sub::core_event_sub),
         Method::new("parse_addr", "(address)", super::address::parse),
         Method::new("match_addr", "(addr1, addr2)", super::address::matches),
+        Method::new("get_patref", "(name)", super::patref::get_patref),
         Method::new("add_acl", "(name, key)", |stack| pattern(stack, "add_acl", true, false)),
         Method::new("del_acl", "(name, key)", |stack| pattern(stack, "del_acl", false, false)),
         Method::new("set_map", "(name, key, value)", |stack| pattern(stack, "set_map", true, true)),
@@ -315,19 +317,28 @@ fn turn(stack: &mut Stack<'_>) -> Flow {
     if !stack.context().may_yield() {
         return Ok(Ret::Count(0));
     }
+    if stack.may_suspend() && stack.vm().pass_turn() {
+        return Ok(Ret::Count(0));
+    }
     Ok(Ret::Block(Op::Turn { taken: false }))
 }
 
-/// Waits for anything that wakes the run, at most so long. What wakes it is not said: scripts look again.
+/// Until something wakes this run, or for so many milliseconds at most. Where a stream drives the run, whatever
+/// happens on the stream wakes it too.
 fn wait(stack: &mut Stack<'_>) -> Flow {
-    stack.need_between(0, 1, "wait")?;
-    let timeout = if stack.is_nil(1) { None } else { Some(u64::try_from(stack.int(1)?).unwrap_or(0)) };
-    if !stack.context().may_yield() {
-        return Ok(Ret::Count(0));
-    }
-    let timeout = timeout.map(|ms| Duration::from_millis(ms.min(SLEEP_MS_MAX)));
-    let deadline = crate::op::deadline(&stack.worker(), timeout);
-    Ok(Ret::Block(Op::Wait { begun: false, deadline }))
+    may_wait(stack, "wait")?;
+    let limit = if stack.is_nil(1) {
+        None
+    } else {
+        let ms = u64::try_from(stack.int(1)?).unwrap_or(0).min(SLEEP_MS_MAX);
+        let core = stack.core();
+        let sleep = core.sleep_until(core.now() + Duration::from_millis(ms));
+        Some(sleep.ok_or(HostError::Unsupported("timers"))?)
+    };
+    let alarm = stack.vm().run.alarm.take().unwrap_or_default();
+    stack.vm().run.alarm.set(Some(alarm.clone()));
+    let by_stream = matches!(stack.context(), Action | ServiceHttp | ServiceTcp);
+    Ok(Ret::Block(Op::Wait { alarm, limit, by_stream, polled: false }))
 }
 
 fn now(stack: &mut Stack<'_>) -> Flow {
@@ -408,18 +419,25 @@ fn concat(stack: &mut Stack<'_>) -> Flow {
     super::concat::new(stack)
 }
 
+/// The legacy calls by name. A key that cannot be read changes nothing, as in HAProxy.
 fn pattern(stack: &mut Stack<'_>, name: &str, add: bool, with_value: bool) -> Flow {
     stack.need(if with_value { 3 } else { 2 }, name)?;
-    let (file, key) = (stack.text(1)?, stack.text(2)?);
-    let value = if with_value { Some(stack.text(3)?) } else { None };
+    let (file, key) = (stack.text(1)?, stack.bytes(2)?);
+    let value = if with_value { Some(stack.bytes(3)?) } else { None };
+    // There is nothing yet while the configuration is read.
+    if stack.context() == Body {
+        return Ok(Ret::Count(0));
+    }
     let core = stack.core();
     let patterns = core.patterns().ok_or(HostError::Unsupported("pattern files"))?;
-    let found = if add { patterns.set(&file, &key, value.as_deref()) } else { patterns.del(&file, &key) };
-    if !found {
-        return Err(Failure::Error(
-            format!("'{name}': unknown {} file '{file}'", if name.ends_with("map") { "map" } else { "acl" })
-                .into(),
-        ));
+    let Some(reference) = patterns.find(&file) else {
+        let kind = if name == "set_map" { "map" } else { "acl" };
+        return Err(Failure::Error(format!("'{name}': unknown {kind} file '{file}'").into()));
+    };
+    match value {
+        Some(value) => drop(reference.set(None, &key, &value, true)),
+        None if add => drop(reference.add(None, &key, None, true)),
+        None => drop(reference.del(None, &key)),
     }
     Ok(Ret::Count(0))
 }

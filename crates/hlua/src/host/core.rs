@@ -1,8 +1,11 @@
 //! The process behind `core`: time, log, tasks, and where the other parts of a host are found.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Sockets, Value};
+use super::{
+    Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets, Value,
+};
 
 /// Syslog severities, as in the constants of `core`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +70,14 @@ pub trait Core {
         Err(HostError::Unsupported("tasks"))
     }
 
+    /// Whether giving way now would come straight back: nothing else is ready on this worker, and its sockets were
+    /// looked at not long ago. Then `core.yield` and forced yields go on without leaving the VM.
+    ///
+    /// A host that answers true must answer false before long, whatever it is asked in between.
+    fn nothing_else_ready(&self) -> bool {
+        false
+    }
+
     /// Changes the priority of the running task (`core.set_nice`), -1024 to 1024.
     fn set_nice(&self, nice: i32) {
         let _ = nice;
@@ -108,7 +119,13 @@ pub trait Core {
         None
     }
 
-    /// Pattern files, for the legacy `core.add_acl`, `core.del_acl`, `core.set_map`, `core.del_map`.
+    /// Compiles a regular expression, for `Regex.new`. The error's text reaches the script as a value.
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn Regex>> {
+        let _ = (pattern, case_sensitive);
+        Err(HostError::Unsupported("regular expressions"))
+    }
+
+    /// Maps and pattern references, for `Map.new`, `core.get_patref`, `core.set_map` and their kin.
     fn patterns(&self) -> Option<&dyn Patterns> {
         None
     }

@@ -16,7 +16,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{
-    Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Proxies, Sockets, Value,
+    Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Patterns, Proxies, Sockets,
+    Value,
 };
 use crate::{Error, Execution, Outcome};
 
@@ -24,7 +25,9 @@ mod applet;
 mod events;
 mod net;
 mod proxies;
+mod regex;
 mod samples;
+mod tables;
 mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
@@ -32,6 +35,7 @@ pub use events::MemoryEvents;
 pub use net::{MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::MemoryCatalog;
+pub use tables::MemoryPatterns;
 pub use txn::{MemoryStream, MemoryTxn};
 
 /// A worker in memory.
@@ -39,10 +43,13 @@ pub struct MemoryCore {
     clock: Rc<Clock>,
     log: RefCell<Vec<(Level, String)>>,
     tasks: RefCell<VecDeque<LocalFuture<()>>>,
+    alone: Cell<u32>,
     /// Proxies and servers; empty until a test adds some.
     pub proxies: MemoryProxies,
     /// The event bus.
     pub events: MemoryEvents,
+    /// Maps and ACL lists.
+    pub patterns: MemoryPatterns,
     /// Peers to connect to.
     pub sockets: MemorySockets,
     /// Responses to scripts' requests.
@@ -83,6 +90,7 @@ impl Future for Sleep {
 impl MemoryCore {
     /// A worker whose clock reads `start`, whatever that is.
     pub fn new(start: Instant) -> Rc<MemoryCore> {
+        let queues = events::PatternQueues::default();
         Rc::new(MemoryCore {
             clock: Rc::new(Clock {
                 start,
@@ -92,8 +100,10 @@ impl MemoryCore {
             }),
             log: RefCell::default(),
             tasks: RefCell::default(),
+            alone: Cell::new(0),
             proxies: MemoryProxies::default(),
-            events: MemoryEvents::default(),
+            events: MemoryEvents::new(queues.clone()),
+            patterns: MemoryPatterns::new(queues),
             sockets: MemorySockets::default(),
             http: MemoryHttp::default(),
             catalog: MemoryCatalog,
@@ -103,6 +113,11 @@ impl MemoryCore {
     /// Makes each reading of the clock move it by `step`: run time then passes while Lua runs.
     pub fn tick_on_reading(&self, step: Duration) {
         self.clock.step.set(step);
+    }
+
+    /// Says, the next `times` that it is asked, that nothing else is ready.
+    pub fn leave_alone(&self, times: u32) {
+        self.alone.set(times);
     }
 
     /// Moves the clock and wakes who slept that long.
@@ -199,6 +214,12 @@ impl Core for MemoryCore {
         UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.clock.elapsed.get()
     }
 
+    fn nothing_else_ready(&self) -> bool {
+        let left = self.alone.get();
+        self.alone.set(left.saturating_sub(1));
+        left > 0
+    }
+
     fn sleep_until(&self, at: Instant) -> Option<LocalFuture<()>> {
         Some(Box::pin(Sleep { at, clock: self.clock.clone() }))
     }
@@ -234,6 +255,14 @@ impl Core for MemoryCore {
 
     fn http_client(&self) -> Option<&dyn HttpClient> {
         Some(&self.http)
+    }
+
+    fn patterns(&self) -> Option<&dyn Patterns> {
+        Some(&self.patterns)
+    }
+
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn super::Regex>> {
+        regex::compile(pattern, case_sensitive)
     }
 }
 

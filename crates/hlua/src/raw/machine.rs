@@ -10,7 +10,7 @@ use super::{coroutine, preempt, trace};
 use crate::api::{self, Class, Method};
 use crate::error::Error;
 use crate::limits::Config;
-use crate::vm::VmState;
+use crate::vm::{ClassTable, VmState};
 
 /// A pooled coroutine: its state, kept alive by `anchor`; `slot` is where its run's own object stays.
 pub(crate) struct Coroutine {
@@ -83,8 +83,8 @@ pub(crate) fn main_state(lua: &Lua) -> *mut c_void {
     state.cast()
 }
 
-/// Fills globals: `core`, `act`, class metatables, the coroutine functions. Returns the classes' references.
-pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<c_int>, Error> {
+/// Fills globals: `core`, `act`, class metatables, the coroutine functions. Returns the classes' metatables.
+pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<ClassTable>, Error> {
     let mut classes = Vec::new();
     // SAFETY: runs protected on the main state; what raises is Lua's memory error, before any limit is set.
     let result = unsafe {
@@ -125,7 +125,7 @@ pub(crate) fn rearm(vm: &VmState) {
     }
 }
 
-unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_int {
+unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> ClassTable {
     let def = class.definition();
     // SAFETY: in a protected call with an almost empty stack.
     unsafe {
@@ -142,7 +142,8 @@ unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_in
         }
         ffi::lua_setfield(l, -2, c"__index".as_ptr());
         set_methods(l, vm, def.meta);
-        ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX)
+        let address = ffi::lua_topointer(l, -1);
+        ClassTable { reference: ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX), address }
     }
 }
 

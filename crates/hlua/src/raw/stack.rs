@@ -85,6 +85,12 @@ impl<'a> Stack<'a> {
         self.vm.worker().core.clone()
     }
 
+    /// Whether the script can be suspended here: no C function is in between.
+    pub(crate) fn may_suspend(&self) -> bool {
+        // SAFETY: reads the state.
+        self.vm.run.boundary_free.get() && unsafe { ffi::lua_isyieldable(self.l) != 0 }
+    }
+
     // ---- arguments -------------------------------------------------------------------------------------------
 
     pub(crate) fn top(&self) -> c_int {
@@ -247,24 +253,36 @@ impl<'a> Stack<'a> {
 
     /// Whether the table at `index` is an object of that class.
     pub(crate) fn is_object(&mut self, index: c_int, class: Class) -> bool {
-        // SAFETY: pushes at most two values and pops them.
+        // SAFETY: pushes at most one value and pops it.
         unsafe {
             if ffi::lua_getmetatable(self.l, index) == 0 {
                 return false;
             }
-            ffi::lua_rawgeti(self.l, ffi::LUA_REGISTRYINDEX, self.vm.class(class).into());
-            let same = ffi::lua_rawequal(self.l, -1, -2) != 0;
-            ffi::lua_settop(self.l, -3);
+            let same = ffi::lua_topointer(self.l, -1) == self.vm.class_address(class);
+            ffi::lua_settop(self.l, -2);
             same
         }
     }
 
     /// The handle of an object of that class, or HAProxy's complaint about argument `index`.
     pub(crate) fn object(&mut self, index: c_int, class: Class) -> Result<i64, Failure> {
-        if self.is_object(index, class)
-            && let Some(handle) = self.handle(index)
-        {
-            return Ok(handle);
+        // SAFETY: pushes at most two values and pops them. What has a class's metatable is a table, so that the
+        // second read is allowed; it is raw, and neither calls nor allocates.
+        unsafe {
+            if ffi::lua_getmetatable(self.l, index) != 0 {
+                let same =
+                    ffi::lua_topointer(self.l, -1) == self.vm.class_address(class) && self.is_table(index);
+                let mut ok = 0;
+                let mut handle = 0;
+                if same {
+                    ffi::lua_rawgeti(self.l, index, 0);
+                    handle = ffi::lua_tointegerx(self.l, -1, &mut ok);
+                }
+                ffi::lua_settop(self.l, if same { -3 } else { -2 });
+                if ok != 0 {
+                    return Ok(handle);
+                }
+            }
         }
         Err(self.expected(index, class.name()))
     }

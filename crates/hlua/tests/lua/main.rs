@@ -8,5 +8,8 @@ mod errors;
 mod events;
 mod limits;
 mod misuse;
+mod queues;
+mod regexes;
 mod shared;
+mod tables;
 mod waiting;

@@ -55,6 +55,37 @@ fn sleeping_works_in_pcall_metamethods_iterators_and_own_coroutines() {
 }
 
 #[test]
+fn who_is_alone_gives_way_without_leaving() {
+    for (alone, polls) in [(0, 11), (4, 7), (10, 1), (100, 1)] {
+        let bench = bench(
+            r#"core.register_action("ten", {"http-req"}, function() for _ = 1, 10 do core.yield() end end)"#,
+        );
+        let mut cx = Context::from_waker(Waker::noop());
+        let site = bench.runtime.call_site(&ACTION, "ten", &[]).unwrap();
+        let mut run = bench.runtime.start(site);
+        bench.core.leave_alone(alone);
+        let (mut lent, mut polled) = (Lent::Txn(get()), 0);
+        loop {
+            polled += 1;
+            let (back, poll) = run.poll(lent, bench.now(), &mut cx);
+            lent = back;
+            if poll.is_ready() {
+                break;
+            }
+        }
+        assert_eq!(polled, polls, "alone {alone} times");
+    }
+}
+
+#[test]
+fn waiting_across_a_c_function_is_an_error_that_says_so_even_to_who_is_alone() {
+    let bench = bench("");
+    bench.core.leave_alone(100);
+    let yields = r#"core.Info(select(2, pcall(string.gsub, "abc", "b", function() core.yield() end)))"#;
+    assert!(bench.probe(yields)[0].contains("'yield' cannot wait here: a C function is in between"));
+}
+
+#[test]
 fn waiting_across_a_c_function_is_an_error_that_says_so() {
     let bench = bench("");
     let lines =

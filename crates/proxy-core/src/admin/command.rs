@@ -28,6 +28,19 @@ const fn command(
 pub const COMMANDS: &[Command<'static>] = {
     use AccessLevel::{Admin, User};
     &[
+        command("add acl", "add acl [@<ver>] <acl> <pattern>", "add an acl entry", User),
+        command(
+            "add map",
+            "add map [@<ver>] <map> <key> <val>",
+            "add a map entry (payload supported instead of key/val)",
+            User,
+        ),
+        command("clear acl", "clear acl [@<ver>] <acl>", "clear the contents of this acl", User),
+        command("clear map", "clear map [@<ver>] <map>", "clear the contents of this map", User),
+        command("commit acl", "commit acl @<ver> <acl>", "commit the ACL at this version", User),
+        command("commit map", "commit map @<ver> <map>", "commit the map at this version", User),
+        command("del acl", "del acl <acl> [<key>|#<ref>]", "delete acl entries matching <key>", User),
+        command("del map", "del map <map> [<key>|#<ref>]", "delete map entries matching <key>", User),
         command("disable agent", "disable agent", "disable agent checks", Admin),
         command("disable health", "disable health", "disable health checks", Admin),
         command(
@@ -44,7 +57,17 @@ pub const COMMANDS: &[Command<'static>] = {
             "enable a disabled server (use 'set server' instead)",
             Admin,
         ),
+        command("get acl", "get acl <acl> <value>", "report the patterns matching a sample for an ACL", User),
+        command(
+            "get map",
+            "get map <acl> <value>",
+            "report the keys and values matching a sample for a map",
+            User,
+        ),
         command("get weight", "get weight <bk>/<srv>", "report a server's current weight", User),
+        command("prepare acl", "prepare acl <acl>", "prepare a new version for atomic ACL replacement", User),
+        command("prepare map", "prepare map <acl>", "prepare a new version for atomic map replacement", User),
+        command("set map", "set map <map> [<key>|#<ref>] <value>", "modify a map entry", User),
         command(
             "set maxconn server",
             "set maxconn server <bk>/<srv>",
@@ -63,9 +86,16 @@ pub const COMMANDS: &[Command<'static>] = {
             "change a server's weight (use 'set server' instead)",
             Admin,
         ),
+        command(
+            "show acl",
+            "show acl [@<ver>] <acl>]",
+            "report available acls or dump an acl's contents",
+            User,
+        ),
         command("show backend", "show backend", "list backends in the current running config", User),
         command("show cli level", "show cli level", "display the level of the current CLI session", User),
         command("show info", "show info", "report information about the running process", User),
+        command("show map", "show map [@ver] [map]", "report available maps or dump a map's contents", User),
         command(
             "show servers state",
             "show servers state [<backend>]",

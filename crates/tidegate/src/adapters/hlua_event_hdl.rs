@@ -37,6 +37,7 @@ impl host::Events for LuaEvents {
                 let key = (number(proxy_uuid)?, number(puid)?, number(rid)?);
                 self.0.with_own(key, |list| list.queue(subtypes, Overflow::LUA))
             }
+            Scope::Pattern { .. } => return Err(HostError::Unsupported("events of maps and ACL files")),
         };
         let queue = queue.map_err(|error| HostError::Refused(Cow::Owned(error.to_string())))?;
         let handle = Box::new(Handle(queue.subscription().clone()));

@@ -219,6 +219,10 @@ impl host::Core for WorkerCore {
         Some(&self.links.get()?.http)
     }
 
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn host::Regex>> {
+        super::hlua_proxy_core::compile_regex(pattern, case_sensitive)
+    }
+
     fn sockets(&self) -> Option<&dyn host::Sockets> {
         self.links.get().map(|_| self as &dyn host::Sockets)
     }

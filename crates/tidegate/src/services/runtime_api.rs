@@ -156,18 +156,20 @@ impl Client {
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
             _ => match Extension::of(&self.worker).sites().cli_command(&words) {
                 Some(maker) => Next::Service(maker),
-                None => Next::Answer(self.admin(&command.text)),
+                None => Next::Answer(self.admin(&command)),
             },
         }
     }
 
     /// A command of proxy-core's; it also lists ours and the scripts' own where it lists any.
-    fn admin(&self, command: &str) -> String {
+    fn admin(&self, command: &CommandLine) -> String {
         let scripts = Extension::of(&self.worker).sites().cli_commands();
         let described =
             scripts.iter().map(|(words, usage)| Command { words, usage, help: "", level: AccessLevel::User });
         let commands: Vec<Command<'_>> = COMMANDS.iter().copied().chain(described).collect();
-        with_admin(&self.worker, &commands, |cx| admin::run(command, self.level, cx).text)
+        with_admin(&self.worker, &commands, |cx| {
+            admin::run_with_payload(&command.text, command.payload.as_deref(), self.level, cx).text
+        })
     }
 
     fn lower(&mut self, level: AccessLevel) -> Next {

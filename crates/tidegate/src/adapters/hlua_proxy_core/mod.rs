@@ -4,6 +4,7 @@ mod applet;
 mod catalog;
 mod http_client;
 mod proxies;
+mod regex;
 mod stream;
 mod txn;
 
@@ -11,4 +12,5 @@ pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
 pub use http_client::{LuaHttpClient, unix_addr};
 pub use proxies::LuaProxies;
+pub use regex::compile as compile_regex;
 pub use txn::LuaTxn;

@@ -24,6 +24,7 @@
 //! | `origin NAME up\|down\|well\|fails STATUS\|stalls\|hangs-up\|says "…"` | changes an origin's mood |
 //! | `agent NAME up\|down\|well\|silent\|dies\|greets-wrongly\|greets-garbage\|answers-garbage` | changes an agent's mood |
 //! | `seen ORIGIN "…"`, `unseen ORIGIN "…"`, `seen ORIGIN N` | looks at the requests an origin has had |
+//! | `heard TALKER "…"` | waits for a line said to a talker |
 //! | `connections ORIGIN N` | how many connections an origin has had |
 //! | `signal NAME`, `exit CODE` | to the proxy, and its end |
 

@@ -368,6 +368,7 @@ impl Inner {
                 let values = read_values(vm, &coroutine, count);
                 coroutine.dress(vm, Class::Stale);
                 vm.give_back(coroutine);
+                vm.reaper.run_ended(vm);
                 Ok(values)
             }
             Step::Failed(mut fault) => {

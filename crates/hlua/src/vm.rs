@@ -43,7 +43,14 @@ pub(crate) struct Worker {
 /// What scripts asked for at load time that only a scheduler can do.
 pub(crate) enum Startup {
     Task(Job),
-    Events { scope: crate::host::Scope, names: Vec<String>, handler: c_int, id: i64 },
+    Events {
+        scope: crate::host::Scope,
+        names: Vec<String>,
+        handler: c_int,
+        id: i64,
+    },
+    /// Collects dropped sockets a little later.
+    Reap,
 }
 
 /// A function to run with arguments, both by registry reference.
@@ -88,6 +95,7 @@ pub(crate) struct VmState {
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
     pub(crate) usage: Usage,
+    pub(crate) reaper: crate::reaper::Reaper,
     /// Tasks were started once: what is registered from now on starts at once.
     pub(crate) went_up: Cell<bool>,
 }
@@ -381,6 +389,7 @@ impl VmState {
             regexes: RefCell::default(),
             orphans: RefCell::default(),
             usage: Usage::new(thread),
+            reaper: Default::default(),
             went_up: Cell::new(false),
         }
     }

@@ -13,8 +13,10 @@ pub(crate) mod core;
 pub(crate) mod date;
 pub(crate) mod event_sub;
 pub(crate) mod http;
+pub(crate) mod httpclient;
 pub(crate) mod json;
 pub(crate) mod listener;
+pub(crate) mod mailers;
 pub(crate) mod map;
 pub(crate) mod patref;
 pub(crate) mod proxy;
@@ -144,6 +146,7 @@ classes! {
     AppletHttp => applet_http::CLASS,
     AppletTcp => applet_tcp::CLASS,
     Socket => socket::CLASS,
+    HttpClient => httpclient::CLASS,
     Proxy => proxy::CLASS,
     ProxyList => proxy::LIST,
     Server => server::CLASS,

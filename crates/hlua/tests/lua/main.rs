@@ -3,6 +3,7 @@
 mod api;
 mod bench;
 mod calls;
+mod clients;
 mod errors;
 mod events;
 mod json;

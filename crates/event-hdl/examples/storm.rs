@@ -3,7 +3,8 @@
 //! A plain program, so that a thread sanitizer can watch it:
 //!
 //! ```text
-//! RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
+//! RUSTC_BOOTSTRAP=1 RUSTFLAGS="--cfg tsan -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
+//!     TSAN_OPTIONS=suppressions=crates/event-hdl/tests/tsan.supp \
 //!     cargo run -p event-hdl --example storm --target x86_64-unknown-linux-gnu -- 20000
 //! ```
 //!

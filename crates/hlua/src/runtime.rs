@@ -19,8 +19,9 @@ use crate::context::ContextKind;
 use crate::event_runner::EventRunner;
 use crate::execution::{Execution, Outcome};
 use crate::host::{Core, Lent, Level, Txn, Value};
-use crate::limits::{Config, Interrupter};
+use crate::limits::{Config, Interrupter, Preemption};
 use crate::raw::machine;
+use crate::usage::VmUsage;
 use crate::value::Out;
 use crate::vm::{Garbage, Job, Startup, Vm, VmState, Worker};
 use crate::{Error, FunctionKind, Registry};
@@ -213,6 +214,8 @@ impl Runtime {
                 let execution = Execution::of_job(self.clone(), job);
                 self.worker.core.spawn(Box::pin(Background(execution)))?;
             }
+            // A host without tasks leaves it to the collector alone.
+            Startup::Reap => drop(self.worker.core.spawn(Box::pin(crate::reaper::run(self.clone())))),
             Startup::Events { scope, names, handler, id } => {
                 let core = &self.worker.core;
                 let events = core.events().ok_or(crate::host::HostError::Unsupported("events"))?;
@@ -263,6 +266,15 @@ impl Runtime {
         Execution::of_site(self.clone(), job)
     }
 
+    /// The same with arguments of this run alone, instead of the site's: the words of a command.
+    ///
+    /// # Panics
+    /// If `site` is another runtime's.
+    pub fn start_with(&self, site: CallSite, args: &[&[u8]]) -> Execution {
+        let job = self.worker.sites.borrow()[site.0 as usize].clone();
+        Execution::of_site_with(self.clone(), &job, args.iter().map(|arg| Out::text(*arg)).collect())
+    }
+
     /// Runs a sample fetch to its end. `None`: no sample. May not yield; on the shared VM it blocks for the lock.
     ///
     /// # Errors
@@ -299,7 +311,16 @@ impl Runtime {
     /// ([`Preemption::OnDemand`](crate::Preemption)). Call it on the thread that runs the worker; a `fork` gives that
     /// another number.
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter::here(self.worker.beat.clone())
+        let (preempts, usage) = self.with(|vm| {
+            let preempts = vm.state.preemption.get() == Preemption::OnDemand;
+            (preempts, vm.state.usage.shared().clone())
+        });
+        Interrupter::here(self.worker.beat.clone(), preempts, usage)
+    }
+
+    /// What this VM's functions cost so far; readable from any thread. On the shared VM this blocks for the lock.
+    pub fn usage(&self) -> VmUsage {
+        self.with(|vm| vm.state.usage.shared().clone())
     }
 
     // ---- entering the VM -----------------------------------------------------------------------------------------

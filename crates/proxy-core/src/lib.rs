@@ -22,6 +22,7 @@ pub mod backend;
 pub mod cfgparse;
 pub mod channel;
 pub mod check;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod filter;

@@ -5,6 +5,7 @@
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::api::date::{asctime, date, imf, rfc850};
 use crate::api::{Class, Library, Method};
 use crate::context::ContextKind::{self, *};
 use crate::context::Contexts;
@@ -24,8 +25,17 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("register_fetches", "(name, func)", register_fetches).only(BODY),
         Method::new("register_converters", "(name, func)", register_converters).only(BODY),
         Method::new("register_service", "(name, mode, func)", register_service).only(BODY),
+        Method::new("register_cli", "(path, usage, func)", register_cli).only(BODY),
         Method::new("register_init", "(func)", register_init).only(BODY),
         Method::new("register_task", "(func [, arg1 [, arg2 [, arg3 [, arg4]]]])", register_task),
+        Method::new("use_native_mailers_config", "()", |stack| {
+            super::mailers::claim(stack, "use_native_mailers_config")
+        })
+        .only(BODY),
+        Method::new("disable_legacy_mailers", "()", |stack| {
+            super::mailers::claim(stack, "disable_legacy_mailers")
+        })
+        .only(BODY),
         Method::new("log", "(loglevel, msg)", log),
         Method::new("Debug", "(msg)", |stack| log_at(stack, Level::Debug, "debug")),
         Method::new("Info", "(msg)", |stack| log_at(stack, Level::Info, "info")),
@@ -34,7 +44,12 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("sleep", "(seconds)", |stack| sleep(stack, 1000, "sleep")).waits(),
         Method::new("msleep", "(milliseconds)", |stack| sleep(stack, 1, "msleep")).waits(),
         Method::new("yield", "()", turn).waits(),
+        Method::new("wait", "([milliseconds])", wait).waits(),
         Method::new("now", "()", now),
+        Method::new("http_date", "(date)", |stack| date(stack, &[imf, rfc850, asctime])),
+        Method::new("imf_date", "(date)", |stack| date(stack, &[imf])),
+        Method::new("rfc850_date", "(date)", |stack| date(stack, &[rfc850])),
+        Method::new("asctime_date", "(date)", |stack| date(stack, &[asctime])),
         Method::new("done", "(data)", done),
         Method::new("set_nice", "(nice)", set_nice),
         Method::new("get_info", "()", get_info),
@@ -42,8 +57,8 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("tokenize", "(str, separators [, noblank])", tokenize),
         Method::new("concat", "()", concat),
         Method::new("queue", "()", super::queue::new),
-        Method::new("wait", "([milliseconds])", wait).waits(),
         Method::new("tcp", "()", super::socket::new),
+        Method::new("httpclient", "()", super::httpclient::new),
         Method::new("event_sub", "(event_types, func)", super::event_sub::core_event_sub),
         Method::new("parse_addr", "(address)", super::address::parse),
         Method::new("match_addr", "(addr1, addr2)", super::address::matches),
@@ -100,6 +115,10 @@ fn lazy(stack: &mut Stack<'_>) -> Flow {
 
 fn register(stack: &mut Stack<'_>, name: i32, function: i32, kind: FunctionKind) -> Flow {
     let name = stack.text(name)?;
+    register_as(stack, name, function, kind)
+}
+
+fn register_as(stack: &mut Stack<'_>, name: String, function: i32, kind: FunctionKind) -> Flow {
     if !stack.is_function(function) {
         return Err(stack.expected(function, "function"));
     }
@@ -109,9 +128,13 @@ fn register(stack: &mut Stack<'_>, name: i32, function: i32, kind: FunctionKind)
     let info = FunctionInfo { kind, name };
     let same = |entry: &Registered| entry.info.name == info.name && entry.info.kind.is_like(&info.kind);
     if let Some(at) = registered.iter().position(same) {
+        let name = match &info.kind {
+            FunctionKind::Cli { words, .. } => words.join(" "),
+            _ => info.name.clone(),
+        };
         let text = format!(
-            "Trying to register {} 'lua.{}' more than once. This will become a hard error in version 2.5.",
-            info.kind, info.name
+            "Trying to register {} 'lua.{name}' more than once. This will become a hard error in version 2.5.",
+            info.kind
         );
         registered[at] = Registered { info, function };
         drop(registered);
@@ -167,6 +190,38 @@ fn register_service(stack: &mut Stack<'_>) -> Flow {
     };
     register(stack, 1, 3, FunctionKind::Service(mode))
 }
+
+/// The handler gets an applet and every word of the command.
+fn register_cli(stack: &mut Stack<'_>) -> Flow {
+    stack.need(3, "register_cli")?;
+    if !stack.is_table(1) {
+        return Err(Failure::Arg(1, "1st argument must be a table".into()));
+    }
+    let count = stack.raw_len(1);
+    if count > CLI_WORDS_MAX {
+        let text = format!("1st argument must be a table with a maximum of {CLI_WORDS_MAX} entries");
+        return Err(Failure::Arg(1, text.into()));
+    }
+    let mut words = Vec::new();
+    for at in 1..=count {
+        stack.push_element(1, at);
+        let word = if stack.type_name(-1) == "string" { Some(stack.text(-1)?) } else { None };
+        stack.pop(1);
+        let word = word.filter(|word| !word.is_empty());
+        words.push(
+            word.ok_or_else(|| Failure::Arg(1, "1st argument must be a table filled with strings".into()))?,
+        );
+    }
+    if words.is_empty() {
+        return Err(Failure::Arg(1, "1st argument must be a table filled with strings".into()));
+    }
+    let usage = stack.text(2)?;
+    let name = format!("cli.{}", words.join("."));
+    register_as(stack, name, 3, FunctionKind::Cli { words, usage })
+}
+
+/// Words of a command.
+const CLI_WORDS_MAX: i64 = 5;
 
 fn register_init(stack: &mut Stack<'_>) -> Flow {
     stack.need(1, "register_init")?;

@@ -15,8 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Patterns, Proxies, Sockets, Value};
-use crate::{Error, Execution, Outcome};
+use super::{
+    Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Patterns, Proxies, Sockets,
+    Value,
+};
+use crate::{Error, Execution, Failure, Outcome};
 
 mod applet;
 mod events;
@@ -29,7 +32,7 @@ mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
 pub use events::MemoryEvents;
-pub use net::MemorySockets;
+pub use net::{MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::MemoryCatalog;
 pub use tables::MemoryPatterns;
@@ -40,6 +43,7 @@ pub struct MemoryCore {
     clock: Rc<Clock>,
     log: RefCell<Vec<(Level, String)>>,
     tasks: RefCell<VecDeque<LocalFuture<()>>>,
+    failures: RefCell<Vec<Failure>>,
     alone: Cell<u32>,
     /// Proxies and servers; empty until a test adds some.
     pub proxies: MemoryProxies,
@@ -49,6 +53,8 @@ pub struct MemoryCore {
     pub patterns: MemoryPatterns,
     /// Peers to connect to.
     pub sockets: MemorySockets,
+    /// Responses to scripts' requests.
+    pub http: MemoryHttp,
     catalog: MemoryCatalog,
 }
 
@@ -95,11 +101,13 @@ impl MemoryCore {
             }),
             log: RefCell::default(),
             tasks: RefCell::default(),
+            failures: RefCell::default(),
             alone: Cell::new(0),
             proxies: MemoryProxies::default(),
             events: MemoryEvents::new(queues.clone()),
             patterns: MemoryPatterns::new(queues),
             sockets: MemorySockets::default(),
+            http: MemoryHttp::default(),
             catalog: MemoryCatalog,
         })
     }
@@ -138,6 +146,11 @@ impl MemoryCore {
     pub fn take_log(&self) -> Vec<String> {
         let lines = std::mem::take(&mut *self.log.borrow_mut());
         lines.into_iter().map(|(level, text)| format!("{}: {text}", level_name(level))).collect()
+    }
+
+    /// The runs that failed so far, and forgets them.
+    pub fn take_failures(&self) -> Vec<Failure> {
+        std::mem::take(&mut *self.failures.borrow_mut())
     }
 
     fn next_sleeper(&self) -> Option<Instant> {
@@ -204,6 +217,10 @@ impl Core for MemoryCore {
         self.log.borrow_mut().push((level, message.to_string()));
     }
 
+    fn failed(&self, failure: &Failure) {
+        self.failures.borrow_mut().push(failure.clone());
+    }
+
     fn wall_clock(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.clock.elapsed.get()
     }
@@ -245,6 +262,10 @@ impl Core for MemoryCore {
 
     fn sockets(&self) -> Option<&dyn Sockets> {
         Some(&self.sockets)
+    }
+
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        Some(&self.http)
     }
 
     fn patterns(&self) -> Option<&dyn Patterns> {

@@ -74,6 +74,13 @@ impl RunQueue {
         self.lists[class.index()].push_back(slot);
     }
 
+    /// Whether a list takes one more without growing.
+    #[inline]
+    pub(crate) fn has_room(&self, class: Class) -> bool {
+        let list = &self.lists[class.index()];
+        list.len() < list.capacity()
+    }
+
     /// Puts a slot right after another of its class, or in front of all.
     pub(crate) fn push_after(&mut self, class: Class, slot: SlotRef, before: Option<SlotRef>) {
         let list = &mut self.lists[class.index()];

@@ -26,7 +26,7 @@ use crate::task::{TaskId, TaskRef};
 use crate::thread;
 use crate::timer::{Sleep, Timer};
 use crate::unbound::{SharedTask, Unbound};
-use crate::wait_queue::{Due, Listener, NEVER, WaitQueue};
+use crate::wait_queue::{Listener, NEVER, WaitQueue};
 use crate::woken::Woken;
 
 /// The scheduler sleeps, and nobody has told the pender of work since.
@@ -153,9 +153,13 @@ impl Core {
         let state = slot.state.get();
         slot.state.set(state | reasons.recorded().bits() | QUEUED);
         let mut queue = self.queue.borrow_mut();
-        match self.class_of(slot, state, reasons) {
-            Some(class) => queue.push_list(class, slot),
-            None => queue.push_by_nice(slot.nice(), slot),
+        if state & TASKLET == 0 && slot.is_plain() {
+            queue.push_task(slot);
+        } else {
+            match self.class_of(slot, state, reasons) {
+                Some(class) => queue.push_list(class, slot),
+                None => queue.push_by_nice(slot.nice(), slot),
+            }
         }
         drop(queue);
         if self.alert.get() != 0 {
@@ -483,20 +487,24 @@ impl Core {
     /// Wakes the tasks of due timers, `max` at most; answers how many.
     pub(crate) fn expire(&self, max: usize) -> usize {
         let now = self.now.get();
-        for expired in 0..max {
-            let due = self.waits.borrow_mut().expire(now);
-            match due {
-                None => return expired,
-                Some((_, Due::Own(index))) => {
-                    let slot = self.slab.borrow().slot(index);
-                    if let Some(slot) = slot {
-                        self.wake(slot, Woken::TIMER);
-                    }
+        let mut count = 0;
+        while count < max {
+            let expired = self.waits.borrow_mut().expire(now, max - count);
+            if expired.count == 0 && expired.other.is_none() {
+                return count;
+            }
+            count += expired.count + usize::from(expired.other.is_some());
+            for index in &expired.own[..expired.count] {
+                let slot = self.slab.borrow().slot(*index);
+                if let Some(slot) = slot {
+                    self.wake(slot, Woken::TIMER);
                 }
-                Some((index, Due::Listener(listener))) => self.tell(index, listener),
+            }
+            if let Some((index, listener)) = expired.other {
+                self.tell(index, listener);
             }
         }
-        max
+        count
     }
 
     fn tell(&self, index: u32, listener: Listener) {

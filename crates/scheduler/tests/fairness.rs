@@ -207,7 +207,9 @@ fn objects_of_a_class_run_in_the_order_they_were_woken() {
         log.take();
         let order: Vec<_> = (0..100).map(|n| n * 37 % 100).collect();
         order.iter().for_each(|n| tasks[*n as usize].wake(Woken::IO));
-        (0..10).for_each(|_| drop(world.pass_of(12)));
+        for _ in 0..10 {
+            world.pass_of(12);
+        }
         assert_eq!(log.take(), order);
     }
 }
@@ -267,7 +269,9 @@ fn a_task_of_the_worst_nice_runs_after_2048_passes_at_the_latest() {
     last.set_nice(1024);
     let crowd: Vec<_> = (0..20).map(|_| logger(&world, &log, 0, true)).collect();
     crowd.iter().for_each(|task| task.set_nice(-1024));
-    (0..10).for_each(|_| drop(world.pass_of(30)));
+    for _ in 0..10 {
+        world.pass_of(30);
+    }
     log.take();
     last.wake(Woken::MSG);
     // Twenty compete for ten places a pass; those woken from now on have a better place for so long.

@@ -24,7 +24,7 @@ fn run(peer: &Peer, row: Row, backstage: &Backstage, requests: u32) -> Result<u6
     let report = tmp.path().join("callgrind.out");
     let out = format!("--callgrind-out-file={}", report.display());
     let valgrind = ["valgrind".to_owned(), "--tool=callgrind".to_owned(), "-q".to_owned(), out];
-    let mut proxy = peer.start(row, backstage, &valgrind)?;
+    let mut proxy = peer.start(&row.setup(), backstage, &valgrind)?;
     let mut load = batch(backstage.core, "bench-load")?;
     load.args(["--addr", &proxy.addr.to_string(), "--requests", &requests.to_string()]);
     let answered = Aide::start(load)?.numbers()?[0];

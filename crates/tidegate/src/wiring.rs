@@ -43,7 +43,7 @@ use crate::adapters::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
     },
-    proxy_core_spoe::{self, EnginePlan},
+    proxy_core_spoe::{self, EnginePlan, Engines},
 };
 use crate::facts::Facts;
 
@@ -129,6 +129,7 @@ impl Preparation {
             events,
             lua: loaded.plan,
             sites: self.sites,
+            engines: self.engines,
             catalog: Arc::new(Catalog::new(registry)),
             private_slot: self.private_slot,
             clocks: self.clocks,
@@ -155,6 +156,7 @@ pub struct Process {
     pub facts: Arc<Facts>,
     lua: LuaPlan,
     sites: Arc<Sites>,
+    engines: Arc<EnginePlan>,
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
@@ -211,6 +213,7 @@ impl Node {
             process.facts.clone(),
             process.lua.routes,
             process.sites.clone(),
+            Engines::new(process.engines.clone()),
             shared,
             per_thread,
         );
@@ -247,6 +250,11 @@ impl Node {
         let extension = Extension::of(&self.worker);
         for runtime in extension.runtimes() {
             runtime.start_tasks()?;
+        }
+        let plan = extension.engines.plan.clone();
+        if !plan.is_empty() {
+            self.handle
+                .spawn("spoe report", proxy_core_spoe::report::report(plan, Rc::downgrade(&self.worker)));
         }
         if self.worker.thread == 0 {
             self.start_checks();

@@ -67,6 +67,7 @@ impl Extension {
         facts: Arc<Facts>,
         routes: LogRoutes,
         sites: Arc<Sites>,
+        engines: Engines,
         shared: Option<Runtime>,
         per_thread: Option<Runtime>,
     ) -> Rc<Self> {
@@ -77,7 +78,7 @@ impl Extension {
             spare_applet: Cell::default(),
             fetch_calls: Compiled::default(),
             converter_calls: Compiled::default(),
-            engines: Engines::default(),
+            engines,
             facts,
             routes,
             lua: [shared, per_thread],

@@ -206,7 +206,6 @@ impl Node {
         if process.lua.preemption() == Preemption::OnDemand {
             process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
         }
-        let [shared, per_thread] = runtimes;
         let extension = Extension::new(
             process.catalog.clone(),
             process.private_slot,
@@ -214,8 +213,7 @@ impl Node {
             process.lua.routes,
             process.sites.clone(),
             Engines::new(process.engines.clone()),
-            shared,
-            per_thread,
+            runtimes,
         );
         let worker = Rc::new(Worker {
             thread,

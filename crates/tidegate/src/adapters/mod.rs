@@ -68,8 +68,7 @@ impl Extension {
         routes: LogRoutes,
         sites: Arc<Sites>,
         engines: Engines,
-        shared: Option<Runtime>,
-        per_thread: Option<Runtime>,
+        lua: [Option<Runtime>; 2],
     ) -> Rc<Self> {
         Rc::new(Self {
             catalog,
@@ -81,7 +80,7 @@ impl Extension {
             engines,
             facts,
             routes,
-            lua: [shared, per_thread],
+            lua,
             sites,
             calls: RefCell::default(),
         })

@@ -77,7 +77,9 @@ cases! {
     lua_http_objects
     lua_late_settings
     lua_load_both
+    lua_map
     lua_memory_cap
+    lua_patref
     lua_per_thread
     lua_proxies
     lua_queue
@@ -88,12 +90,15 @@ cases! {
     lua_socket
     lua_socket_reads
     lua_stack_overflow
+    lua_status
     lua_task_logs
     lua_tcp_actions
     lua_tcp_service
     lua_then_spoe
     lua_txn
     many_clients
+    map_errors
+    maps
     my_hash_fetch
     server_changes
     server_queue

@@ -18,6 +18,7 @@ mod network;
 mod origin;
 mod random;
 mod reference;
+mod rogue;
 mod sut;
 mod time;
 mod trace;
@@ -93,6 +94,18 @@ fn a_world_that_is_tampered_with_does_not_hold() {
     });
     check("events out of order", &|world| world.watch.published.reverse());
     check("an event twice", &|world| world.watch.published.extend_from_within(..1));
+    check("a variable that nobody set legally", &|world| {
+        world.ledger.with(|book| {
+            let offload = book.offloads.values_mut().next().expect("an offload");
+            offload.echo.push('0');
+        });
+    });
+    check("an exchange past its deadline", &|world| {
+        world.ledger.with(|book| {
+            let offload = book.offloads.values_mut().next().expect("an offload");
+            offload.millis = "400".to_owned();
+        });
+    });
     check("a slot that is never given back", &|world| world.in_use.push(("slots".to_owned(), 1)));
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) calm: bool,
     weather: Weather,
     agent_stalls: u64,
+    agent_rogue: u64,
     /// How often each server becomes unwell.
     outages: [u64; 2],
     /// Worker threads of the proxy.
@@ -62,6 +63,7 @@ impl Plan {
             workers: random.size(1, 3),
             clients: u32::try_from(random.between(3, 9)).unwrap_or(3),
             requests: u32::try_from(random.between(8, 25)).unwrap_or(8),
+            agent_rogue: if !calm && random.chance(500) { random.between(100, 700) } else { 0 },
         }
     }
 }
@@ -159,6 +161,7 @@ impl World {
             ledger: self.ledger.clone(),
             random: RefCell::new(Random::new(seed, "agent")),
             stalls: self.plan.agent_stalls,
+            rogue: self.plan.agent_rogue,
         });
         let (listener, spawner) = (self.network.listen(SocketAddr::from(AGENT)), handle.clone());
         handle.spawn("agent", async move {

@@ -96,7 +96,7 @@ impl Host for TestHost {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is its own host")]
-pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> tokio::task::JoinHandle<()> {
+pub(crate) fn spawn<T: 'static>(task: impl Future<Output = T> + 'static) -> tokio::task::JoinHandle<T> {
     tokio::task::spawn_local(task)
 }
 

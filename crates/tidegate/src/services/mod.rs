@@ -3,3 +3,4 @@
 mod cli_applet;
 pub mod cli_session;
 pub mod runtime_api;
+pub mod scripts;

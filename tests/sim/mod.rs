@@ -25,6 +25,8 @@ mod trace;
 mod transition;
 mod world;
 
+use std::collections::BTreeSet;
+
 use reference::Fate;
 use world::World;
 
@@ -66,6 +68,25 @@ fn the_same_seed_gives_the_same_trace() {
     for seed in [2, 5] {
         let (first, second) = (live(seed), live(seed));
         assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+/// Stalls, repeats, pieces, lengths that lie, ends after any byte: each request has its answer or a documented
+/// error by its deadline, no variable is set but by a legal ACK, and at the end nothing is in use.
+#[test]
+fn an_agent_whose_words_are_falsified_costs_its_own_exchanges_only() {
+    let mut failed = BTreeSet::new();
+    for seed in 100..108 {
+        let world = World::live_with(seed, |plan| {
+            plan.calm = false;
+            plan.agent_rogue = 800;
+        });
+        assert_eq!(invariants::broken(&world), Vec::<String>::new(), "seed {seed}");
+        world.ledger.with(|book| failed.extend(book.offloads.values().map(|offload| offload.failed.clone())));
+    }
+    // Timeout, lost connection, too big, invalid: the faults were there.
+    for code in ["", "1", "257", "259", "260"] {
+        assert!(failed.contains(code), "no exchange ended with {code:?}: {failed:?}");
     }
 }
 

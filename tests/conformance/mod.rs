@@ -142,6 +142,7 @@ cases! {
     spoe_mode_spop
     spoe_proc_variables
     spoe_scopes
+    spoe_show
     spoe_types
     spoe_unscoped
     spoe_variable

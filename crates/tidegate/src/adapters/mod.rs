@@ -67,8 +67,8 @@ impl Extension {
         facts: Arc<Facts>,
         routes: LogRoutes,
         sites: Arc<Sites>,
-        shared: Option<Runtime>,
-        per_thread: Option<Runtime>,
+        engines: Engines,
+        lua: [Option<Runtime>; 2],
     ) -> Rc<Self> {
         Rc::new(Self {
             catalog,
@@ -77,10 +77,10 @@ impl Extension {
             spare_applet: Cell::default(),
             fetch_calls: Compiled::default(),
             converter_calls: Compiled::default(),
-            engines: Engines::default(),
+            engines,
             facts,
             routes,
-            lua: [shared, per_thread],
+            lua,
             sites,
             calls: RefCell::default(),
         })

@@ -10,6 +10,7 @@
 mod health_check;
 mod keywords;
 mod question;
+pub mod report;
 
 use std::{
     cell::RefCell,
@@ -63,6 +64,14 @@ impl EngineSpec {
         }
     }
 
+    /// Whether a command means it by `PROXY` or `PROXY/ENGINE`.
+    fn is_called(&self, name: &str) -> bool {
+        match name.split_once('/') {
+            Some((proxy, engine)) => (proxy, engine) == (&*self.proxy, &*self.engine),
+            None => name == self.proxy,
+        }
+    }
+
     /// The number of the group of that name.
     fn group(&self, name: &str) -> Option<usize> {
         self.groups.iter().position(|(known, _)| known == name)
@@ -105,6 +114,7 @@ struct Message {
 pub struct EnginePlan {
     specs: RwLock<Vec<Arc<EngineSpec>>>,
     references: RwLock<Vec<GroupReference>>,
+    board: report::Board,
 }
 
 /// What a `send-spoe-group` rule names, and where it stands.
@@ -126,6 +136,12 @@ impl EnginePlan {
         let spec = Arc::new(make(specs.len()));
         specs.push(spec.clone());
         spec
+    }
+
+    /// Whether the configuration has no engine.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.specs.read().is_empty()
     }
 
     fn refer(&self, reference: GroupReference) {
@@ -160,8 +176,9 @@ impl EnginePlan {
 }
 
 /// The engines of one worker.
-#[derive(Default)]
 pub struct Engines {
+    /// What they are made from.
+    pub plan: Arc<EnginePlan>,
     running: RefCell<Vec<Option<Rc<Running>>>>,
 }
 
@@ -182,6 +199,12 @@ struct KnownName {
 const NAMES_MAX: usize = 64;
 
 impl Engines {
+    /// None yet: an engine is made when it is first needed.
+    #[must_use]
+    pub fn new(plan: Arc<EnginePlan>) -> Self {
+        Self { plan, running: RefCell::default() }
+    }
+
     /// The engine of a spec, made when first asked for. `None`: its backend is not there.
     fn running(&self, spec: &EngineSpec, worker: &Rc<Worker>) -> Option<Rc<Running>> {
         if let Some(Some(running)) = self.running.borrow().get(spec.number) {
@@ -204,6 +227,12 @@ impl Engines {
     #[must_use]
     pub fn stats(&self) -> Vec<EngineStats> {
         self.running.borrow().iter().flatten().map(|running| running.engine.stats()).collect()
+    }
+
+    /// The same by the engine's number; `None` for those that were not asked for.
+    fn by_number(&self) -> Vec<Option<EngineStats>> {
+        let running = self.running.borrow();
+        running.iter().map(|running| running.as_ref().map(|running| running.engine.stats())).collect()
     }
 
     /// Ends all at once. Must come before the worker goes, whose time and tasks they use.

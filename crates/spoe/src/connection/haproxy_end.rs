@@ -101,6 +101,8 @@ pub struct HaproxyEnd {
     /// The payload of which not all frames are in the output.
     fragments: Option<Fragments>,
     events: VecDeque<Stored>,
+    /// Whether the end was among the events.
+    told_closed: bool,
     /// Payloads of queued ACKs; emptied when `events` is.
     arena: Vec<u8>,
     last_exchange: Instant,
@@ -161,6 +163,7 @@ impl HaproxyEnd {
             out,
             fragments: None,
             events: VecDeque::new(),
+            told_closed: false,
             arena: Vec::new(),
             last_exchange: now,
             last_input: now,
@@ -572,8 +575,7 @@ impl HaproxyEnd {
     }
 
     fn on_closed(&mut self, status: Status) {
-        if !matches!(self.state, State::Closed) && !self.events.iter().any(|e| matches!(e, Stored::Closed(_)))
-        {
+        if !std::mem::replace(&mut self.told_closed, true) {
             self.events.push_back(Stored::Closed(status));
         }
     }

@@ -20,6 +20,7 @@ mod events;
 mod http;
 pub mod memory;
 mod proxy;
+mod regex;
 mod server;
 mod server_event;
 mod socket;
@@ -33,11 +34,12 @@ pub use self::core::{Catalog, Core, Level, SampleId};
 pub use self::events::{Event, EventHandle, EventStream, Events, Scope, Subscribed};
 pub use self::http::{Http, RequestPart};
 pub use self::proxy::{Proxies, Proxy, ProxyCommand, Stats};
+pub use self::regex::{Groups, Regex};
 pub use self::server::{Server, ServerCommand};
 pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,
 };
 pub use self::socket::{Socket, Sockets, Target};
-pub use self::tables::Patterns;
+pub use self::tables::{Map, MatchMethod, PatternEntry, PatternRef, Patterns};
 pub use self::txn::{Lent, Reply, Side, Stream, Txn};
 pub use self::value::{HostError, HostResult, LocalFuture, Value};

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,16 @@ pub(crate) enum Op {
         taken: bool,
     },
     Sleep(LocalFuture<()>),
+    /// `Queue.pop_wait`: until the queue has something.
+    Bell(Arc<Bell>),
+    /// `core.wait`
+    Wait {
+        alarm: Arc<Alarm>,
+        limit: Option<LocalFuture<()>>,
+        /// Any poll after the first is a wake.
+        by_stream: bool,
+        polled: bool,
+    },
     Connect {
         socket: i64,
         connecting: LocalFuture<io::Result<Box<dyn Socket>>>,
@@ -63,6 +74,8 @@ pub(crate) enum Op {
         left: usize,
         done: usize,
     },
+    /// `Patref:add_bulk`: some entries a turn.
+    Bulk(Box<crate::api::patref::Bulk>),
 }
 
 /// What `Socket:receive` waits for.
@@ -90,6 +103,14 @@ impl Op {
                 Poll::Pending
             }
             Op::Sleep(sleep) => sleep.as_mut().poll(means.cx).map(|()| Ok(Vec::new())),
+            Op::Bell(bell) => bell.poll(means.cx).map(|()| Ok(Vec::new())),
+            Op::Wait { alarm, limit, by_stream, polled } => {
+                let woken = std::mem::replace(polled, true) && *by_stream;
+                if woken || alarm.poll(means.cx).is_ready() || is_past(limit.as_mut(), means.cx) {
+                    return Poll::Ready(Ok(Vec::new()));
+                }
+                Poll::Pending
+            }
             Op::Connect { socket, connecting, deadline } => {
                 poll_connect(means, *socket, connecting, deadline.as_mut())
             }
@@ -105,10 +126,15 @@ impl Op {
             }
             Op::AppletSend { data, sent } => poll_applet_send(means, data, sent),
             Op::ChannelData { side, offset, len, line } => poll_data(means, *side, *offset, *len, *line),
+            Op::Bulk(bulk) => bulk.poll(means.cx),
             Op::ChannelForward { side, left, done } => poll_forward(means, *side, left, done),
         }
     }
 }
+
+pub(crate) use self::bell::{Alarm, Bell};
+
+mod bell;
 
 // ---- sockets ---------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ use crate::{
     filter::FilterMaker,
     host::Addr,
     log::{Facility, Level},
+    pattern_ref::PatternRefs,
     rules::{Rule, acl::Cond},
     sample::{expr::Expr, logformat::LogFormat},
     vars::VarName,
@@ -34,6 +35,8 @@ pub struct Config {
     pub proc_vars: Vec<ProcVar>,
     /// The environment as the configuration left it, for the fetch `env`.
     pub env: Env,
+    /// The lists of patterns that ACLs and maps use.
+    pub patterns: Arc<PatternRefs>,
 }
 
 /// A process-wide variable and what it starts with.

@@ -21,6 +21,7 @@ use crate::{
         server::{Server, ServerEvent},
     },
     config::{LogTarget, SourceAddr},
+    pattern_ref::{PatternEvent, PatternRef},
 };
 
 /// An address of either end of a connection, or one to listen on or connect to.
@@ -115,6 +116,17 @@ pub trait ServerObserver: Send + Sync {
     }
 }
 
+/// Is told what happens to the live entries of pattern references that are
+/// [watched](PatternRef::watch). Shared by all threads.
+///
+/// Called in the order of the changes, by one thread at a time per reference, before the call that
+/// made the change returns. It may look at the reference but not change it. Must not block.
+pub trait PatternObserver: Send + Sync {
+    /// One change of one reference.
+    fn on_pattern_event(&self, reference: &PatternRef, event: PatternEvent);
+}
+
+const _: Option<&dyn PatternObserver> = None;
 const _: Option<&dyn Host> = None;
 const _: Option<&dyn Io> = None;
 const _: Option<&dyn Timer> = None;

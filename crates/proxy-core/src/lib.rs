@@ -28,6 +28,7 @@ pub mod filter;
 pub mod host;
 pub mod http;
 pub mod log;
+pub mod pattern_ref;
 pub mod registry;
 pub mod rules;
 pub mod sample;

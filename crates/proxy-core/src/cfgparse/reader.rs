@@ -16,7 +16,7 @@ use super::{
     words,
 };
 use crate::{
-    config::{Global, Place},
+    config::{Config, Global, Place},
     registry::Registry,
     rules::acl::AclTable,
 };
@@ -132,6 +132,7 @@ impl Reader {
             return;
         }
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        self.registry.patterns.set_place(&place);
         let mut warnings = Vec::new();
         let result = self.statement(&words, &place, &mut warnings);
         for warning in warnings {
@@ -330,6 +331,7 @@ impl Reader {
     fn replay(&mut self, draft: &mut Draft, line: &Line) {
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
         let place = Place { file: line.file.clone(), line: line.number };
+        self.registry.patterns.set_place(&place);
         let mut warnings = Vec::new();
         let result = proxy::line(ProxyLine {
             words: &words,
@@ -395,7 +397,9 @@ impl Reader {
     pub(super) fn outcome(mut self) -> Outcome {
         let mut config = None;
         if self.alerts() == 0 {
-            config = Some(finish::finish(self.parts, &mut self.diagnostics));
+            let patterns = self.registry.patterns.clone();
+            patterns.number();
+            config = Some(Config { patterns, ..finish::finish(self.parts, &mut self.diagnostics) });
         }
         if self.diagnostics.iter().any(|d| d.severity == Severity::Alert) {
             config = None;

@@ -3,10 +3,14 @@
 mod applet;
 mod catalog;
 mod proxies;
+mod regex;
 mod stream;
+mod tables;
 mod txn;
 
 pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
 pub use proxies::LuaProxies;
+pub use regex::compile as compile_regex;
+pub use tables::LuaPatterns;
 pub use txn::LuaTxn;

@@ -15,6 +15,7 @@ use crate::{
     pattern_ref::PatternRefs,
     rules::{Rule, acl::Cond},
     sample::{expr::Expr, logformat::LogFormat},
+    stick_table::StickTables,
     vars::VarName,
 };
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub env: Env,
     /// The lists of patterns that ACLs and maps use.
     pub patterns: Arc<PatternRefs>,
+    /// Stick tables.
+    pub tables: Arc<StickTables>,
 }
 
 /// A process-wide variable and what it starts with.

@@ -12,6 +12,7 @@
 
 mod analyse;
 mod conn;
+mod counted;
 mod deadline;
 mod exchange;
 mod fault;

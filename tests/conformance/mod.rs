@@ -62,8 +62,10 @@ cases! {
     lua_action_sleeps
     lua_c_module
     lua_channel
+    lua_cli
     lua_converter
     lua_core
+    lua_dates
     lua_endless_action
     lua_endless_task
     lua_error_values
@@ -80,12 +82,15 @@ cases! {
     lua_patref
     lua_per_thread
     lua_proxies
+    lua_queue
+    lua_regex
     lua_script_errors
     lua_service_body
     lua_service_misbehaves
     lua_socket
     lua_socket_reads
     lua_stack_overflow
+    lua_status
     lua_task_logs
     lua_tcp_actions
     lua_tcp_service
@@ -101,11 +106,30 @@ cases! {
     smuggling
     smuggling_strict
     soft_stop
+    spoe_actions
     spoe_agent_killed
     spoe_agent_silent
     spoe_bad_answer
     spoe_bad_greeting
+    spoe_conditions
+    spoe_config_errors
+    spoe_continue_on_error
+    spoe_errors
+    spoe_events
+    spoe_events_placed
+    spoe_events_tcp
+    spoe_fail_closed
+    spoe_frame_size
+    spoe_greeting
+    spoe_groups
+    spoe_health_check
+    spoe_logs
+    spoe_many_engines
+    spoe_mode_spop
+    spoe_proc_variables
+    spoe_scopes
     spoe_types
+    spoe_unscoped
     spoe_variable
     stale_connections
     stats_socket

@@ -20,6 +20,7 @@ mod events;
 mod http;
 pub mod memory;
 mod proxy;
+mod regex;
 mod server;
 mod server_event;
 mod socket;
@@ -33,6 +34,7 @@ pub use self::core::{Catalog, Core, Level, SampleId};
 pub use self::events::{Event, EventHandle, EventStream, Events, Scope, Subscribed};
 pub use self::http::{Http, RequestPart};
 pub use self::proxy::{Proxies, Proxy, ProxyCommand, Stats};
+pub use self::regex::{Groups, Regex};
 pub use self::server::{Server, ServerCommand};
 pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,

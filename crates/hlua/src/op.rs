@@ -4,6 +4,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,16 @@ pub(crate) enum Op {
         taken: bool,
     },
     Sleep(LocalFuture<()>),
+    /// `Queue.pop_wait`: until the queue has something.
+    Bell(Arc<Bell>),
+    /// `core.wait`
+    Wait {
+        alarm: Arc<Alarm>,
+        limit: Option<LocalFuture<()>>,
+        /// Any poll after the first is a wake.
+        by_stream: bool,
+        polled: bool,
+    },
     Connect {
         socket: i64,
         connecting: LocalFuture<io::Result<Box<dyn Socket>>>,
@@ -92,6 +103,14 @@ impl Op {
                 Poll::Pending
             }
             Op::Sleep(sleep) => sleep.as_mut().poll(means.cx).map(|()| Ok(Vec::new())),
+            Op::Bell(bell) => bell.poll(means.cx).map(|()| Ok(Vec::new())),
+            Op::Wait { alarm, limit, by_stream, polled } => {
+                let woken = std::mem::replace(polled, true) && *by_stream;
+                if woken || alarm.poll(means.cx).is_ready() || is_past(limit.as_mut(), means.cx) {
+                    return Poll::Ready(Ok(Vec::new()));
+                }
+                Poll::Pending
+            }
             Op::Connect { socket, connecting, deadline } => {
                 poll_connect(means, *socket, connecting, deadline.as_mut())
             }
@@ -112,6 +131,10 @@ impl Op {
         }
     }
 }
+
+pub(crate) use self::bell::{Alarm, Bell};
+
+mod bell;
 
 // ---- sockets ---------------------------------------------------------------------------------------------------
 

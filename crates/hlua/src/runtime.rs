@@ -6,10 +6,11 @@
 //! cannot wait, blocks its thread for it.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use parking_lot::{Mutex, ReentrantMutex};
@@ -18,8 +19,9 @@ use crate::context::ContextKind;
 use crate::event_runner::EventRunner;
 use crate::execution::{Execution, Outcome};
 use crate::host::{Core, Lent, Level, Txn, Value};
-use crate::limits::{Config, Interrupter};
+use crate::limits::{Config, Interrupter, Preemption};
 use crate::raw::machine;
+use crate::usage::VmUsage;
 use crate::value::Out;
 use crate::vm::{Garbage, Job, Startup, Vm, VmState, Worker};
 use crate::{Error, FunctionKind, Registry};
@@ -210,7 +212,7 @@ impl Runtime {
         match item {
             Startup::Task(job) => {
                 let execution = Execution::of_job(self.clone(), job);
-                self.worker.core.spawn(Box::pin(background(execution, self.worker.clone())))?;
+                self.worker.core.spawn(Box::pin(Background(execution)))?;
             }
             Startup::Events { scope, names, handler, id } => {
                 let core = &self.worker.core;
@@ -262,6 +264,15 @@ impl Runtime {
         Execution::of_site(self.clone(), job)
     }
 
+    /// The same with arguments of this run alone, instead of the site's: the words of a command.
+    ///
+    /// # Panics
+    /// If `site` is another runtime's.
+    pub fn start_with(&self, site: CallSite, args: &[&[u8]]) -> Execution {
+        let job = self.worker.sites.borrow()[site.0 as usize].clone();
+        Execution::of_site_with(self.clone(), &job, args.iter().map(|arg| Out::text(*arg)).collect())
+    }
+
     /// Runs a sample fetch to its end. `None`: no sample. May not yield; on the shared VM it blocks for the lock.
     ///
     /// # Errors
@@ -298,7 +309,16 @@ impl Runtime {
     /// ([`Preemption::OnDemand`](crate::Preemption)). Call it on the thread that runs the worker; a `fork` gives that
     /// another number.
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter::here(self.worker.beat.clone())
+        let (preempts, usage) = self.with(|vm| {
+            let preempts = vm.state.preemption.get() == Preemption::OnDemand;
+            (preempts, vm.state.usage.shared().clone())
+        });
+        Interrupter::here(self.worker.beat.clone(), preempts, usage)
+    }
+
+    /// What this VM's functions cost so far; readable from any thread. On the shared VM this blocks for the lock.
+    pub fn usage(&self) -> VmUsage {
+        self.with(|vm| vm.state.usage.shared().clone())
     }
 
     // ---- entering the VM -----------------------------------------------------------------------------------------
@@ -408,10 +428,20 @@ fn bind(vm: &VmState, kind: &FunctionKind, name: &str, args: &[&[u8]]) -> Result
 }
 
 /// A task from its start to its end; an error is one log line.
-async fn background(mut execution: Execution, worker: Rc<Worker>) {
-    let end = std::future::poll_fn(|cx| execution.poll(Lent::Nothing, worker.core.now(), cx).1).await;
-    if let Err(error) = end {
-        worker.core.log(Level::Alert, &error.to_string());
+///
+/// By hand: an async block would have room for the execution twice, and there may be many that sleep.
+struct Background(Execution);
+
+impl Future for Background {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let worker = self.0.runtime().worker.clone();
+        let end = ready!(self.0.poll(Lent::Nothing, worker.core.now(), cx).1);
+        if let Err(error) = end {
+            worker.core.log(Level::Alert, &error.to_string());
+        }
+        Poll::Ready(())
     }
 }
 

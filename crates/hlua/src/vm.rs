@@ -23,6 +23,7 @@ use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
 use crate::op::{Op, SocketTable};
 use crate::raw::machine::{self, Coroutine, Fault, Members};
 use crate::registry::{FunctionInfo, FunctionKind, Registry};
+use crate::usage::Usage;
 
 /// A Lua VM and its state. INVARIANT: `lua` is dropped first, since closing it runs functions that use `state`.
 pub(crate) struct Vm {
@@ -82,8 +83,11 @@ pub(crate) struct VmState {
     pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
     pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
     pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
+    pub(crate) queues: RefCell<FxHashMap<i64, crate::api::queue::Queue>>,
+    pub(crate) regexes: RefCell<FxHashMap<i64, Arc<dyn crate::host::Regex>>>,
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
+    pub(crate) usage: Usage,
     /// Tasks were started once: what is registered from now on starts at once.
     pub(crate) went_up: Cell<bool>,
 }
@@ -190,6 +194,8 @@ pub(crate) struct Run {
     /// `start_response` was called.
     pub(crate) started: Cell<bool>,
     pub(crate) wake_after: Cell<Option<Duration>>,
+    /// What `core.wait` of this run waits on, once it asked for it.
+    pub(crate) alarm: Cell<Option<Arc<crate::op::Alarm>>>,
     pub(crate) panicked: Cell<Option<String>>,
     kill: Cell<Option<&'static str>>,
     used: Cell<Duration>,
@@ -215,6 +221,7 @@ impl Default for Run {
             done: Cell::new(false),
             started: Cell::new(false),
             wake_after: Cell::new(None),
+            alarm: Cell::new(None),
             panicked: Cell::new(None),
             kill: Cell::new(None),
             used: Cell::new(Duration::ZERO),
@@ -249,6 +256,7 @@ impl Run {
         self.done.set(from.done.get());
         self.started.set(from.started.get());
         self.wake_after.set(from.wake_after.get());
+        self.alarm.set(from.alarm.take());
         self.panicked.set(from.panicked.take());
         self.kill.set(from.kill.get());
         self.used.set(from.used.get());
@@ -331,6 +339,10 @@ impl Vm {
         if let Some(share) = &*self.state.memory.borrow() {
             share.publish(self.lua.used_memory());
         }
+        let runs = self.state.next_handle.get();
+        if runs & MEMORY_EVERY == 0 || !self.state.went_up.get() {
+            self.state.usage.publish_memory(self.lua.used_memory());
+        }
         if forget && self.state.run.handle.get() == 0 {
             *self.state.worker.borrow_mut() = None;
         }
@@ -365,7 +377,10 @@ impl VmState {
             maps: RefCell::default(),
             patrefs: RefCell::default(),
             cursors: RefCell::default(),
+            queues: RefCell::default(),
+            regexes: RefCell::default(),
             orphans: RefCell::default(),
+            usage: Usage::new(thread),
             went_up: Cell::new(false),
         }
     }
@@ -450,6 +465,14 @@ impl VmState {
                 }
             }
         }
+    }
+
+    /// The number under which a function's runs are counted.
+    pub(crate) fn counted_as(&self, function: c_int, context: ContextKind, name: &str) -> u32 {
+        let usage = &self.usage;
+        usage
+            .find(function)
+            .unwrap_or_else(|| usage.add(function, context, name, machine::place_of(self, function)))
     }
 
     /// Begins a stretch of running; gives back what to restore when it is nested in another.
@@ -558,7 +581,7 @@ impl VmState {
 
     /// The error for a run that died, with HAProxy's words.
     pub(crate) fn error(&self, function: String, fault: Fault) -> Error {
-        let Fault { memory, message, trace } = fault;
+        let Fault { memory, message, trace, .. } = fault;
         if let Some(message) = self.run.panicked.take() {
             return Error::Internal { function, message };
         }
@@ -617,5 +640,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panic".to_string())
 }
 
+/// What a VM holds is published while it starts, and when the count of its runs and objects has none of these bits.
+const MEMORY_EVERY: i64 = 15;
 /// Idle coroutines kept; each holds about a kilobyte.
 const POOL_MAX: usize = 256;

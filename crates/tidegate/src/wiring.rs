@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hlua::{Interrupter, Preemption, Runtime};
+use hlua::{Interrupter, Runtime};
 use parking_lot::Mutex;
 use proxy_core::{
     backend::pool::Pools,
@@ -94,7 +94,7 @@ impl Preparation {
     /// Lets scripts run without counting instructions: whoever starts the process then watches
     /// [`Process::interrupters`]. Before a configuration is read.
     pub fn watch_scripts(&self) {
-        self.lua.borrow_mut().set_preemption(Preemption::OnDemand);
+        self.lua.borrow_mut().watch();
     }
 
     /// What extensions find wrong with a configuration that was read.
@@ -167,7 +167,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// What stops the long runs of each worker made so far; none where instructions are counted.
+    /// What watches the runs of each worker made so far; none where the start did not ask for it.
     #[must_use]
     pub fn interrupters(&self) -> Vec<Interrupter> {
         self.interrupters.lock().clone()
@@ -208,9 +208,10 @@ impl Node {
             }
         };
         core.set_routes(process.lua.routes);
-        if process.lua.preemption() == Preemption::OnDemand {
+        if process.lua.watched() {
             process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
         }
+        runtimes.iter().flatten().for_each(|runtime| process.facts.scripts.add(runtime.usage()));
         let [shared, per_thread] = runtimes;
         let extension = Extension::new(
             process.catalog.clone(),

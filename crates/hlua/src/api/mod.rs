@@ -10,12 +10,17 @@ pub(crate) mod applet_tcp;
 pub(crate) mod channel;
 pub(crate) mod concat;
 pub(crate) mod core;
+pub(crate) mod date;
 pub(crate) mod event_sub;
 pub(crate) mod http;
+pub(crate) mod json;
 pub(crate) mod listener;
 pub(crate) mod map;
 pub(crate) mod patref;
 pub(crate) mod proxy;
+pub(crate) mod queue;
+pub(crate) mod records;
+pub(crate) mod regex;
 pub(crate) mod reply;
 pub(crate) mod samples;
 pub(crate) mod server;
@@ -35,17 +40,26 @@ pub(crate) struct Method {
     pub(crate) yields: bool,
     /// What HAProxy says where it may not be called.
     pub(crate) refusal: Option<&'static str>,
+    /// Called again from its start when what it waited for has come.
+    pub(crate) again: bool,
 }
 
 impl Method {
     /// Callable everywhere, never waits.
     pub(crate) const fn new(name: &'static str, signature: &'static str, call: ApiFn) -> Method {
-        Method { name, signature, call, contexts: Contexts::ALL, yields: false, refusal: None }
+        let contexts = Contexts::ALL;
+        Method { name, signature, call, contexts, yields: false, refusal: None, again: false }
     }
 
     /// May wait.
     pub(crate) const fn waits(mut self) -> Method {
         self.yields = true;
+        self
+    }
+
+    /// Waits for something and then looks anew.
+    pub(crate) const fn again(mut self) -> Method {
+        self.again = true;
         self
     }
 
@@ -93,7 +107,10 @@ pub(crate) struct Library {
 }
 
 /// The global tables.
-pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY];
+pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY];
+
+/// Modules that `require` finds where the script's path has none of that name.
+pub(crate) const MODULES: &[&Library] = &[&json::LIBRARY];
 
 /// What of Lua's own library `os` the host answers.
 pub(crate) const OS: &[Method] = &[Method::new("getenv", "(name)", core::getenv)];
@@ -138,6 +155,9 @@ classes! {
     MapObject => map::CLASS,
     Patref => patref::CLASS,
     PatrefCursor => patref::CURSOR,
+    Queue => queue::CLASS,
+    Regex => regex::CLASS,
+    JsonObject => json::OBJECT,
 }
 
 impl Class {
@@ -147,6 +167,11 @@ impl Class {
             Class::Txn | Class::AppletHttp => 4,
             _ => 1,
         }
+    }
+
+    /// Only metatables: scripts meet no member of theirs.
+    pub(crate) fn is_hidden(self) -> bool {
+        matches!(self, Class::Stale | Class::JsonObject)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -168,10 +193,17 @@ pub(crate) use to_string;
 /// The API as text, one string a class, for snapshots and documentation: every entry with signature, contexts and
 /// whether it waits.
 pub fn describe() -> Vec<(String, String)> {
-    let mut pages: Vec<_> = LIBRARIES.iter().map(|library| describe_library(library)).collect();
+    let libraries = LIBRARIES.iter().chain(MODULES);
+    let mut pages: Vec<_> = libraries.map(|library| describe_library(library)).collect();
     for class in Class::ALL {
-        if *class != Class::Stale {
-            pages.push(describe_class(*class));
+        if class.is_hidden() {
+            continue;
+        }
+        let (name, page) = describe_class(*class);
+        // A constructor's table and its class share a page.
+        match pages.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => known.push_str(&page),
+            None => pages.push((name, page)),
         }
     }
     pages

@@ -1,8 +1,10 @@
 //! The process behind `core`: time, log, tasks, and where the other parts of a host are found.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Sockets, Value};
+use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Regex, Sockets, Value};
+use crate::Failure;
 
 /// Syslog severities, as in the constants of `core`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +46,12 @@ pub trait Core {
     /// Writes one log line that belongs to no stream: `core.log`, `core.Alert`, errors of tasks and handlers.
     /// Destinations (loggers, stderr) are the host's business. Control bytes are already dots.
     fn log(&self, level: Level, message: &str);
+
+    /// A run ended by an error. Told in addition to the error that its caller gets or that is logged; nothing is
+    /// expected of the host.
+    fn failed(&self, failure: &Failure) {
+        let _ = failure;
+    }
 
     /// The wall clock behind `core.now()`.
     fn wall_clock(&self) -> SystemTime {
@@ -109,6 +117,12 @@ pub trait Core {
     /// Client sockets.
     fn sockets(&self) -> Option<&dyn Sockets> {
         None
+    }
+
+    /// Compiles a regular expression, for `Regex.new`. The error's text reaches the script as a value.
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn Regex>> {
+        let _ = (pattern, case_sensitive);
+        Err(HostError::Unsupported("regular expressions"))
     }
 
     /// Maps and pattern references, for `Map.new`, `core.get_patref`, `core.set_map` and their kin.

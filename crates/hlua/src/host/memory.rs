@@ -16,12 +16,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Patterns, Proxies, Sockets, Value};
-use crate::{Error, Execution, Outcome};
+use crate::{Error, Execution, Failure, Outcome};
 
 mod applet;
 mod events;
 mod net;
 mod proxies;
+mod regex;
 mod samples;
 mod tables;
 mod txn;
@@ -39,6 +40,7 @@ pub struct MemoryCore {
     clock: Rc<Clock>,
     log: RefCell<Vec<(Level, String)>>,
     tasks: RefCell<VecDeque<LocalFuture<()>>>,
+    failures: RefCell<Vec<Failure>>,
     alone: Cell<u32>,
     /// Proxies and servers; empty until a test adds some.
     pub proxies: MemoryProxies,
@@ -94,6 +96,7 @@ impl MemoryCore {
             }),
             log: RefCell::default(),
             tasks: RefCell::default(),
+            failures: RefCell::default(),
             alone: Cell::new(0),
             proxies: MemoryProxies::default(),
             events: MemoryEvents::new(queues.clone()),
@@ -137,6 +140,11 @@ impl MemoryCore {
     pub fn take_log(&self) -> Vec<String> {
         let lines = std::mem::take(&mut *self.log.borrow_mut());
         lines.into_iter().map(|(level, text)| format!("{}: {text}", level_name(level))).collect()
+    }
+
+    /// The runs that failed so far, and forgets them.
+    pub fn take_failures(&self) -> Vec<Failure> {
+        std::mem::take(&mut *self.failures.borrow_mut())
     }
 
     fn next_sleeper(&self) -> Option<Instant> {
@@ -203,6 +211,10 @@ impl Core for MemoryCore {
         self.log.borrow_mut().push((level, message.to_string()));
     }
 
+    fn failed(&self, failure: &Failure) {
+        self.failures.borrow_mut().push(failure.clone());
+    }
+
     fn wall_clock(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.clock.elapsed.get()
     }
@@ -248,6 +260,10 @@ impl Core for MemoryCore {
 
     fn patterns(&self) -> Option<&dyn Patterns> {
         Some(&self.patterns)
+    }
+
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn super::Regex>> {
+        regex::compile(pattern, case_sensitive)
     }
 }
 

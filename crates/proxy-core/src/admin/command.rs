@@ -4,13 +4,13 @@ use crate::config::AccessLevel;
 
 /// A command as `help` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Command {
+pub struct Command<'a> {
     /// The words that call it (`show stat`).
-    pub words: &'static str,
+    pub words: &'a str,
     /// How it is written with its arguments.
-    pub usage: &'static str,
-    /// What it does.
-    pub help: &'static str,
+    pub usage: &'a str,
+    /// What it does; empty where the usage says it all.
+    pub help: &'a str,
     /// Who may use it. Others may see it.
     pub level: AccessLevel,
 }
@@ -20,12 +20,12 @@ const fn command(
     usage: &'static str,
     help: &'static str,
     level: AccessLevel,
-) -> Command {
+) -> Command<'static> {
     Command { words, usage, help, level }
 }
 
 /// The commands that [`run`](super::run) handles.
-pub const COMMANDS: &[Command] = {
+pub const COMMANDS: &[Command<'static>] = {
     use AccessLevel::{Admin, Operator, User};
     &[
         command("add acl", "add acl [@<ver>] <acl> <pattern>", "add an acl entry", User),
@@ -137,10 +137,10 @@ const OFFERED: usize = 5;
 const ALIKE: f64 = 0.5;
 
 /// The answer to `help`, with or without words to look for.
-pub(super) fn help(words: &[&str], more: &[Command]) -> String {
+pub(super) fn help(words: &[&str], more: &[Command<'_>]) -> String {
     let all = sorted(more);
     let wanted = words.join(" ");
-    let matching: Vec<&Command> = all.iter().filter(|c| c.words.starts_with(&wanted)).collect();
+    let matching: Vec<&Command<'_>> = all.iter().filter(|c| c.words.starts_with(&wanted)).collect();
     if matching.is_empty() {
         return unknown(words, more);
     }
@@ -148,11 +148,11 @@ pub(super) fn help(words: &[&str], more: &[Command]) -> String {
 }
 
 /// The answer to a command that does not exist.
-pub(super) fn unknown(words: &[&str], more: &[Command]) -> String {
+pub(super) fn unknown(words: &[&str], more: &[Command<'_>]) -> String {
     let all = sorted(more);
     let typed = words.join(" ");
     let likenesses = all.iter().map(|c| (likeness(&typed, c), c));
-    let mut offers: Vec<((usize, f64), &Command)> =
+    let mut offers: Vec<((usize, f64), &Command<'_>)> =
         likenesses.filter(|((shared, alike), _)| *shared > 0 || *alike >= ALIKE).collect();
     if offers.is_empty() || typed.is_empty() {
         let title = "Unknown command. Please enter one of the following commands only:";
@@ -171,20 +171,23 @@ pub(super) fn unknown(words: &[&str], more: &[Command]) -> String {
 
 /// How much what was typed is like a command: whole words in common at the front, then how alike
 /// the letters are as far as both go.
-fn likeness(typed: &str, command: &Command) -> (usize, f64) {
+fn likeness(typed: &str, command: &Command<'_>) -> (usize, f64) {
     let pairs = || typed.split(' ').zip(command.words.split(' '));
     let shared = pairs().take_while(|(a, b)| a == b).count();
     let front = |text: &str| text.split(' ').take(pairs().count()).collect::<Vec<_>>().join(" ");
     (shared, strsim::jaro_winkler(&front(typed), &front(command.words)))
 }
 
-fn sorted(more: &[Command]) -> Vec<Command> {
-    let mut all: Vec<Command> = COMMANDS.iter().chain(more).copied().collect();
+fn sorted<'a>(more: &[Command<'a>]) -> Vec<Command<'a>> {
+    let mut all: Vec<Command<'a>> = COMMANDS.iter().chain(more).copied().collect();
     all.sort_by_key(|c| c.words);
     all
 }
 
-fn list(title: &str, commands: Vec<&Command>) -> String {
+fn list(title: &str, commands: Vec<&Command<'_>>) -> String {
     let lines = commands.into_iter().map(|c| (c.usage, c.help)).chain(ALWAYS.iter().copied());
-    lines.fold(format!("{title}\n"), |out, (usage, help)| out + &format!("  {usage:<40}: {help}\n"))
+    lines.fold(format!("{title}\n"), |out, (usage, help)| match help {
+        "" => out + &format!("  {usage}\n"),
+        help => out + &format!("  {usage:<40}: {help}\n"),
+    })
 }

@@ -44,7 +44,7 @@ pub struct AdminContext<'a> {
     /// What only the embedder knows about the process.
     pub process: &'a ProcessInfo,
     /// The embedder's own commands, for `help`.
-    pub commands: &'a [Command],
+    pub commands: &'a [Command<'a>],
 }
 
 /// What a command says.

@@ -167,6 +167,12 @@ impl host::Core for WorkerCore {
         }
     }
 
+    fn failed(&self, failure: &hlua::Failure) {
+        if let Some(worker) = self.worker() {
+            Extension::of(&worker).facts.scripts.failed((self.wall)(), failure.clone());
+        }
+    }
+
     fn wall_clock(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + (self.wall)()
     }
@@ -215,6 +221,10 @@ impl host::Core for WorkerCore {
 
     fn events(&self) -> Option<&dyn host::Events> {
         Some(&self.links.get()?.events)
+    }
+
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn host::Regex>> {
+        super::hlua_proxy_core::compile_regex(pattern, case_sensitive)
     }
 
     fn patterns(&self) -> Option<&dyn host::Patterns> {

@@ -1,4 +1,6 @@
 //! What tidegate itself offers on top of the joined crates.
 
+mod cli_applet;
 pub mod cli_session;
 pub mod runtime_api;
+pub mod scripts;

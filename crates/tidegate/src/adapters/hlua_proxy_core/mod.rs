@@ -3,6 +3,7 @@
 mod applet;
 mod catalog;
 mod proxies;
+mod regex;
 mod stream;
 mod tables;
 mod txn;
@@ -10,5 +11,6 @@ mod txn;
 pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
 pub use proxies::LuaProxies;
+pub use regex::compile as compile_regex;
 pub use tables::LuaPatterns;
 pub use txn::LuaTxn;

@@ -25,6 +25,7 @@ pub(crate) mod reply;
 pub(crate) mod samples;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod stick_table;
 pub(crate) mod stream;
 pub(crate) mod txn;
 
@@ -155,6 +156,7 @@ classes! {
     MapObject => map::CLASS,
     Patref => patref::CLASS,
     PatrefCursor => patref::CURSOR,
+    StickTable => stick_table::CLASS,
     Queue => queue::CLASS,
     Regex => regex::CLASS,
     JsonObject => json::OBJECT,

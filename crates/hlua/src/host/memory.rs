@@ -24,6 +24,7 @@ mod net;
 mod proxies;
 mod regex;
 mod samples;
+mod stick_table;
 mod tables;
 mod txn;
 
@@ -32,6 +33,7 @@ pub use events::MemoryEvents;
 pub use net::MemorySockets;
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::MemoryCatalog;
+pub use stick_table::MemoryStickTable;
 pub use tables::MemoryPatterns;
 pub use txn::{MemoryStream, MemoryTxn};
 

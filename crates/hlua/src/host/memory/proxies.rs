@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::host::{HostError, HostResult, Proxies, Proxy, ProxyCommand, Server, ServerCommand, Stats, Value};
+use super::MemoryStickTable;
+use crate::host::{
+    HostError, HostResult, Proxies, Proxy, ProxyCommand, Server, ServerCommand, Stats, StickTable, Value,
+};
 
 /// The proxies of a test.
 #[derive(Default)]
@@ -20,6 +23,7 @@ pub struct MemoryProxy {
     uuid: i64,
     capabilities: (bool, bool),
     servers: Vec<(String, String)>,
+    table: Option<MemoryStickTable>,
     commands: Rc<RefCell<Vec<String>>>,
 }
 
@@ -35,7 +39,21 @@ impl MemoryProxies {
         let uuid = self.list.borrow().len() as i64 + 2;
         let servers = servers.iter().map(|(name, address)| (name.to_string(), address.to_string())).collect();
         let commands = self.commands.clone();
-        self.list.borrow_mut().push(MemoryProxy { name: name.into(), uuid, capabilities, servers, commands });
+        self.list.borrow_mut().push(MemoryProxy {
+            name: name.into(),
+            uuid,
+            capabilities,
+            servers,
+            table: None,
+            commands,
+        });
+    }
+
+    /// Gives a proxy a stick table.
+    pub fn add_stick_table(&self, proxy: &str, table: MemoryStickTable) {
+        for known in self.list.borrow_mut().iter_mut().filter(|known| known.name == proxy) {
+            known.table = Some(table.clone());
+        }
     }
 
     /// Removes the servers of a proxy, as `del server` would.
@@ -88,6 +106,10 @@ impl Proxy for MemoryProxy {
             ("pxname".into(), Value::Str(self.name.clone().into_bytes().into())),
             ("scur".into(), Value::Int(3)),
         ]
+    }
+
+    fn stick_table(&self) -> Option<Rc<dyn StickTable>> {
+        self.table.clone().map(|table| Rc::new(table) as Rc<dyn StickTable>)
     }
 
     fn usable_servers(&self) -> (i64, i64) {

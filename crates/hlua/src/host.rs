@@ -42,6 +42,9 @@ pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,
 };
 pub use self::socket::{ConnectError, Connecting, Socket, Sockets, Target};
-pub use self::tables::{Map, MatchMethod, PatternEntry, PatternRef, Patterns};
+pub use self::tables::{
+    Map, MatchMethod, PatternEntry, PatternRef, Patterns, StickEntry, StickFilter, StickOperator, StickTable,
+    StickTableInfo,
+};
 pub use self::txn::{Lent, Reply, Side, Stream, Txn};
 pub use self::value::{HostError, HostResult, LocalFuture, Value};

@@ -27,6 +27,7 @@ pub(crate) mod reply;
 pub(crate) mod samples;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod stick_table;
 pub(crate) mod stream;
 pub(crate) mod txn;
 
@@ -158,6 +159,7 @@ classes! {
     MapObject => map::CLASS,
     Patref => patref::CLASS,
     PatrefCursor => patref::CURSOR,
+    StickTable => stick_table::CLASS,
     Queue => queue::CLASS,
     Regex => regex::CLASS,
     JsonObject => json::OBJECT,

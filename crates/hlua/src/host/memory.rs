@@ -27,6 +27,7 @@ mod net;
 mod proxies;
 mod regex;
 mod samples;
+mod stick_table;
 mod tables;
 mod txn;
 
@@ -35,6 +36,7 @@ pub use events::MemoryEvents;
 pub use net::{MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::MemoryCatalog;
+pub use stick_table::MemoryStickTable;
 pub use tables::MemoryPatterns;
 pub use txn::{MemoryStream, MemoryTxn};
 

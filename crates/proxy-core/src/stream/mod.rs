@@ -12,6 +12,7 @@
 
 mod analyse;
 mod conn;
+mod counted;
 pub(crate) mod deadline;
 mod exchange;
 mod fault;

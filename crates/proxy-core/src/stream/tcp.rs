@@ -10,6 +10,7 @@ use std::{
 use super::{
     Conn,
     analyse::{Filters, Passed, choose_backend, evaluate, has_rules},
+    counted,
     deadline::after,
     fault::{Fault, Letters, NORMAL},
     relay::relay,
@@ -227,5 +228,6 @@ fn finish(conn: &mut Conn, letters: Letters) {
             bump(&traffic.server_aborts);
         }
     }
+    counted::end(conn, letters);
     crate::log::log_exchange(&mut conn.txn);
 }

@@ -15,6 +15,8 @@ mod conn;
 mod deadline;
 mod exchange;
 mod fault;
+mod filtered;
+mod filters;
 pub(crate) mod http;
 mod relay;
 mod reply;

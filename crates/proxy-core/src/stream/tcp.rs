@@ -9,9 +9,10 @@ use std::{
 
 use super::{
     Conn,
-    analyse::{Filters, Passed, choose_backend, evaluate, has_rules},
+    analyse::{Passed, choose_backend, evaluate, has_rules},
     deadline::after,
     fault::{Fault, Letters, NORMAL},
+    filters::Filters,
     relay::relay,
     service::serve_tcp,
     side::poll_read_into,
@@ -22,6 +23,7 @@ use crate::{
     config::Proxy,
     filter::Point,
     rules::{RuleRun, RuleSet},
+    txn::Direction,
 };
 
 /// Evaluates `tcp-request connection` and `tcp-request session`; whether the connection may stay.
@@ -43,7 +45,8 @@ pub(crate) async fn run(conn: &mut Conn) {
     conn.begin(conn.now());
     conn.requests = 1;
     let mut counted = None;
-    let letters = match serve(conn, &mut counted).await {
+    let mut filters = Filters::default();
+    let letters = match serve(conn, &mut counted, &mut filters).await {
         Ok(letters) => letters,
         Err(Fault::Close(letters) | Fault::Status(_, letters) | Fault::Reply(_, letters)) => letters,
     };
@@ -51,19 +54,22 @@ pub(crate) async fn run(conn: &mut Conn) {
     if letters[0] == b'C' || letters[0] == b'c' {
         bump(&traffic.client_aborts);
     }
+    filters.over(conn);
     drop(counted);
     finish(conn, letters);
     conn.client.release(&conn.worker.buffers);
 }
 
-async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Letters, Fault> {
+async fn serve(
+    conn: &mut Conn,
+    counted: &mut Option<InBackend>,
+    filters: &mut Filters,
+) -> Result<Letters, Fault> {
     let frontend = conn.session.frontend.clone();
-    let mut filters = Filters::default();
     if !frontend.filters.is_empty() {
-        filters.attach(conn, &frontend);
-        filters.ask(conn, Point::ClientSession).await?;
+        Box::pin(filters.begin(conn, &frontend)).await?;
     }
-    request_content(conn, &mut filters, Point::FrontendTcpRequest, &frontend).await?;
+    request_content(conn, filters, Point::FrontendTcpRequest, &frontend).await?;
     if let Some(service) = conn.txn.service.take() {
         serve_tcp(conn, service).await?;
         return Ok(*b"LR");
@@ -72,8 +78,10 @@ async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Lette
     *counted = Some(InBackend::new(&backend));
     if !Arc::ptr_eq(&backend, &frontend) {
         conn.txn.backend = backend.clone();
-        filters.attach(conn, &backend);
-        request_content(conn, &mut filters, Point::BackendTcpRequest, &backend).await?;
+        if !backend.filters.is_empty() {
+            Box::pin(filters.begin(conn, &backend)).await?;
+        }
+        request_content(conn, filters, Point::BackendTcpRequest, &backend).await?;
         if let Some(service) = conn.txn.service.take() {
             serve_tcp(conn, service).await?;
             return Ok(*b"LR");
@@ -81,12 +89,18 @@ async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Lette
     }
     let mut upstream = connect(conn, &mut Tries::new(&backend)).await?;
     filters.ask(conn, Point::ServerSession).await?;
+    Box::pin(filters.begin_response(conn)).await?;
     filters.ask(conn, Point::TcpResponse).await?;
-    send_inspected(conn, &mut upstream);
+    // Filters see what was inspected, too.
+    let filtered = filters.begin_payload(Direction::Request) | filters.begin_payload(Direction::Response);
+    conn.txn.req_chn.forwarded = 0;
+    if !filtered {
+        send_inspected(conn, &mut upstream);
+    }
     if has_rules(&backend, RuleSet::TcpResponse) {
         response_content(conn, &mut upstream, &backend).await?;
     }
-    let letters = relay(conn, &mut upstream).await;
+    let letters = relay(conn, &mut upstream, filtered.then_some(filters)).await;
     upstream.side.release(&conn.worker.buffers);
     Ok(letters)
 }
@@ -95,8 +109,8 @@ async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Lette
 fn send_inspected(conn: &mut Conn, upstream: &mut Upstream) {
     let pool = &conn.worker.buffers;
     let inspected = &mut conn.txn.req_chn;
-    if !inspected.data().is_empty() {
-        upstream.side.out.buf(pool).extend_from_slice(inspected.data());
+    if !inspected.buf.is_empty() {
+        upstream.side.out.buf(pool).extend_from_slice(inspected.buf.unread());
         inspected.reset(pool);
     }
 }

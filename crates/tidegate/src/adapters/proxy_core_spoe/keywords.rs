@@ -10,10 +10,7 @@ use proxy_core::{
     registry::{ParseContext, Registry},
     rules::{RuleSet, acl::AclTable},
 };
-use spoe::{
-    Event,
-    config::{Line, SpoeConfig},
-};
+use spoe::config::{Line, SpoeConfig};
 
 use super::{
     EnginePlan, EngineSpec, Message, SpoeFilterMaker, SpoeGroupMaker, event_of, health_check::SpopCheck,
@@ -108,7 +105,7 @@ fn compile(
     let in_listen = cx.capabilities.frontend && cx.capabilities.backend;
     let mut events = Vec::new();
     for point in POINTS {
-        let event: Event = event_of(point);
+        let Some(event) = event_of(point) else { continue };
         let messages = config
             .messages_on(event, in_listen)
             .map(|message| compile_message(message, cx))

@@ -29,6 +29,8 @@ pub enum ContextKind {
     ServiceTcp,
     /// An event handler.
     Event,
+    /// A callback of a filter.
+    Filter,
 }
 
 /// Which run-time limit counts in a context.
@@ -36,7 +38,7 @@ pub enum ContextKind {
 pub(crate) enum Group {
     /// Main chunks and init functions: none.
     Start,
-    /// Actions, fetches, converters.
+    /// Actions, fetches, converters, filters.
     Session,
     /// Tasks and event handlers.
     Task,
@@ -46,9 +48,9 @@ pub(crate) enum Group {
 
 impl ContextKind {
     /// All of them, in the order of a process's life.
-    pub const ALL: [ContextKind; 9] = {
+    pub const ALL: [ContextKind; 10] = {
         use ContextKind::*;
-        [Body, Init, Task, Action, Fetch, Converter, ServiceHttp, ServiceTcp, Event]
+        [Body, Init, Task, Action, Fetch, Converter, ServiceHttp, ServiceTcp, Event, Filter]
     };
 
     /// Whether blocking calls may wait here. (In body and init they do nothing, as in HAProxy.)
@@ -66,7 +68,7 @@ impl ContextKind {
         use ContextKind::*;
         match self {
             Body | Init => Group::Start,
-            Action | Fetch | Converter => Group::Session,
+            Action | Fetch | Converter | Filter => Group::Session,
             Task | Event => Group::Task,
             ServiceHttp | ServiceTcp => Group::Service,
         }
@@ -85,6 +87,7 @@ impl ContextKind {
             ServiceHttp => format!("Lua applet http '<lua.{name}>'"),
             ServiceTcp => format!("Lua applet tcp '<lua.{name}>'"),
             Event => "Lua event_hdl".to_string(),
+            Filter => format!("Lua filter '{name}' "),
         }
     }
 
@@ -94,6 +97,9 @@ impl ContextKind {
         match self {
             Fetch => "a sample fetch cannot wait: wait in an action and hand the result over in a variable",
             Converter => "a converter cannot wait: wait in an action and hand the result over in a variable",
+            Filter => {
+                "a filter's callback cannot wait: return filter.WAIT and say with filter.wake_time when to call it again"
+            }
             Init => "init functions cannot wait: use core.register_task",
             _ => "this place cannot wait",
         }
@@ -113,6 +119,7 @@ impl fmt::Display for ContextKind {
             ServiceHttp => "service http",
             ServiceTcp => "service tcp",
             Event => "event",
+            Filter => "filter",
         })
     }
 }
@@ -123,7 +130,7 @@ pub struct Contexts(u16);
 
 impl Contexts {
     /// Everywhere.
-    pub const ALL: Contexts = Contexts(0x1ff);
+    pub const ALL: Contexts = Contexts(0x3ff);
 
     /// Exactly these.
     pub const fn of(kinds: &[ContextKind]) -> Contexts {

@@ -11,7 +11,9 @@ pub(crate) mod channel;
 pub(crate) mod concat;
 pub(crate) mod core;
 pub(crate) mod event_sub;
+pub(crate) mod filter;
 pub(crate) mod http;
+pub(crate) mod http_message;
 pub(crate) mod listener;
 pub(crate) mod proxy;
 pub(crate) mod queue;
@@ -88,7 +90,7 @@ pub(crate) struct Library {
 }
 
 /// The global tables.
-pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &regex::LIBRARY];
+pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &regex::LIBRARY, &filter::LIBRARY];
 
 /// What of Lua's own library `os` the host answers.
 pub(crate) const OS: &[Method] = &[Method::new("getenv", "(name)", core::getenv)];
@@ -132,6 +134,7 @@ classes! {
     Address => address::CLASS,
     Queue => queue::CLASS,
     Regex => regex::CLASS,
+    HttpMessage => http_message::CLASS,
 }
 
 impl Class {

@@ -5,6 +5,7 @@ mod bench;
 mod calls;
 mod errors;
 mod events;
+mod filters;
 mod limits;
 mod misuse;
 mod queues;

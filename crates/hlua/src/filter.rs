@@ -112,11 +112,6 @@ impl FilterInstance {
         self.declared.callbacks[callback as usize]
     }
 
-    /// Whether it may be put on an HTTP stream (`filter.FLT_CFG_FL_HTX` among its class's flags).
-    pub fn knows_http(&self) -> bool {
-        self.declared.http
-    }
-
     /// Calls it for that direction of the stream and gives what it answered; blocks for the shared VM's lock.
     ///
     /// # Errors
@@ -193,6 +188,11 @@ impl Runtime {
             vm.state.filters.borrow_mut().declare(line, declared);
         });
         Ok(())
+    }
+
+    /// Whether a declared filter may be put on HTTP streams (`filter.FLT_CFG_FL_HTX` among its class's flags).
+    pub fn filter_knows_http(&self, line: usize) -> bool {
+        self.with(|vm| vm.state.filters.borrow().declared(line)).is_some_and(|declared| declared.http)
     }
 
     /// Puts a declared filter on a stream: calls its class's `new`. `None`: it is not to be there.

@@ -45,6 +45,12 @@ impl Channel {
         self.forwarded
     }
 
+    /// Bytes it holds, shown or not.
+    #[must_use]
+    pub fn occupied(&self) -> usize {
+        self.buf.len()
+    }
+
     /// Whether the sender has finished, or a filter said so.
     #[must_use]
     pub fn ended(&self) -> bool {

@@ -49,14 +49,34 @@ pub(crate) async fn evaluate(
     at: RuleSet,
     run: &mut RuleRun,
 ) -> Result<Passed, Fault> {
+    evaluate_fed(conn, proxy, at, run, |_, _| Ok(false)).await
+}
+
+/// The same, and while a rule waits, `feed` takes what comes into the channel it looks at; it says
+/// whether that changed anything.
+///
+/// # Errors
+/// As [`evaluate`], or as `feed`.
+pub(crate) async fn evaluate_fed(
+    conn: &mut Conn,
+    proxy: &Arc<Proxy>,
+    at: RuleSet,
+    run: &mut RuleRun,
+    mut feed: impl FnMut(&mut Conn, &mut Context<'_>) -> Result<bool, Fault>,
+) -> Result<Passed, Fault> {
     let rules = rules_of(&proxy.rules, at);
     let (letters, phase) = letters_of(at);
     let verdict = poll_fn(|cx| {
-        let (txn, done) = run.poll(rules, at, conn.txn.take(), cx);
-        conn.txn = txn;
-        match done {
-            Poll::Ready(verdict) => Poll::Ready(Ok(verdict)),
-            Poll::Pending => waiting(conn, phase, cx),
+        loop {
+            let (txn, done) = run.poll(rules, at, conn.txn.take(), cx);
+            conn.txn = txn;
+            if let Poll::Ready(verdict) = done {
+                return Poll::Ready(Ok(verdict));
+            }
+            let waiting = waiting(conn, phase, cx);
+            if waiting.is_ready() || !feed(conn, cx)? {
+                return waiting;
+            }
         }
     })
     .await?;

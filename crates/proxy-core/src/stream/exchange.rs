@@ -142,11 +142,13 @@ impl Exchange {
         let version = conn.txn.req.version();
         let frontend = &conn.session.frontend;
         let keep_alive = connection::persists(version, &request) && !frontend.options.httpclose;
+        let body = Decoder::new(request.length);
+        conn.txn.req_chn.ended = body.is_done();
         Self {
             version,
             method: Method::of(conn.txn.req.method()),
             filters: Filters::default(),
-            body: Decoder::new(request.length),
+            body,
             body_out: Encoder::default(),
             body_sent: false,
             upstream: None,

@@ -49,6 +49,7 @@ impl Exchange {
         conn: &mut Conn,
         length: Length,
     ) -> Result<Length, Fault> {
+        conn.txn.res_chn.ended = matches!(length, Length::None | Length::Known(0));
         self.filters.ask(conn, Point::Head(Direction::Response)).await?;
         conn.txn.res_chn.head_gone = true;
         conn.txn.res_chn.settled = false;

@@ -11,4 +11,4 @@ pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
 pub use proxies::LuaProxies;
 pub use regex::compile as compile_regex;
-pub use txn::LuaTxn;
+pub use txn::{LuaTxn, side_of};

@@ -62,6 +62,8 @@ cases! {
     lua_action_sleeps
     lua_c_module
     lua_channel
+    lua_channel_forwards
+    lua_channel_waits
     lua_converter
     lua_core
     lua_endless_action
@@ -71,7 +73,11 @@ cases! {
     lua_event_sub
     lua_event_sub_server
     lua_fetch_types
+    lua_filter_http
+    lua_filter_tcp
+    lua_filter_verdicts
     lua_forced_yields
+    lua_http_message
     lua_http_objects
     lua_late_settings
     lua_load_both

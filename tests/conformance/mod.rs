@@ -64,6 +64,8 @@ cases! {
     lua_c_module
     lua_channel
     lua_cli
+    lua_channel_forwards
+    lua_channel_waits
     lua_converter
     lua_core
     lua_cors
@@ -75,8 +77,12 @@ cases! {
     lua_event_sub
     lua_event_sub_server
     lua_fetch_types
+    lua_filter_http
+    lua_filter_tcp
+    lua_filter_verdicts
     lua_forced_yields
     lua_forward_auth
+    lua_http_message
     lua_http_objects
     lua_httpclient
     lua_httpclient_names

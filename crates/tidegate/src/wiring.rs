@@ -260,7 +260,8 @@ impl Node {
     /// A function of `core.register_init` fails.
     pub fn run_init(&self) -> Result<(), hlua::Error> {
         let extension = Extension::of(&self.worker);
-        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))
+        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))?;
+        extension.declare_filters()
     }
 
     /// Starts this thread's tasks: scripts' own, and on the first thread the health checks.

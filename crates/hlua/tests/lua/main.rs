@@ -7,6 +7,7 @@ mod clients;
 mod errors;
 mod events;
 mod json;
+mod filters;
 mod limits;
 mod queues;
 mod regexes;

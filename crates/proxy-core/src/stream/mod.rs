@@ -16,6 +16,8 @@ mod counted;
 pub(crate) mod deadline;
 mod exchange;
 mod fault;
+mod filtered;
+mod filters;
 pub(crate) mod http;
 mod relay;
 mod reply;

@@ -149,6 +149,7 @@ pub const HELP: &str = "\
 Usage: tidegate [-f <file|folder>]... [options] [-- <file>...]
        tidegate demo [--print-config | --print-lua]
        tidegate lua api
+       tidegate test [FILE|FOLDER]... [--filter TEXT] [--format pretty|tap|junit] [--watch]
 
   -f <file|folder>  read this configuration; may be repeated
   -c                check the configuration and exit (0: valid, 1: not)
@@ -173,6 +174,7 @@ Usage: tidegate [-f <file|folder>]... [options] [-- <file>...]
 Subcommands:
   demo              run the built-in demonstration: three origins, Lua, an SPOE agent
   lua api           print the API that scripts have here, as a table
+  test              run script tests (*_test.lua), without a proxy
 ";
 
 #[cfg(test)]

@@ -34,10 +34,12 @@ enum Native {
     /// What script authors need: the API as a table
     #[command(subcommand)]
     Lua(lua::LuaCommand),
+    /// Run script tests, without a proxy
+    Test(lua::test::TestArgs),
 }
 
 /// The words that begin one of them.
-const NATIVE: &[&str] = &["demo", "lua"];
+const NATIVE: &[&str] = &["demo", "lua", "test"];
 
 /// Runs the program with the arguments that follow its name.
 pub fn run(args: Vec<String>) -> ExitCode {
@@ -68,6 +70,7 @@ fn run_native(args: Vec<String>) -> ExitCode {
     let result = match Native::parse_from(std::iter::once("tidegate".to_owned()).chain(args)) {
         Native::Demo(args) => demo::run(&args),
         Native::Lua(command) => Ok(lua::run(command)),
+        Native::Test(args) => lua::test::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tidegate: {error:#}");

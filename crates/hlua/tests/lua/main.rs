@@ -8,5 +8,6 @@ mod events;
 mod json;
 mod limits;
 mod shared;
+mod testing;
 mod usage;
 mod waiting;

@@ -1,8 +1,10 @@
 //! What spans crates, tested as a user sees it: the program on real sockets.
 //!
 //! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
-//! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary; [`demo`] tries ours out.
-//! [`author_tools`] tries what script authors use. [`sim`] lives whole worlds in one thread, on virtual time, each from a seed.
+//! says which); [`compatibility`] holds COMPATIBILITY.md against them; [`vtc`] runs scenarios in varnishtest's
+//! language against the same binary; [`demo`] tries ours out, [`spoa`] its tools for authors of agents.
+//! [`author_tools`] tries what script authors use. [`sim`] lives whole worlds in one thread, on virtual time,
+//! each from a seed.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,8 +12,10 @@
 )]
 
 mod author_tools;
+mod compatibility;
 mod conformance;
 mod demo;
 mod sim;
+mod spoa;
 mod support;
 mod vtc;

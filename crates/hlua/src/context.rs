@@ -29,6 +29,8 @@ pub enum ContextKind {
     ServiceTcp,
     /// An event handler.
     Event,
+    /// A command of the runtime API.
+    Cli,
 }
 
 /// Which run-time limit counts in a context.
@@ -46,15 +48,15 @@ pub(crate) enum Group {
 
 impl ContextKind {
     /// All of them, in the order of a process's life.
-    pub const ALL: [ContextKind; 9] = {
+    pub const ALL: [ContextKind; 10] = {
         use ContextKind::*;
-        [Body, Init, Task, Action, Fetch, Converter, ServiceHttp, ServiceTcp, Event]
+        [Body, Init, Task, Action, Fetch, Converter, ServiceHttp, ServiceTcp, Event, Cli]
     };
 
     /// Whether blocking calls may wait here. (In body and init they do nothing, as in HAProxy.)
     pub fn may_yield(self) -> bool {
         use ContextKind::*;
-        matches!(self, Task | Action | ServiceHttp | ServiceTcp | Event)
+        matches!(self, Task | Action | ServiceHttp | ServiceTcp | Event | Cli)
     }
 
     /// Whether the process is still starting.
@@ -68,11 +70,11 @@ impl ContextKind {
             Body | Init => Group::Start,
             Action | Fetch | Converter => Group::Session,
             Task | Event => Group::Task,
-            ServiceHttp | ServiceTcp => Group::Service,
+            ServiceHttp | ServiceTcp | Cli => Group::Service,
         }
     }
 
-    /// The word of the table of facts; both kinds of service are one there.
+    /// The word of the table of facts; services and commands are one there.
     pub(crate) fn word(self) -> &'static str {
         use ContextKind::*;
         match self {
@@ -82,7 +84,7 @@ impl ContextKind {
             Action => "action",
             Fetch => "sample-fetch",
             Converter => "converter",
-            ServiceHttp | ServiceTcp => "service",
+            ServiceHttp | ServiceTcp | Cli => "service",
             Event => "event",
         }
     }
@@ -100,6 +102,7 @@ impl ContextKind {
             ServiceHttp => format!("Lua applet http '<lua.{name}>'"),
             ServiceTcp => format!("Lua applet tcp '<lua.{name}>'"),
             Event => "Lua event_hdl".to_string(),
+            Cli => format!("Lua cli '<lua.{name}>'"),
         }
     }
 
@@ -128,6 +131,7 @@ impl fmt::Display for ContextKind {
             ServiceHttp => "service http",
             ServiceTcp => "service tcp",
             Event => "event",
+            Cli => "cli",
         })
     }
 }
@@ -138,7 +142,7 @@ pub struct Contexts(u16);
 
 impl Contexts {
     /// Everywhere.
-    pub const ALL: Contexts = Contexts(0x1ff);
+    pub const ALL: Contexts = Contexts(0x3ff);
 
     /// Exactly these.
     pub const fn of(kinds: &[ContextKind]) -> Contexts {

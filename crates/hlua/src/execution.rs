@@ -39,6 +39,8 @@ struct Inner {
     handle: i64,
     used: Duration,
     started: bool,
+    /// What wakes its `core.wait`.
+    alarm: Option<std::sync::Arc<crate::op::Alarm>>,
     /// The run asked for tasks or handlers to be started.
     wants_tasks: bool,
     /// Registry references that end with this run.
@@ -100,6 +102,11 @@ impl Execution {
         Execution::new(runtime, context, name, function, Args::Site(job), Vec::new())
     }
 
+    /// The same function with other arguments.
+    pub(crate) fn of_site_with(runtime: Runtime, job: &Job, args: Vec<Out>) -> Execution {
+        Execution::new(runtime, job.context, job.name.clone(), job.function, Args::Values(args), Vec::new())
+    }
+
     /// A run that owns its function and arguments.
     pub(crate) fn of_job(runtime: Runtime, job: Job) -> Execution {
         let mut owned = job.args.clone();
@@ -132,11 +139,16 @@ impl Execution {
             handle: 0,
             used: Duration::ZERO,
             started: false,
+            alarm: None,
             wants_tasks: false,
             owned,
             counted: 0,
         };
         Execution { runtime, inner }
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Puts a converter's input before the rule's arguments.
@@ -229,11 +241,13 @@ impl Inner {
         state.run.members.set(coroutine.members());
         state.run.op_error.set(error);
         state.run.started.set(self.started);
+        state.run.alarm.set(self.alarm.take());
         state.run.lent.set(lent);
         let step = coroutine.resume(state, args);
         let mut lent = state.run.lent.take();
         coroutine.set_members(state.run.members.get());
         self.started = state.run.started.get();
+        self.alarm = state.run.alarm.take();
         let ended = self.settle(state, coroutine, step, &mut lent);
         state.usage.leave(before);
         self.used = state.end_run(outer, ended.is_none());
@@ -354,6 +368,7 @@ impl Inner {
                 let values = read_values(vm, &coroutine, count);
                 coroutine.dress(vm, Class::Stale);
                 vm.give_back(coroutine);
+                vm.reaper.run_ended(vm);
                 Ok(values)
             }
             Step::Failed(mut fault) => {

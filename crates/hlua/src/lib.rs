@@ -10,6 +10,7 @@ pub mod host;
 pub mod limits;
 mod op;
 mod raw;
+mod reaper;
 pub mod record;
 pub mod reference;
 pub mod registry;

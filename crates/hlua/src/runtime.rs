@@ -6,10 +6,11 @@
 //! cannot wait, blocks its thread for it.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use parking_lot::{Mutex, ReentrantMutex};
@@ -211,8 +212,10 @@ impl Runtime {
         match item {
             Startup::Task(job) => {
                 let execution = Execution::of_job(self.clone(), job);
-                self.worker.core.spawn(Box::pin(background(execution, self.worker.clone())))?;
+                self.worker.core.spawn(Box::pin(Background(execution)))?;
             }
+            // A host without tasks leaves it to the collector alone.
+            Startup::Reap => drop(self.worker.core.spawn(Box::pin(crate::reaper::run(self.clone())))),
             Startup::Events { scope, names, handler, id } => {
                 let core = &self.worker.core;
                 let events = core.events().ok_or(crate::host::HostError::Unsupported("events"))?;
@@ -261,6 +264,15 @@ impl Runtime {
     pub fn start(&self, site: CallSite) -> Execution {
         let job = self.worker.sites.borrow()[site.0 as usize].clone();
         Execution::of_site(self.clone(), job)
+    }
+
+    /// The same with arguments of this run alone, instead of the site's: the words of a command.
+    ///
+    /// # Panics
+    /// If `site` is another runtime's.
+    pub fn start_with(&self, site: CallSite, args: &[&[u8]]) -> Execution {
+        let job = self.worker.sites.borrow()[site.0 as usize].clone();
+        Execution::of_site_with(self.clone(), &job, args.iter().map(|arg| Out::text(*arg)).collect())
     }
 
     /// Runs a sample fetch to its end. `None`: no sample. May not yield; on the shared VM it blocks for the lock.
@@ -418,10 +430,20 @@ fn bind(vm: &VmState, kind: &FunctionKind, name: &str, args: &[&[u8]]) -> Result
 }
 
 /// A task from its start to its end; an error is one log line.
-async fn background(mut execution: Execution, worker: Rc<Worker>) {
-    let end = std::future::poll_fn(|cx| execution.poll(Lent::Nothing, worker.core.now(), cx).1).await;
-    if let Err(error) = end {
-        worker.core.log(Level::Alert, &error.to_string());
+///
+/// By hand: an async block would have room for the execution twice, and there may be many that sleep.
+struct Background(Execution);
+
+impl Future for Background {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let worker = self.0.runtime().worker.clone();
+        let end = ready!(self.0.poll(Lent::Nothing, worker.core.now(), cx).1);
+        if let Err(error) = end {
+            worker.core.log(Level::Alert, &error.to_string());
+        }
+        Poll::Ready(())
     }
 }
 

@@ -43,7 +43,14 @@ pub(crate) struct Worker {
 /// What scripts asked for at load time that only a scheduler can do.
 pub(crate) enum Startup {
     Task(Job),
-    Events { scope: crate::host::Scope, names: Vec<String>, handler: c_int, id: i64 },
+    Events {
+        scope: crate::host::Scope,
+        names: Vec<String>,
+        handler: c_int,
+        id: i64,
+    },
+    /// Collects dropped sockets a little later.
+    Reap,
 }
 
 /// A function to run with arguments, both by registry reference.
@@ -80,9 +87,15 @@ pub(crate) struct VmState {
     pub(crate) servers: RefCell<Interned>,
     pub(crate) subscriptions: RefCell<FxHashMap<i64, Option<Box<dyn EventHandle>>>>,
     pub(crate) concats: RefCell<FxHashMap<i64, Vec<u8>>>,
+    pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
+    pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
+    pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
+    pub(crate) queues: RefCell<FxHashMap<i64, crate::api::queue::Queue>>,
+    pub(crate) regexes: RefCell<FxHashMap<i64, Arc<dyn crate::host::Regex>>>,
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
     pub(crate) usage: Usage,
+    pub(crate) reaper: crate::reaper::Reaper,
     /// Tasks were started once: what is registered from now on starts at once.
     pub(crate) went_up: Cell<bool>,
 }
@@ -189,6 +202,8 @@ pub(crate) struct Run {
     /// `start_response` was called.
     pub(crate) started: Cell<bool>,
     pub(crate) wake_after: Cell<Option<Duration>>,
+    /// What `core.wait` of this run waits on, once it asked for it.
+    pub(crate) alarm: Cell<Option<Arc<crate::op::Alarm>>>,
     pub(crate) panicked: Cell<Option<String>>,
     kill: Cell<Option<&'static str>>,
     used: Cell<Duration>,
@@ -214,6 +229,7 @@ impl Default for Run {
             done: Cell::new(false),
             started: Cell::new(false),
             wake_after: Cell::new(None),
+            alarm: Cell::new(None),
             panicked: Cell::new(None),
             kill: Cell::new(None),
             used: Cell::new(Duration::ZERO),
@@ -248,6 +264,7 @@ impl Run {
         self.done.set(from.done.get());
         self.started.set(from.started.get());
         self.wake_after.set(from.wake_after.get());
+        self.alarm.set(from.alarm.take());
         self.panicked.set(from.panicked.take());
         self.kill.set(from.kill.get());
         self.used.set(from.used.get());
@@ -365,8 +382,14 @@ impl VmState {
             servers: RefCell::default(),
             subscriptions: RefCell::default(),
             concats: RefCell::default(),
+            maps: RefCell::default(),
+            patrefs: RefCell::default(),
+            cursors: RefCell::default(),
+            queues: RefCell::default(),
+            regexes: RefCell::default(),
             orphans: RefCell::default(),
             usage: Usage::new(thread),
+            reaper: Default::default(),
             went_up: Cell::new(false),
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     check::Prober,
     config::{Global, LogTarget, Place},
     filter::FilterKeyword,
+    pattern_ref::PatternRefs,
     rules::acl::{AclTable, Cond},
     sample::{Converter, Fetch, expr::Expr, logformat::LogFormat},
 };
@@ -64,6 +65,8 @@ pub struct Registry {
     pub known_globals: BTreeSet<String>,
     /// Environment variables, as seeded by the embedder and changed by the lines read so far.
     pub env: Env,
+    /// The lists of patterns that lines read so far have named.
+    pub patterns: Arc<PatternRefs>,
     slots: usize,
 }
 

@@ -20,7 +20,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use scheduler::{Budget, Scheduler};
-pub use scheduler::{Handle, TaskHandle};
+pub use scheduler::{Handle, TaskRef};
 
 use crate::{alarm::Alarm, clock::Turn};
 
@@ -106,15 +106,18 @@ impl Worker {
             Poll::Pending
         });
         runtime.block_on(tokio::task::coop::unconstrained(turns));
-        let _guard = runtime.enter(); // sockets unregister as tasks are dropped
+        let guard = runtime.enter(); // sockets unregister as tasks are dropped
         drop(scheduler);
+        drop(guard);
+        // Names still being looked up are not waited for.
+        runtime.shutdown_background();
     }
 }
 
 /// The tasks that serve connections on one worker: counted, and woken together when a stop begins.
 #[derive(Default)]
 pub struct Sessions {
-    running: RefCell<slab::Slab<TaskHandle>>,
+    running: RefCell<slab::Slab<TaskRef>>,
     emptied: RefCell<Option<std::task::Waker>>,
 }
 

@@ -10,12 +10,19 @@ pub(crate) mod applet_tcp;
 pub(crate) mod channel;
 pub(crate) mod concat;
 pub(crate) mod core;
+pub(crate) mod date;
 pub(crate) mod event_sub;
 pub(crate) mod http;
+pub(crate) mod httpclient;
 pub(crate) mod json;
 pub(crate) mod listener;
+pub(crate) mod mailers;
+pub(crate) mod map;
+pub(crate) mod patref;
 pub(crate) mod proxy;
+pub(crate) mod queue;
 pub(crate) mod records;
+pub(crate) mod regex;
 pub(crate) mod reply;
 pub(crate) mod samples;
 pub(crate) mod server;
@@ -33,17 +40,28 @@ pub(crate) struct Method {
     pub(crate) call: ApiFn,
     pub(crate) contexts: Contexts,
     pub(crate) yields: bool,
+    /// What HAProxy says where it may not be called.
+    pub(crate) refusal: Option<&'static str>,
+    /// Called again from its start when what it waited for has come.
+    pub(crate) again: bool,
 }
 
 impl Method {
     /// Callable everywhere, never waits.
     pub(crate) const fn new(name: &'static str, signature: &'static str, call: ApiFn) -> Method {
-        Method { name, signature, call, contexts: Contexts::ALL, yields: false }
+        let contexts = Contexts::ALL;
+        Method { name, signature, call, contexts, yields: false, refusal: None, again: false }
     }
 
     /// May wait.
     pub(crate) const fn waits(mut self) -> Method {
         self.yields = true;
+        self
+    }
+
+    /// Waits for something and then looks anew.
+    pub(crate) const fn again(mut self) -> Method {
+        self.again = true;
         self
     }
 
@@ -53,8 +71,19 @@ impl Method {
         self
     }
 
+    /// HAProxy has its own words for it.
+    pub(crate) const fn refusing(mut self, text: &'static str) -> Method {
+        self.refusal = Some(text);
+        self
+    }
+
     pub(crate) fn forbidden(&self, context: ContextKind) -> String {
-        format!("'{}' is not available in the {context} context; it is in: {}", self.name, self.contexts)
+        let text =
+            format!("'{}' is not available in the {context} context; it is in: {}", self.name, self.contexts);
+        match self.refusal {
+            Some(refusal) => format!("{refusal} {text}"),
+            None => text,
+        }
     }
 }
 
@@ -80,7 +109,7 @@ pub(crate) struct Library {
 }
 
 /// The global tables.
-pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY];
+pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY];
 
 /// Modules that `require` finds where the script's path has none of that name.
 pub(crate) const MODULES: &[&Library] = &[&json::LIBRARY];
@@ -117,6 +146,7 @@ classes! {
     AppletHttp => applet_http::CLASS,
     AppletTcp => applet_tcp::CLASS,
     Socket => socket::CLASS,
+    HttpClient => httpclient::CLASS,
     Proxy => proxy::CLASS,
     ProxyList => proxy::LIST,
     Server => server::CLASS,
@@ -125,6 +155,11 @@ classes! {
     EventSub => event_sub::CLASS,
     Concat => concat::CLASS,
     Address => address::CLASS,
+    MapObject => map::CLASS,
+    Patref => patref::CLASS,
+    PatrefCursor => patref::CURSOR,
+    Queue => queue::CLASS,
+    Regex => regex::CLASS,
     JsonObject => json::OBJECT,
 }
 
@@ -164,8 +199,14 @@ pub fn describe() -> Vec<(String, String)> {
     let libraries = LIBRARIES.iter().chain(MODULES);
     let mut pages: Vec<_> = libraries.map(|library| describe_library(library)).collect();
     for class in Class::ALL {
-        if !class.is_hidden() {
-            pages.push(describe_class(*class));
+        if class.is_hidden() {
+            continue;
+        }
+        let (name, page) = describe_class(*class);
+        // A constructor's table and its class share a page.
+        match pages.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => known.push_str(&page),
+            None => pages.push((name, page)),
         }
     }
     pages

@@ -1,10 +1,12 @@
 //! The process behind `core`: time, log, tasks, and where the other parts of a host are found.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use super::{
+    Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets, Value,
+};
 use crate::Failure;
-
-use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Sockets, Value};
 
 /// Syslog severities, as in the constants of `core`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,7 +121,18 @@ pub trait Core {
         None
     }
 
-    /// Pattern files, for the legacy `core.add_acl`, `core.del_acl`, `core.set_map`, `core.del_map`.
+    /// The HTTP client.
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        None
+    }
+
+    /// Compiles a regular expression, for `Regex.new`. The error's text reaches the script as a value.
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn Regex>> {
+        let _ = (pattern, case_sensitive);
+        Err(HostError::Unsupported("regular expressions"))
+    }
+
+    /// Maps and pattern references, for `Map.new`, `core.get_patref`, `core.set_map` and their kin.
     fn patterns(&self) -> Option<&dyn Patterns> {
         None
     }

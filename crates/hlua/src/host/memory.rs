@@ -15,21 +15,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Proxies, Sockets, Value};
+use super::{
+    Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Patterns, Proxies, Sockets,
+    Value,
+};
 use crate::{Error, Execution, Failure, Outcome};
 
 mod applet;
 mod events;
 mod net;
 mod proxies;
+mod regex;
 mod samples;
+mod tables;
 mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
 pub use events::MemoryEvents;
-pub use net::MemorySockets;
+pub use net::{MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::{MemoryCatalog, Stub};
+pub use tables::MemoryPatterns;
 pub use txn::{MemoryStream, MemoryTxn};
 
 /// A worker in memory.
@@ -43,8 +49,12 @@ pub struct MemoryCore {
     pub proxies: MemoryProxies,
     /// The event bus.
     pub events: MemoryEvents,
+    /// Maps and ACL lists.
+    pub patterns: MemoryPatterns,
     /// Peers to connect to.
     pub sockets: MemorySockets,
+    /// Responses to scripts' requests.
+    pub http: MemoryHttp,
     /// Sample fetches and converters.
     pub catalog: MemoryCatalog,
     process_vars: RefCell<BTreeMap<String, Value<'static>>>,
@@ -87,6 +97,7 @@ impl Future for Sleep {
 impl MemoryCore {
     /// A worker whose clock reads `start`, whatever that is.
     pub fn new(start: Instant) -> Rc<MemoryCore> {
+        let queues = events::PatternQueues::default();
         Rc::new(MemoryCore {
             clock: Rc::new(Clock {
                 start,
@@ -99,8 +110,10 @@ impl MemoryCore {
             failures: RefCell::default(),
             alone: Cell::new(0),
             proxies: MemoryProxies::default(),
-            events: MemoryEvents::default(),
+            events: MemoryEvents::new(queues.clone()),
+            patterns: MemoryPatterns::new(queues),
             sockets: MemorySockets::default(),
+            http: MemoryHttp::default(),
             catalog: MemoryCatalog::default(),
             process_vars: [("proc.answer".to_owned(), Value::Int(42))]
                 .into_iter()
@@ -320,6 +333,18 @@ impl Core for MemoryCore {
 
     fn sockets(&self) -> Option<&dyn Sockets> {
         Some(&self.sockets)
+    }
+
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        Some(&self.http)
+    }
+
+    fn patterns(&self) -> Option<&dyn Patterns> {
+        Some(&self.patterns)
+    }
+
+    fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn super::Regex>> {
+        regex::compile(pattern, case_sensitive)
     }
 }
 

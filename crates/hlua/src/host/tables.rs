@@ -1,9 +1,90 @@
-//! Maps and ACL files: `core.set_map`, `core.add_acl` and their kin.
-/// Pattern files by name, for the legacy map and ACL calls of `core`.
+//! Maps and pattern references: `Map`, `Patref`, `core.get_patref`, `core.set_map` and their kin.
+//!
+//! Source: lua-api "Map class", "Patref class".
+
+use std::sync::Arc;
+
+use super::{HostResult, Value};
+
+/// Maps and pattern references by name: names of files, `virt@…`, `opt@…`.
 pub trait Patterns {
-    /// Adds an ACL key, or sets a map key to `value`. False: no file of that name.
-    fn set(&self, file: &str, key: &str, value: Option<&str>) -> bool;
-    /// Removes a key; absent keys are fine. False: no file of that name.
-    fn del(&self, file: &str, key: &str) -> bool;
+    /// `Map.new`: a map, loaded if need be. Called while the process starts only.
+    ///
+    /// The refusal says what is wrong with the file, as HAProxy words it, without a full stop.
+    fn open_map(&self, name: &str, method: MatchMethod) -> HostResult<Arc<dyn Map>>;
+    /// The reference that the configuration or a script has named.
+    fn find(&self, name: &str) -> Option<Arc<dyn PatternRef>>;
 }
 const _: Option<&dyn Patterns> = None;
+
+/// The ways in which a map compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MatchMethod {
+    /// Integers and their ranges.
+    Int,
+    /// Addresses and networks.
+    Ip,
+    /// Exact texts.
+    Str,
+    /// Beginnings.
+    Beg,
+    /// Parts.
+    Sub,
+    /// Parts between slashes.
+    Dir,
+    /// Parts between dots, slashes, colons.
+    Dom,
+    /// Endings.
+    End,
+    /// Regular expressions.
+    Reg,
+}
+
+/// The class `Map`. Scripts keep it, and of the shared VM every worker uses it.
+pub trait Map: Send + Sync {
+    /// The value for a key: an integer for [`MatchMethod::Int`], else text.
+    fn lookup(&self, key: &Value<'_>) -> Option<Vec<u8>>;
+}
+const _: Option<&dyn Map> = None;
+
+/// An entry of a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatternEntry {
+    /// Grows from entry to entry.
+    pub id: u64,
+    /// The pattern.
+    pub key: Vec<u8>,
+    /// What a map gives for it; None in ACLs.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The class `Patref`. Where a version is given, changes are made to one that was prepared, else to the live one.
+///
+/// Refusals are texts for the script, which gets them beside nil.
+pub trait PatternRef: Send + Sync {
+    /// Its number, for [`Scope::Pattern`](super::Scope::Pattern).
+    fn id(&self) -> i64;
+    /// Its name.
+    fn name(&self) -> String;
+    /// Whether its entries have values.
+    fn is_map(&self) -> bool;
+    /// The first live entry of that key.
+    fn entry(&self, key: &[u8]) -> Option<PatternEntry>;
+    /// Up to `max` live entries with numbers above `after`, in their order.
+    fn entries(&self, after: u64, max: usize) -> Vec<PatternEntry>;
+    /// Adds an entry; `once`: unless the key is there.
+    fn add(&self, version: Option<u32>, key: &[u8], value: Option<&[u8]>, once: bool) -> HostResult<()>;
+    /// Gives all entries of a key another value; `force`: or adds one.
+    fn set(&self, version: Option<u32>, key: &[u8], value: &[u8], force: bool) -> HostResult<()>;
+    /// Removes all entries of a key. Whether there was one.
+    fn del(&self, version: Option<u32>, key: &[u8]) -> bool;
+    /// Makes a new, empty version.
+    fn prepare(&self) -> u32;
+    /// Makes a prepared version the live one. False: a newer one is.
+    fn commit(&self, version: u32) -> bool;
+    /// Gives a prepared version up.
+    fn give_up(&self, version: u32);
+    /// Removes all entries of all versions.
+    fn purge(&self);
+}
+const _: Option<&dyn PatternRef> = None;

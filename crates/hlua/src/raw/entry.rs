@@ -118,10 +118,16 @@ unsafe extern "C-unwind" fn after(l: *mut ffi::lua_State, _status: c_int, base: 
     // SAFETY: the same upvalues as in `entry`.
     unsafe {
         let vm = &*ffi::lua_touserdata(l, ffi::lua_upvalueindex(1)).cast::<VmState>();
-        if !push_op_error(l, vm) {
+        let method = &*ffi::lua_touserdata(l, ffi::lua_upvalueindex(2)).cast::<Method>();
+        if push_op_error(l, vm) {
+            raise_with_place(l)
+        }
+        if !method.again {
             return ffi::lua_gettop(l) - base as c_int;
         }
-        raise_with_place(l)
+        ffi::lua_settop(l, base as c_int);
+        let code = call(l, vm, method);
+        if code >= 0 { code } else { tail(l, code) }
     }
 }
 

@@ -336,7 +336,7 @@ end
 
 script = {}
 
---- A fresh VM with the script loaded; options: args, env, path.
+--- A fresh VM with the script loaded; options: args, env, path, maps.
 function script.load(path, options)
   return setmetatable({ handle = check(host.load(path, options)) }, Script)
 end

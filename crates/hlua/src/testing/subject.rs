@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use mlua::{AnyUserData, Lua, Table, UserData, Value as Lv, Variadic};
 
 use super::answer;
-use super::names::{action_word, bytes, header_table, to_host, to_test};
+use super::names::{action_word, bytes, header_table, headers, to_host, to_test};
 use super::streams::{self, TestTxn};
 use crate::context::ContextKind;
 use crate::execution::Execution;
 use crate::host::memory::{MemoryAppletHttp, MemoryAppletTcp, MemoryCore, level_name};
 use crate::host::{
-    Event, Lent, ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,
+    Event, HttpResponse, Lent, ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails,
+    ServerEventState,
 };
 use crate::{Config, Error, FunctionKind, Outcome, Runtime, ServiceMode};
 
@@ -62,6 +63,10 @@ pub(super) fn install(
         ("commands", commands),
         ("event", event),
         ("peer", peer),
+        ("http", http),
+        ("requests", requests),
+        ("map", map),
+        ("acl", acl),
         ("set_proc_var", set_proc_var),
         ("stub_fetch", stub_fetch),
         ("stub_converter", stub_converter),
@@ -94,7 +99,13 @@ impl Subject {
         let mut args = Vec::new();
         let mut prepend = vec![path.parent().unwrap_or(folder).join("?.lua")];
         if let Some(options) = options {
-            streams::only(&options, &["args", "env", "path"])?;
+            streams::only(&options, &["args", "env", "path", "maps"])?;
+            if let Some(maps) = options.get::<Option<Table>>("maps").map_err(wrong)? {
+                for pair in maps.pairs::<String, Table>() {
+                    let (name, entries) = pair.map_err(wrong)?;
+                    add_map(&core, &name, Some(entries))?;
+                }
+            }
             for arg in options.get::<Option<Vec<String>>>("args").map_err(wrong)?.unwrap_or_default() {
                 args.push(arg);
             }
@@ -508,6 +519,67 @@ fn peer(_: &Lua, subject: &Subject, args: &[Lv]) -> Results {
     };
     let says: Vec<&str> = says.iter().map(String::as_str).collect();
     subject.core.sockets.add(address, &says);
+    Ok(Vec::new())
+}
+
+/// `http(url, { status, reason, headers, body })`: what `core.httpclient` gets from there.
+fn http(_: &Lua, subject: &Subject, args: &[Lv]) -> Results {
+    let mut response = HttpResponse { status: 200, ..HttpResponse::default() };
+    if let Some(table) = table(args, 1)? {
+        streams::only(&table, &["status", "reason", "headers", "body"])?;
+        response.status = table.get::<Option<u16>>("status").map_err(wrong)?.unwrap_or(200);
+        let optional = |key: &str| table.get::<Option<Lv>>(key).map_err(wrong);
+        response.reason = optional("reason")?.map_or(Ok(Vec::new()), |reason| bytes(&reason))?;
+        response.body = optional("body")?.map_or(Ok(Vec::new()), |body| bytes(&body))?;
+        response.headers = headers(table.get("headers").map_err(wrong)?)?;
+    }
+    subject.core.http.answer(&text(args, 0)?, response);
+    Ok(Vec::new())
+}
+
+/// The requests that the script made since the last call.
+fn requests(lua: &Lua, subject: &Subject, _: &[Lv]) -> Results {
+    let list = lua.create_table().map_err(wrong)?;
+    for request in subject.core.http.take_requests() {
+        let table = lua.create_table().map_err(wrong)?;
+        let fill = || {
+            table.set("method", request.method)?;
+            table.set("url", request.url.as_str())?;
+            table.set("headers", header_table(lua, &request.headers)?)?;
+            table.set("body", lua.create_string(&request.body)?)?;
+            list.push(&table)
+        };
+        fill().map_err(wrong)?;
+    }
+    Ok(vec![Lv::Table(list)])
+}
+
+/// `map(name, { key = value })`: a map as a file of that name would hold it; `script.load` takes `maps` for scripts that
+/// open theirs while they load.
+fn map(_: &Lua, subject: &Subject, args: &[Lv]) -> Results {
+    add_map(&subject.core, &text(args, 0)?, table(args, 1)?)?;
+    Ok(Vec::new())
+}
+
+fn add_map(core: &MemoryCore, name: &str, entries: Option<Table>) -> Result<(), String> {
+    let mut list = Vec::new();
+    for (key, value) in entries.iter().flat_map(Table::pairs::<String, String>).flatten() {
+        list.push((key, value));
+    }
+    list.sort();
+    let entries: Vec<(&str, &str)> = list.iter().map(|(key, value)| (&**key, &**value)).collect();
+    core.patterns.add_map(name, &entries);
+    Ok(())
+}
+
+/// `acl(name, { key… })`: a list of patterns.
+fn acl(_: &Lua, subject: &Subject, args: &[Lv]) -> Results {
+    let keys: Vec<String> = match table(args, 1)? {
+        Some(table) => table.sequence_values().collect::<mlua::Result<_>>().map_err(wrong)?,
+        None => Vec::new(),
+    };
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    subject.core.patterns.add_acl(&text(args, 0)?, &keys);
     Ok(Vec::new())
 }
 

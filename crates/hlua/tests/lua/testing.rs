@@ -23,6 +23,11 @@ const SUBJECT: &str = r#"
   core.event_sub({"SERVER_STATE", "SERVER_CHECK"}, function(event, data)
     core.Info(event .. " " .. (data.state and data.state.new_state or data.check.result))
   end)
+  core.register_action("asks", {"http-req"}, function(txn)
+    local response = core.httpclient():post{ url = "http://auth/check", body = "who", headers = { ["x-a"] = { "1" } } }
+    txn:set_var("txn.answer", response.status .. " " .. response.body)
+  end)
+  core.register_fetches("region", function(txn) return core.get_patref("regions")[txn.sf:src()] or "none" end)
   function add(a, b) return { sum = a + b } end
   arg1 = ...
 "#;
@@ -132,6 +137,19 @@ fn services_time_tasks_events_and_globals() {
              assert.equal("test", s:eval("return ready"))
              assert.equal("one", s:eval("return arg1"))
              assert.equal("helper", require("helper").name)
+           end)
+           it("requests of the script", function()
+             s:http("http://auth/check", { status = 401, body = "no" })
+             local txn = s:txn()
+             s:action("asks", txn)
+             assert.var(txn, "txn.answer", "401 no")
+             local made = s:requests()
+             assert.same({ "POST", "who", { "1" } }, { made[1].method, made[1].body, made[1].headers["x-a"] })
+           end)
+           it("maps", function()
+             s:map("regions", { ["127.0.0.1"] = "home" })
+             assert.equal("home", s:fetch("region", s:txn()))
+             assert.equal("none", s:fetch("region", s:txn({ src = "192.0.2.1" })))
            end)
            it("commands", function()
              s:eval("core.backends.be.servers.s1:set_drain()")

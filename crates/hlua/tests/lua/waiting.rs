@@ -265,3 +265,24 @@ fn a_task_that_never_ends_may_start_others() {
     assert_eq!(bench.core.run_tasks(), 1);
     assert_eq!(bench.core.take_log(), ["info: child"]);
 }
+
+#[test]
+fn waiting_ends_with_its_time_or_with_anything_that_wakes_the_run() {
+    let bench = bench("");
+    assert_eq!(bench.probe("core.wait(5) core.Info('on')"), ["info: on"]);
+    assert_eq!(bench.core.elapsed(), Duration::from_millis(5));
+
+    bench
+        .load(
+            r#"core.register_action("wait", {"http-req"}, function(txn) core.wait() core.Info("woken") end)"#,
+        )
+        .unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let site = bench.runtime.call_site(&ACTION, "wait", &[]).unwrap();
+    let mut run = bench.runtime.start(site);
+    let (lent, poll) = run.poll(Lent::Txn(get()), bench.now(), &mut cx);
+    assert!(poll.is_pending());
+    let (_, poll) = run.poll(lent, bench.now(), &mut cx);
+    assert!(poll.is_ready(), "being polled again means that something woke it");
+    assert_eq!(bench.core.take_log(), ["info: woken"]);
+}

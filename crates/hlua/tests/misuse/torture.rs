@@ -8,7 +8,7 @@ use crate::bench::{Bench, HTTP, TCP, get};
 /// Calls all methods of an object with 0 to 4 arguments from a list of awkward values, each call in its own
 /// coroutine that is dropped if it waits.
 const TORTURE: &str = r##"
-    local skip = { sleep = true, msleep = true, register_task = true, done = true }
+    local skip = { sleep = true, msleep = true, register_task = true, done = true, wait = true, pop_wait = true }
     local function torture(what, object, seed)
       local values = { object, "", "127.0.0.1", "\0\r\n", "x-name", -1, 0, 2^53, 1.5, 0/0, math.mininteger, math.maxinteger,
         true, false, {}, {"SERVER_UP"}, {{}}, {[0] = 1}, print, coroutine.create(print), io.stdout, core.concat(), string.rep("y", 300) }
@@ -28,17 +28,28 @@ const TORTURE: &str = r##"
       end
     end
     local function methods(object) return debug.getmetatable(object).__index end
+    local map = Map.new("m.map")
+    local function references()
+      local ref = core.get_patref("m.map")
+      for name in pairs({ add = 1, add_bulk = 1, set = 1, del = 1, prepare = 1, commit = 1, giveup = 1, event_sub = 1 }) do
+        for _, value in ipairs({ ref, "", -1, 1.5, {}, {{}}, {a = "b"}, {1, 2}, print, true }) do
+          pcall(ref[name], ref) pcall(ref[name], ref, value) pcall(ref[name], ref, value, value) pcall(ref[name], value, "k", "v", value)
+        end
+      end
+      local step = pairs(ref)
+      pcall(step, 1) pcall(function() return ref[{}], ref[nil], ref[1] end)
+    end
     local function all(seed, ...)
       for i = 1, select("#", ...) do
         local object = select(i, ...)
         torture(methods(object), object, seed + i)
         torture(debug.getmetatable(object), object, seed + i)
       end
-      torture(core, "x", seed) torture(act, 1, seed)
+      torture(core, "x", seed) torture(act, 1, seed) torture(Map, "m.map", seed) references()
     end
     local function objects()
       local s = core.backends["be"].servers["s1"]
-      return core.tcp(), core.concat(), s, s:get_proxy(), core.frontends["fe"].listeners["sock-1"], core.event_sub({"SERVER_UP"}, print)
+      return core.tcp(), core.concat(), s, s:get_proxy(), core.frontends["fe"].listeners["sock-1"], core.event_sub({"SERVER_UP"}, print), core.queue(), select(2, Regex.new("(a)b", true)), map
     end
     for seed = 1, 3 do
       core.register_action("a" .. seed, {"http-req"}, function(txn)
@@ -51,7 +62,9 @@ const TORTURE: &str = r##"
 "##;
 
 fn torture(config: &Config) {
-    let bench = Bench::new(config, TORTURE);
+    let bench = Bench::empty(config);
+    bench.core.patterns.add_map("m.map", &[("a", "b")]);
+    bench.load(TORTURE).expect("the script loads");
     bench.core.proxies.add("fe", (true, false), &[]);
     bench.core.proxies.add("be", (false, true), &[("s1", "127.0.0.1:80")]);
     let mut through = 0;

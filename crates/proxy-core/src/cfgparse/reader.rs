@@ -10,13 +10,13 @@ use super::{
     finish::{self, Parts},
     global::{self, GlobalLine},
     header::{Header, unfit},
-    known, lexer, options,
+    known, lexer, mailers, options,
     proxy::{self, ProxyLine},
     server::is_name_char,
     words,
 };
 use crate::{
-    config::{Global, Place},
+    config::{Config, Global, Mailers, Place},
     registry::Registry,
     rules::acl::AclTable,
 };
@@ -51,6 +51,7 @@ enum Current {
     Nothing,
     Global,
     Proxy(Box<Draft>),
+    Mailers(Mailers),
     /// One that was refused: its lines are not looked at.
     Refused(String),
 }
@@ -63,6 +64,7 @@ impl Current {
             Self::Global => "global",
             Self::Proxy(draft) if draft.name.is_empty() => draft.section.name(),
             Self::Proxy(draft) => &draft.name,
+            Self::Mailers(section) => &section.name,
             Self::Refused(name) => name,
         }
     }
@@ -80,7 +82,12 @@ impl Reader {
             build,
             resolve,
             diagnostics,
-            parts: Parts { global: Global::default(), proc_vars: Vec::new(), drafts: Vec::new() },
+            parts: Parts {
+                global: Global::default(),
+                proc_vars: Vec::new(),
+                drafts: Vec::new(),
+                mailers: Vec::new(),
+            },
             defaults: Vec::new(),
             current: Current::Nothing,
         }
@@ -132,6 +139,7 @@ impl Reader {
             return;
         }
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        self.registry.patterns.set_place(&place);
         let mut warnings = Vec::new();
         let result = self.statement(&words, &place, &mut warnings);
         for warning in warnings {
@@ -159,6 +167,12 @@ impl Reader {
         if let Some(section) = Section::from_name(words[0]) {
             return self.section(section, words, place, warnings);
         }
+        if words[0] == "mailers" {
+            self.leave();
+            self.current = Current::Refused(words.get(1).unwrap_or(&words[0]).to_string());
+            self.current = Current::Mailers(mailers::begin(words, place, &self.parts.mailers)?);
+            return Ok(());
+        }
         if known::words(known::SECTIONS).any(|section| section == words[0]) {
             self.leave();
             self.current = Current::Refused(words.get(1).unwrap_or(&words[0]).to_string());
@@ -172,6 +186,8 @@ impl Reader {
                 Err(ParseError::at(0, format!("unknown keyword '{}' out of section.", words[0])))
             }
             Current::Refused(_) => Ok(()),
+            Current::Mailers(_) if negated => Err(ParseError::at(0, NEGATION)),
+            Current::Mailers(section) => mailers::line(section, words, &*self.resolve),
             Current::Global if negated => Err(ParseError::at(0, NEGATION)),
             Current::Global => global::line(GlobalLine {
                 words,
@@ -330,6 +346,7 @@ impl Reader {
     fn replay(&mut self, draft: &mut Draft, line: &Line) {
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
         let place = Place { file: line.file.clone(), line: line.number };
+        self.registry.patterns.set_place(&place);
         let mut warnings = Vec::new();
         let result = proxy::line(ProxyLine {
             words: &words,
@@ -387,6 +404,7 @@ impl Reader {
                 }
                 self.parts.drafts.push(*draft);
             }
+            Current::Mailers(section) => self.parts.mailers.push(section),
             Current::Nothing | Current::Global | Current::Refused(_) => {}
         }
     }
@@ -395,7 +413,9 @@ impl Reader {
     pub(super) fn outcome(mut self) -> Outcome {
         let mut config = None;
         if self.alerts() == 0 {
-            config = Some(finish::finish(self.parts, &mut self.diagnostics));
+            let patterns = self.registry.patterns.clone();
+            patterns.number();
+            config = Some(Config { patterns, ..finish::finish(self.parts, &mut self.diagnostics) });
         }
         if self.diagnostics.iter().any(|d| d.severity == Severity::Alert) {
             config = None;

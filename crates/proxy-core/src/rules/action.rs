@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Rule, RuleSet, redirect::Redirect, reply::ReplyTemplate, tarpit::Tarpit};
+use super::{Rule, RuleSet, patterns::PatternRule, redirect::Redirect, reply::ReplyTemplate, tarpit::Tarpit};
 use crate::{
     action::{Action, ActionMaker, Verdict},
     applet::ServiceMaker,
@@ -85,6 +85,8 @@ pub enum RuleAction {
     Redirect(Box<Redirect>),
     /// `use-service`.
     UseService(Arc<dyn ServiceMaker>),
+    /// `set-map`, `del-map`, `add-acl`, `del-acl`.
+    Pattern(Box<PatternRule>),
     /// `set-log-level`.
     SetLogLevel(LevelOverride),
     /// `do-log`: a line now, beside the one at the end.
@@ -194,6 +196,10 @@ impl RuleAction {
             }
             Self::UnsetVar(name) => {
                 txn.unset_var(name);
+                Ok(())
+            }
+            Self::Pattern(rule) => {
+                rule.apply(txn, side);
                 Ok(())
             }
             Self::SetLogLevel(level) => {

@@ -12,6 +12,7 @@ pub mod acl;
 mod action;
 mod parse;
 pub mod pattern;
+mod patterns;
 mod redirect;
 mod reply;
 mod tarpit;
@@ -21,6 +22,7 @@ use std::task::{Context, Poll};
 use acl::Cond;
 pub use action::{RuleAction, replace_in_headers};
 pub use parse::parse_rule;
+pub use patterns::PatternRule;
 
 use crate::{
     action::{Action, Verdict},

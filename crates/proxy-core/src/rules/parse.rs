@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Rule, RuleSet,
     action::{NameMatch, RuleAction, TargetPart},
+    patterns::PatternRule,
     redirect::{Redirect, RedirectTo},
     reply::{BodyTemplate, ReplyTemplate},
 };
@@ -329,6 +330,20 @@ fn unset_var(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> 
     Ok(RuleAction::UnsetVar(VarName::parse(line.parentheses()?)?))
 }
 
+fn pattern_rule(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
+    let action = line.bare_name();
+    let name = line.name()[action.len()..].trim_start_matches('(');
+    let name = name.strip_suffix(')').unwrap_or(name);
+    let (key, value) = if action == "set-map" {
+        let [key, value] = line.expect("expects exactly 2 arguments")?;
+        (key, Some(line.format(value)?))
+    } else {
+        let [key] = line.expect("expects exactly 1 arguments")?;
+        (key, None)
+    };
+    Ok(RuleAction::Pattern(Box::new(PatternRule::new(action, name, line.format(key)?, value))))
+}
+
 fn log_level(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
     let usage = "expects exactly 1 argument (log level name or 'silent')";
     let [name] = line.expect(usage)?;
@@ -571,9 +586,12 @@ const ACTIONS: &[Row] = &[
     row("reject", "reject", TCP | REQ, |_| Ok(RuleAction::Close { silent: false })),
     row("close", "close", Sets::of(RuleSet::TcpResponse), |_| Ok(RuleAction::Close { silent: false })),
     row("silent-drop", "silent-drop", TCP | REQ | RES, |_| Ok(RuleAction::Close { silent: true })),
+    row("add-acl", "add-acl(*)", REQ | RES, pattern_rule),
     row("add-header", "add-header", HTTP, header),
     row("allow", "allow", HTTP, |_| Ok(RuleAction::Stop)),
+    row("del-acl", "del-acl(*)", REQ | RES, pattern_rule),
     row("del-header", "del-header", HTTP, del_header),
+    row("del-map", "del-map(*)", HTTP, pattern_rule),
     row("deny", "deny", REQ | RES, reply),
     row("do-log", "do-log", HTTP | CONTENT, |_| Ok(RuleAction::DoLog)),
     row("redirect", "redirect", REQ | RES, redirect),
@@ -585,6 +603,7 @@ const ACTIONS: &[Row] = &[
     row("return", "return", REQ | RES, reply),
     row("set-header", "set-header", HTTP, header),
     row("set-log-level", "set-log-level", HTTP | CONTENT, log_level),
+    row("set-map", "set-map(*)", HTTP, pattern_rule),
     row("set-method", "set-method", REQ, set_target),
     row("set-path", "set-path", REQ, set_target),
     row("set-pathq", "set-pathq", REQ, set_target),
@@ -600,16 +619,13 @@ const ACTIONS: &[Row] = &[
 
 /// Actions that HAProxy has and this does not, yet.
 const KNOWN_ELSEWHERE: &[&str] = &[
-    "add-acl",
     "add-headers-bin",
     "attach-srv",
     "auth",
     "cache-store",
     "cache-use",
     "capture",
-    "del-acl",
     "del-headers-bin",
-    "del-map",
     "disable-l7-retry",
     "do-resolve",
     "early-hint",
@@ -631,7 +647,6 @@ const KNOWN_ELSEWHERE: &[&str] = &[
     "set-fc-mark",
     "set-fc-tos",
     "set-headers-bin",
-    "set-map",
     "set-mark",
     "set-nice",
     "set-priority-class",

@@ -99,6 +99,8 @@ pub enum Arg {
     Regex(Pattern),
     /// Conditions of `set-var`.
     Conds(crate::vars::SetConds),
+    /// A map to look values up in.
+    Map(crate::pattern_ref::PatternList),
 }
 
 /// What a fetch needs to be there; a rule set that cannot offer it refuses the expression.

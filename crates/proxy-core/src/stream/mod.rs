@@ -12,7 +12,7 @@
 
 mod analyse;
 mod conn;
-mod deadline;
+pub(crate) mod deadline;
 mod exchange;
 mod fault;
 pub(crate) mod http;

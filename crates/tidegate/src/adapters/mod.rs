@@ -106,6 +106,12 @@ impl Extension {
         self.lua.iter().flatten()
     }
 
+    /// The places of the configuration that name Lua functions, and the scripts' commands.
+    #[must_use]
+    pub fn sites(&self) -> &Sites {
+        &self.sites
+    }
+
     /// A Lua function as one place of the configuration names it, bound to this worker's VM.
     #[must_use]
     pub fn lua_call(&self, site: usize) -> Option<(&Runtime, CallSite)> {
@@ -146,7 +152,11 @@ pub fn level_from_lua(level: hlua::host::Level) -> proxy_core::log::Level {
 }
 
 /// Calls `with` with what the runtime API's commands work on.
-pub fn with_admin<R>(worker: &Worker, commands: &[Command], with: impl FnOnce(&AdminContext<'_>) -> R) -> R {
+pub fn with_admin<R>(
+    worker: &Worker,
+    commands: &[Command<'_>],
+    with: impl FnOnce(&AdminContext<'_>) -> R,
+) -> R {
     let process = Extension::of(worker).facts.info(&worker.shared.config.global);
     with(&AdminContext {
         shared: &worker.shared,

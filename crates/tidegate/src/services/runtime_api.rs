@@ -18,6 +18,7 @@ use std::{
 use event_hdl::{EventQueue, Item, Overflow, QueuedEvent, Subtypes};
 use proxy_core::{
     admin::{self, Command},
+    applet::ServiceMaker,
     config::AccessLevel,
     host::{BoxIo, Timer},
     worker::Worker,
@@ -25,6 +26,7 @@ use proxy_core::{
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use super::{
+    cli_applet,
     cli_session::{CliSession, CommandLine, Input},
     scripts,
 };
@@ -38,7 +40,7 @@ use crate::adapters::{
 const EVENTS_MAX: usize = 1024;
 
 /// The commands of this file, for `help`.
-const COMMANDS: &[Command] = &[
+const COMMANDS: &[Command<'static>] = &[
     Command {
         words: "show events",
         usage: "show events [<sink>] [-w] [-n]",
@@ -89,6 +91,7 @@ enum Next {
     Answer(String),
     Quit,
     Events,
+    Service(Arc<dyn ServiceMaker>),
 }
 
 impl Client {
@@ -106,6 +109,12 @@ impl Client {
                     Next::Answer(text) => io.write_all(&self.session.frame(&text)).await?,
                     Next::Quit => return io.shutdown().await,
                     Next::Events => return self.show_events(io).await,
+                    Next::Service(maker) => {
+                        let (unread, ended) = self.session.take_rest();
+                        let left = cli_applet::run(&self.worker, io, maker, unread, ended).await?;
+                        self.session.resume(left);
+                        io.write_all(&self.session.frame("")).await?;
+                    }
                 }
             }
             if self.session.is_over() || !self.read(io).await? {
@@ -146,15 +155,31 @@ impl Client {
             ["operator"] => self.lower(AccessLevel::Operator),
             ["show", "events", ..] => Next::Events,
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
-            _ => Next::Answer(self.answer(&words, &command.text)),
+            _ => match Extension::of(&self.worker).sites().cli_command(&words) {
+                Some(maker) => Next::Service(maker),
+                None => Next::Answer(self.answer(&words, command)),
+            },
         }
     }
 
-    fn answer(&self, words: &[&str], text: &str) -> String {
-        let scripts = &Extension::of(&self.worker).facts.scripts;
-        scripts.answer(words, self.level).unwrap_or_else(|| {
-            let commands = [COMMANDS, scripts::COMMANDS].concat();
-            with_admin(&self.worker, &commands, |cx| admin::run(text, self.level, cx).text)
+    /// What no script answers: a command about scripts, or one of proxy-core's, which also lists ours and the scripts'
+    /// own where it lists any.
+    fn answer(&self, words: &[&str], command: &CommandLine) -> String {
+        let extension = Extension::of(&self.worker);
+        if let Some(answer) = extension.facts.scripts.answer(words, self.level) {
+            return answer;
+        }
+        let registered = extension.sites().cli_commands();
+        let registered = registered.iter().map(|(words, usage)| Command {
+            words,
+            usage,
+            help: "",
+            level: AccessLevel::User,
+        });
+        let ours = COMMANDS.iter().chain(scripts::COMMANDS).copied();
+        let commands: Vec<Command<'_>> = ours.chain(registered).collect();
+        with_admin(&self.worker, &commands, |cx| {
+            admin::run_with_payload(&command.text, command.payload.as_deref(), self.level, cx).text
         })
     }
 

@@ -10,7 +10,7 @@ use proxy_core::{admin::Command, config::AccessLevel};
 const FAILURES_MAX: usize = 32;
 
 /// The commands that this file answers.
-pub const COMMANDS: &[Command] = &[
+pub const COMMANDS: &[Command<'_>] = &[
     Command {
         words: "show lua",
         usage: "show lua",

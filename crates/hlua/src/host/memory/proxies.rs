@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::host::{HostError, HostResult, Proxies, Proxy, ProxyCommand, Server, ServerCommand, Stats, Value};
+use crate::host::{
+    HostError, HostResult, Proxies, Proxy, ProxyCommand, ProxyMailers, Server, ServerCommand, Stats, Value,
+};
 
 /// The proxies of a test.
 #[derive(Default)]
@@ -20,6 +22,7 @@ pub struct MemoryProxy {
     uuid: i64,
     capabilities: (bool, bool),
     servers: Vec<(String, String)>,
+    mailers: Option<ProxyMailers>,
     commands: Rc<RefCell<Vec<String>>>,
 }
 
@@ -35,7 +38,21 @@ impl MemoryProxies {
         let uuid = self.list.borrow().len() as i64 + 2;
         let servers = servers.iter().map(|(name, address)| (name.to_string(), address.to_string())).collect();
         let commands = self.commands.clone();
-        self.list.borrow_mut().push(MemoryProxy { name: name.into(), uuid, capabilities, servers, commands });
+        self.list.borrow_mut().push(MemoryProxy {
+            name: name.into(),
+            uuid,
+            capabilities,
+            servers,
+            mailers: None,
+            commands,
+        });
+    }
+
+    /// Gives a proxy mailers.
+    pub fn set_mailers(&self, proxy: &str, mailers: ProxyMailers) {
+        for known in self.list.borrow_mut().iter_mut().filter(|known| known.name == proxy) {
+            known.mailers = Some(mailers.clone());
+        }
     }
 
     /// Removes the servers of a proxy, as `del server` would.
@@ -92,6 +109,10 @@ impl Proxy for MemoryProxy {
 
     fn usable_servers(&self) -> (i64, i64) {
         (self.servers.len() as i64, 0)
+    }
+
+    fn mailers(&self) -> Option<ProxyMailers> {
+        self.mailers.clone()
     }
 
     fn command(&self, command: ProxyCommand) -> HostResult<()> {

@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use hlua::host::{self, HostError, HostResult, ProxyCommand, ServerCommand, Stats, Value};
+use hlua::host::{self, HostError, HostResult, ProxyCommand, ProxyMailers, ServerCommand, Stats, Value};
 use proxy_core::{
     admin::stat::{self, Row},
     backend::server::Server,
     config::{AccessLevel, Bind, Mode, Proxy},
+    log::Level,
     worker::Worker,
 };
 
@@ -104,6 +105,20 @@ impl host::Proxy for LuaProxy {
             i64::try_from(usable.count()).unwrap_or(i64::MAX)
         };
         (count(false), count(true))
+    }
+
+    fn mailers(&self) -> Option<ProxyMailers> {
+        let alert = &self.proxy.options.email_alert;
+        let section = self.worker.shared.config.mailers.get(alert.mailers.as_ref()?)?;
+        Some(ProxyMailers {
+            track_server_health: self.proxy.options.log_health_checks,
+            log_level: alert.level.unwrap_or(Level::Alert) as u8,
+            mailservers: section.servers.clone(),
+            mailservers_timeout: i64::try_from(section.timeout.as_millis()).unwrap_or(i64::MAX),
+            smtp_hostname: alert.myhostname.clone(),
+            smtp_from: alert.from.clone(),
+            smtp_to: alert.to.clone(),
+        })
     }
 
     fn command(&self, _command: ProxyCommand) -> HostResult<()> {

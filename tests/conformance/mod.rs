@@ -50,6 +50,7 @@ cases! {
     config_script_error
     connect_refused
     expect_continue
+    frontend_control
     header_injection
     header_rules
     health_checks
@@ -91,6 +92,7 @@ cases! {
     lua_per_thread
     lua_prometheus
     lua_proxies
+    lua_proxy_control
     lua_redis
     lua_queue
     lua_regex

@@ -37,4 +37,5 @@ pub mod session;
 pub mod stream;
 pub mod txn;
 pub mod vars;
+pub mod watch;
 pub mod worker;

@@ -42,6 +42,12 @@ pub const COMMANDS: &[Command<'static>] = {
         command("del acl", "del acl <acl> [<key>|#<ref>]", "delete acl entries matching <key>", User),
         command("del map", "del map <map> [<key>|#<ref>]", "delete map entries matching <key>", User),
         command("disable agent", "disable agent", "disable agent checks", Admin),
+        command(
+            "disable frontend",
+            "disable frontend <frontend>",
+            "temporarily disable specific frontend",
+            Admin,
+        ),
         command("disable health", "disable health", "disable health checks", Admin),
         command(
             "disable server",
@@ -50,6 +56,7 @@ pub const COMMANDS: &[Command<'static>] = {
             Admin,
         ),
         command("enable agent", "enable agent", "enable agent checks", Admin),
+        command("enable frontend", "enable frontend <frontend>", "re-enable specific frontend", Admin),
         command("enable health", "enable health", "enable health checks", Admin),
         command(
             "enable server",
@@ -103,6 +110,13 @@ pub const COMMANDS: &[Command<'static>] = {
             User,
         ),
         command("show stat", "show stat [no-maint|up]*", "report counters for each proxy and server", User),
+        command("shutdown frontend", "shutdown frontend <frontend>", "stop a specific frontend", Admin),
+        command(
+            "shutdown sessions server",
+            "shutdown sessions server <bk>/<srv>",
+            "kill sessions on a server",
+            Admin,
+        ),
         command("show version", "show version", "show version of the current process", User),
     ]
 };

@@ -24,6 +24,9 @@ pub(crate) async fn relay(conn: &mut Conn, upstream: &mut Upstream) -> Letters {
     let mut clocks = Clocks::default();
     let backend = conn.txn.backend.clone();
     poll_fn(|cx| {
+        if upstream.slot.is_killed() {
+            return Poll::Ready(*b"KD");
+        }
         let mut budget = BYTES_PER_TURN;
         let pool = &conn.worker.buffers;
         let up = pump(&mut conn.client, &mut upstream.side, pool, &mut budget, cx);

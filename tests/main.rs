@@ -1,7 +1,8 @@
 //! What spans crates, tested as a user sees it: the program on real sockets.
 //!
 //! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
-//! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary; [`demo`] tries ours out.
+//! says which); [`compatibility`] holds COMPATIBILITY.md against them; [`vtc`] runs scenarios in varnishtest's
+//! language against the same binary; [`demo`] tries ours out, [`spoa`] its tools for authors of agents.
 //! [`sim`] lives whole worlds in one thread, on virtual time, each from a seed.
 
 #![expect(
@@ -9,8 +10,10 @@
     reason = "these tests drive another process over sockets: their clock and their threads are real"
 )]
 
+mod compatibility;
 mod conformance;
 mod demo;
 mod sim;
+mod spoa;
 mod support;
 mod vtc;

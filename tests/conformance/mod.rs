@@ -87,8 +87,10 @@ cases! {
     lua_late_settings
     lua_load_both
     lua_mailers
+    lua_map
     lua_memory_cap
     lua_mirror
+    lua_patref
     lua_per_thread
     lua_prometheus
     lua_proxies
@@ -104,12 +106,15 @@ cases! {
     lua_socket_reads
     lua_socket_tls
     lua_stack_overflow
+    lua_status
     lua_task_logs
     lua_tcp_actions
     lua_tcp_service
     lua_then_spoe
     lua_txn
     many_clients
+    map_errors
+    maps
     my_hash_fetch
     server_changes
     server_queue
@@ -117,11 +122,30 @@ cases! {
     smuggling
     smuggling_strict
     soft_stop
+    spoe_actions
     spoe_agent_killed
     spoe_agent_silent
     spoe_bad_answer
     spoe_bad_greeting
+    spoe_conditions
+    spoe_config_errors
+    spoe_continue_on_error
+    spoe_errors
+    spoe_events
+    spoe_events_placed
+    spoe_events_tcp
+    spoe_fail_closed
+    spoe_frame_size
+    spoe_greeting
+    spoe_groups
+    spoe_health_check
+    spoe_logs
+    spoe_many_engines
+    spoe_mode_spop
+    spoe_proc_variables
+    spoe_scopes
     spoe_types
+    spoe_unscoped
     spoe_variable
     stale_connections
     stats_socket

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The proxy under test: `TIDEGATE_BIN` if set, else the one built beside these tests.
 pub(crate) fn subject(test: &str) -> Option<PathBuf> {
@@ -14,6 +15,17 @@ pub(crate) fn subject(test: &str) -> Option<PathBuf> {
         return Some(built);
     }
     missing(test, "tidegate (cargo build -p tidegate, or set TIDEGATE_BIN)");
+    None
+}
+
+/// The proxy under test if it is ours: no other has what the test is about.
+pub(crate) fn ours(test: &str) -> Option<PathBuf> {
+    let program = subject(test)?;
+    let version = Command::new(&program).arg("-v").output().expect("the proxy starts");
+    if String::from_utf8_lossy(&version.stdout).contains("tidegate") {
+        return Some(program);
+    }
+    skipped(test, "is about tidegate");
     None
 }
 

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use crate::bench::micro;
 use crate::check;
 use crate::cli::Check;
+use crate::lua_api;
 use crate::test::{self, Tally};
 use crate::workspace::Workspace;
 
@@ -20,6 +21,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
         tally.count(check::run(workspace, *what)?);
     }
     tally.count(micro::count(workspace, &micro::CountOptions::default())?);
+    lua_api::forget(workspace)?;
     tally += test::run(workspace, &test::Options::default())?;
+    tally.count(lua_api::run(workspace, &lua_api::Options::of_last_run())?);
     Ok(tally.report())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::workspace::Workspace;
-use crate::{bench, check, ci, sim, test};
+use crate::{bench, check, ci, lua_api, sim, test};
 
 /// The repository's task runner.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything that must be green: fmt, lints, deps, tidy, docs, tests.
+    /// Everything that must be green: fmt, lints, deps, tidy, docs, tests, the Lua API.
     Ci,
     /// One of the checks that need no running program.
     Check {
@@ -27,6 +27,8 @@ enum Task {
     },
     /// Installs the peers that the tests need, builds `tidegate`, runs every test.
     Test(test::Options),
+    /// Holds the Lua API against HAProxy's: implemented, tested, missing, differing.
+    LuaApi(lua_api::Options),
     /// Lives simulated worlds, each from a seed, and prints what happens in them.
     Sim(sim::Options),
     /// Measures tidegate against Debian's haproxy, and single operations against public crates.
@@ -92,6 +94,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Task::Ci => ci::run(&workspace)?,
         Task::Check { what } => check::run(&workspace, what)?,
         Task::Test(options) => test::run(&workspace, &options)?.report(),
+        Task::LuaApi(options) => lua_api::run(&workspace, &options)?,
         Task::Sim(options) => sim::run(&workspace, &options)?,
         Task::Bench { what } => what.run(&workspace)?,
         Task::BenchOrigin(options) => bench::origin::run(&options).map(|()| true)?,

@@ -30,13 +30,13 @@ fn a_subscription_hears_of_events_that_it_covers_wholly() {
         let handler = list.subscribe(subscribed, |_| ()).unwrap();
         let mut queue = list.queue(subscribed, Overflow::Unbounded).unwrap();
         let delivered = list.publish(&tally.live(1), published, WHEN);
-        let expected = usize::from(heard);
+        let expected = u32::from(heard);
         assert_eq!(
             (delivered.called, delivered.queued),
             (expected, expected),
             "{subscribed:?} {published:?}"
         );
-        assert_eq!(drain(&mut queue).len(), expected);
+        assert_eq!(drain(&mut queue).len(), usize::from(heard));
         handler.pause();
         let lost = list.publish(&tally.live(1), published, WHEN).lost;
         assert_eq!(lost, expected, "paused: {subscribed:?} {published:?}");
@@ -73,7 +73,7 @@ fn one_snapshot_serves_all_queues_of_all_lists_and_dies_with_the_last() {
     assert_eq!((tally.made(), tally.alive()), (1, 1));
     let events: Vec<_> = queues.iter_mut().map(|queue| queue.try_pop().unwrap()).collect();
     let first = events[0].event().unwrap();
-    assert!(events.iter().all(|item| Arc::ptr_eq(item.event().unwrap(), first)));
+    assert!(events.iter().all(|item| item.event().unwrap().ptr_eq(first)));
     assert_eq!((first.data.number, first.when, first.subtype), (7, WHEN, OPEN));
     drop(events);
     assert_eq!(tally.alive(), 0);

@@ -74,6 +74,21 @@ impl ContextKind {
         }
     }
 
+    /// The word of the table of facts; services and commands are one there.
+    pub(crate) fn word(self) -> &'static str {
+        use ContextKind::*;
+        match self {
+            Body => "body",
+            Init => "init",
+            Task => "task",
+            Action => "action",
+            Fetch => "sample-fetch",
+            Converter => "converter",
+            ServiceHttp | ServiceTcp | Cli => "service",
+            Event => "event",
+        }
+    }
+
     /// The name HAProxy's log lines give to a function that runs here.
     pub(crate) fn label(self, name: &str) -> String {
         use ContextKind::*;

@@ -19,8 +19,9 @@ use crate::context::ContextKind;
 use crate::event_runner::EventRunner;
 use crate::execution::{Execution, Outcome};
 use crate::host::{Core, Lent, Level, Txn, Value};
-use crate::limits::{Config, Interrupter};
+use crate::limits::{Config, Interrupter, Preemption};
 use crate::raw::machine;
+use crate::usage::VmUsage;
 use crate::value::Out;
 use crate::vm::{Garbage, Job, Startup, Vm, VmState, Worker};
 use crate::{Error, FunctionKind, Registry};
@@ -310,7 +311,16 @@ impl Runtime {
     /// ([`Preemption::OnDemand`](crate::Preemption)). Call it on the thread that runs the worker; a `fork` gives that
     /// another number.
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter::here(self.worker.beat.clone())
+        let (preempts, usage) = self.with(|vm| {
+            let preempts = vm.state.preemption.get() == Preemption::OnDemand;
+            (preempts, vm.state.usage.shared().clone())
+        });
+        Interrupter::here(self.worker.beat.clone(), preempts, usage)
+    }
+
+    /// What this VM's functions cost so far; readable from any thread. On the shared VM this blocks for the lock.
+    pub fn usage(&self) -> VmUsage {
+        self.with(|vm| vm.state.usage.shared().clone())
     }
 
     // ---- entering the VM -----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
 use crate::op::{Op, SocketTable};
 use crate::raw::machine::{self, Coroutine, Fault, Members};
 use crate::registry::{FunctionInfo, FunctionKind, Registry};
+use crate::usage::Usage;
 
 /// A Lua VM and its state. INVARIANT: `lua` is dropped first, since closing it runs functions that use `state`.
 pub(crate) struct Vm {
@@ -94,6 +95,7 @@ pub(crate) struct VmState {
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
     pub(crate) reaper: crate::reaper::Reaper,
+    pub(crate) usage: Usage,
     /// Tasks were started once: what is registered from now on starts at once.
     pub(crate) went_up: Cell<bool>,
 }
@@ -345,6 +347,10 @@ impl Vm {
         if let Some(share) = &*self.state.memory.borrow() {
             share.publish(self.lua.used_memory());
         }
+        let runs = self.state.next_handle.get();
+        if runs & MEMORY_EVERY == 0 || !self.state.went_up.get() {
+            self.state.usage.publish_memory(self.lua.used_memory());
+        }
         if forget && self.state.run.handle.get() == 0 {
             *self.state.worker.borrow_mut() = None;
         }
@@ -383,6 +389,7 @@ impl VmState {
             regexes: RefCell::default(),
             orphans: RefCell::default(),
             reaper: Default::default(),
+            usage: Usage::new(thread),
             went_up: Cell::new(false),
         }
     }
@@ -467,6 +474,14 @@ impl VmState {
                 }
             }
         }
+    }
+
+    /// The number under which a function's runs are counted.
+    pub(crate) fn counted_as(&self, function: c_int, context: ContextKind, name: &str) -> u32 {
+        let usage = &self.usage;
+        usage
+            .find(function)
+            .unwrap_or_else(|| usage.add(function, context, name, machine::place_of(self, function)))
     }
 
     /// Begins a stretch of running; gives back what to restore when it is nested in another.
@@ -575,7 +590,7 @@ impl VmState {
 
     /// The error for a run that died, with HAProxy's words.
     pub(crate) fn error(&self, function: String, fault: Fault) -> Error {
-        let Fault { memory, message, trace } = fault;
+        let Fault { memory, message, trace, .. } = fault;
         if let Some(message) = self.run.panicked.take() {
             return Error::Internal { function, message };
         }
@@ -634,5 +649,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panic".to_string())
 }
 
+/// What a VM holds is published while it starts, and when the count of its runs and objects has none of these bits.
+const MEMORY_EVERY: i64 = 15;
 /// Idle coroutines kept; each holds about a kilobyte.
 const POOL_MAX: usize = 256;

@@ -7,11 +7,11 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use scheduler::{Budget, Class, Config, Scheduler, TaskHandle, Woken};
+use scheduler::{Budget, Class, Config, Scheduler, TaskRef, Woken};
 use support::{Log, World};
 
 /// A task that logs its name each time it runs, and wakes itself if asked to.
-fn logger(world: &World, log: &Log<i32>, name: i32, again: bool) -> TaskHandle {
+fn logger(world: &World, log: &Log<i32>, name: i32, again: bool) -> TaskRef {
     let log = log.clone();
     world.scheduler.spawn(
         "logger",

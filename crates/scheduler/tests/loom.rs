@@ -85,7 +85,7 @@ fn listener(scheduler: &Scheduler) -> (TaskHandle, Rc<Cell<Woken>>, Rc<Cell<usiz
             Poll::Pending
         }),
     );
-    (task, seen, runs)
+    (task.handle(), seen, runs)
 }
 
 #[test]
@@ -102,6 +102,7 @@ fn a_wake_from_another_thread_reaches_a_sleeping_owner() {
                 Poll::Pending
             }),
         );
+        let task = task.handle();
         let waker = thread::spawn(move || {
             // The run after the wake must see what was written before it.
             value.store(1, Ordering::Relaxed);
@@ -145,6 +146,7 @@ fn one_of_two_killers_succeeds_and_the_task_is_freed_once() {
                 Poll::Pending
             }),
         );
+        let task = task.handle();
         let other = task.clone();
         let killer = thread::spawn(move || {
             other.wake(Woken::MSG);

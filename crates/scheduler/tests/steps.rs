@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use scheduler::{Budget, Class, Handle, Scheduler, TaskHandle, Timer, Woken};
+use scheduler::{Budget, Class, Handle, Scheduler, TaskHandle, TaskRef, Timer, Woken};
 use support::start;
 
 /// A small generator of chance (xorshift*): one seed, one run.
@@ -31,7 +31,7 @@ impl Dice {
 }
 
 struct Task {
-    handle: TaskHandle,
+    handle: TaskRef,
     timer: Timer,
     /// Reasons given since its last run; `None`: it has no reason to run.
     pending: Option<Woken>,
@@ -228,13 +228,13 @@ impl World {
             0..40 => model.wake(which),
             40..43 => {
                 let reason = model.dice.reason();
-                let handle = model.tasks[which].handle.clone();
+                let handle = model.tasks[which].handle.handle();
                 self.elsewhere(Order::Wake(handle, reason));
                 model.tasks[which].wake(reason);
             }
             43..45 => model.kill(which),
             45 => {
-                let handle = model.tasks[which].handle.clone();
+                let handle = model.tasks[which].handle.handle();
                 let first = self.elsewhere(Order::Kill(handle));
                 assert_eq!(first, model.tasks[which].alive);
                 model.tasks[which].alive = false;

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hlua::{Interrupter, Preemption, Runtime};
+use hlua::{Interrupter, Runtime};
 use parking_lot::Mutex;
 use proxy_core::{
     backend::pool::Pools,
@@ -38,7 +38,7 @@ use crate::adapters::{
     hlua_event_hdl::LuaEvents,
     hlua_proxy_core::{Catalog, LuaHttpClient},
     hlua_scheduler::WorkerCore,
-    proxy_core_event_hdl::ServerEvents,
+    proxy_core_event_hdl::{PatternEvents, ServerEvents},
     proxy_core_hlua::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
@@ -87,7 +87,7 @@ impl Preparation {
         let mut registry = Registry::builtin();
         let private_slot = registry.private_slot();
         let sites = Arc::new(Sites::default());
-        let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone());
+        let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone(), registry.patterns.clone());
         let lua = Rc::new(RefCell::new(LuaSetup::new(core.clone(), sites.clone())));
         keywords::register(&mut registry, &lua);
         let engines = Arc::new(EnginePlan::default());
@@ -100,7 +100,7 @@ impl Preparation {
     /// Lets scripts run without counting instructions: whoever starts the process then watches
     /// [`Process::interrupters`]. Before a configuration is read.
     pub fn watch_scripts(&self) {
-        self.lua.borrow_mut().set_preemption(Preemption::OnDemand);
+        self.lua.borrow_mut().watch();
     }
 
     /// What extensions find wrong with a configuration that was read.
@@ -126,6 +126,8 @@ impl Preparation {
         }
         let wall = self.clocks.wall.clone();
         let events = ServerEvents::new(move || wall());
+        let wall = self.clocks.wall.clone();
+        let pattern_events = PatternEvents::new(config.patterns.clone(), move || wall());
         let shared = Arc::new(Shared {
             config: Arc::new(config),
             observer: events.clone(),
@@ -138,6 +140,7 @@ impl Preparation {
         let process = Process {
             shared,
             events,
+            pattern_events,
             lua: loaded.plan,
             sites: self.sites,
             catalog: Arc::new(Catalog::new(registry)),
@@ -163,6 +166,8 @@ pub struct Process {
     pub shared: Arc<Shared>,
     /// The event bus.
     pub events: Arc<ServerEvents>,
+    /// The same for pattern references.
+    pub pattern_events: Arc<PatternEvents>,
     /// What the process knows about itself.
     pub facts: Arc<Facts>,
     lua: LuaPlan,
@@ -175,7 +180,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// What stops the long runs of each worker made so far; none where instructions are counted.
+    /// What watches the runs of each worker made so far; none where the start did not ask for it.
     #[must_use]
     pub fn interrupters(&self) -> Vec<Interrupter> {
         self.interrupters.lock().clone()
@@ -188,6 +193,7 @@ pub struct Node {
     pub worker: Rc<Worker>,
     handle: Handle,
     events: Arc<ServerEvents>,
+    pattern_events: Arc<PatternEvents>,
 }
 
 impl Node {
@@ -207,16 +213,18 @@ impl Node {
             Some(first) => first,
             None => {
                 let clocks = &process.clocks;
-                let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone());
+                let patterns = process.shared.config.patterns.clone();
+                let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone(), patterns);
                 core.set_env(process.shared.config.env.clone());
                 let runtimes = process.lua.runtimes(&core, thread)?;
                 FirstWorker { core, runtimes }
             }
         };
         core.set_routes(process.lua.routes);
-        if process.lua.preemption() == Preemption::OnDemand {
+        if process.lua.watched() {
             process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
         }
+        runtimes.iter().flatten().for_each(|runtime| process.facts.scripts.add(runtime.usage()));
         let [shared, per_thread] = runtimes;
         let extension = Extension::new(
             process.catalog.clone(),
@@ -236,11 +244,17 @@ impl Node {
             extension,
         });
         let http = LuaHttpClient::new(&worker, process.http_client.client(&worker));
-        core.link(&worker, handle.clone(), LuaEvents(process.events.clone()), http);
+        core.link(
+            &worker,
+            handle.clone(),
+            LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() },
+            http,
+        );
         if thread == 0 {
             set_process_variables(&worker);
         }
-        Ok(Self { worker, handle, events: process.events.clone() })
+        let (events, pattern_events) = (process.events.clone(), process.pattern_events.clone());
+        Ok(Self { worker, handle, events, pattern_events })
     }
 
     /// Runs what scripts asked to run once the configuration is read. On every thread, before any
@@ -263,6 +277,7 @@ impl Node {
             runtime.start_tasks()?;
         }
         if self.worker.thread == 0 {
+            self.worker.shared.config.patterns.seal();
             self.start_checks();
         }
         Ok(())
@@ -289,6 +304,7 @@ impl Node {
         Extension::of(&self.worker).engines.stop();
         if self.worker.thread == 0 {
             self.events.close();
+            self.pattern_events.close();
         }
     }
 

@@ -20,7 +20,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use scheduler::{Budget, Scheduler};
-pub use scheduler::{Handle, TaskHandle};
+pub use scheduler::{Handle, TaskRef};
 
 use crate::{alarm::Alarm, clock::Turn};
 
@@ -117,7 +117,7 @@ impl Worker {
 /// The tasks that serve connections on one worker: counted, and woken together when a stop begins.
 #[derive(Default)]
 pub struct Sessions {
-    running: RefCell<slab::Slab<TaskHandle>>,
+    running: RefCell<slab::Slab<TaskRef>>,
     emptied: RefCell<Option<std::task::Waker>>,
 }
 

@@ -8,8 +8,11 @@
 
 use crate::raw::stack::{Flow, Ret, Stack};
 
+/// Reads a date of one format.
+type Format = fn(&[u8]) -> Option<i64>;
+
 /// Seconds since the epoch for the first of these formats that fits; nil for none.
-pub(crate) fn date(stack: &mut Stack<'_>, formats: &[fn(&[u8]) -> Option<i64>]) -> Flow {
+pub(crate) fn date(stack: &mut Stack<'_>, formats: &[Format]) -> Flow {
     let text = stack.bytes(1)?;
     match formats.iter().find_map(|format| format(&text)) {
         Some(seconds) => stack.push_int(seconds),
@@ -119,11 +122,11 @@ const MONTHS: [&str; 12] =
 
 #[cfg(test)]
 mod tests {
-    use super::{asctime, imf, rfc850};
+    use super::{Format, asctime, imf, rfc850};
 
     #[test]
     fn each_format_reads_its_own_and_no_other() {
-        let formats: [(&str, fn(&[u8]) -> Option<i64>); 3] = [
+        let formats: [(&str, Format); 3] = [
             ("Sun, 06 Nov 1994 08:49:37 GMT", imf),
             ("Sunday, 06-Nov-94 08:49:37 GMT", rfc850),
             ("Sun Nov  6 08:49:37 1994", asctime),

@@ -14,12 +14,14 @@ pub(crate) mod date;
 pub(crate) mod event_sub;
 pub(crate) mod http;
 pub(crate) mod httpclient;
+pub(crate) mod json;
 pub(crate) mod listener;
 pub(crate) mod mailers;
 pub(crate) mod map;
 pub(crate) mod patref;
 pub(crate) mod proxy;
 pub(crate) mod queue;
+pub(crate) mod records;
 pub(crate) mod regex;
 pub(crate) mod reply;
 pub(crate) mod samples;
@@ -109,6 +111,9 @@ pub(crate) struct Library {
 /// The global tables.
 pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY];
 
+/// Modules that `require` finds where the script's path has none of that name.
+pub(crate) const MODULES: &[&Library] = &[&json::LIBRARY];
+
 /// What of Lua's own library `os` the host answers.
 pub(crate) const OS: &[Method] = &[Method::new("getenv", "(name)", core::getenv)];
 
@@ -155,6 +160,7 @@ classes! {
     PatrefCursor => patref::CURSOR,
     Queue => queue::CLASS,
     Regex => regex::CLASS,
+    JsonObject => json::OBJECT,
 }
 
 impl Class {
@@ -164,6 +170,11 @@ impl Class {
             Class::Txn | Class::AppletHttp => 4,
             _ => 1,
         }
+    }
+
+    /// Only metatables: scripts meet no member of theirs.
+    pub(crate) fn is_hidden(self) -> bool {
+        matches!(self, Class::Stale | Class::JsonObject)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -185,9 +196,10 @@ pub(crate) use to_string;
 /// The API as text, one string a class, for snapshots and documentation: every entry with signature, contexts and
 /// whether it waits.
 pub fn describe() -> Vec<(String, String)> {
-    let mut pages: Vec<_> = LIBRARIES.iter().map(|library| describe_library(library)).collect();
+    let libraries = LIBRARIES.iter().chain(MODULES);
+    let mut pages: Vec<_> = libraries.map(|library| describe_library(library)).collect();
     for class in Class::ALL {
-        if *class == Class::Stale {
+        if class.is_hidden() {
             continue;
         }
         let (name, page) = describe_class(*class);

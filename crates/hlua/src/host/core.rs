@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use super::{
     Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets, Value,
 };
+use crate::Failure;
 
 /// Syslog severities, as in the constants of `core`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +48,12 @@ pub trait Core {
     /// Writes one log line that belongs to no stream: `core.log`, `core.Alert`, errors of tasks and handlers.
     /// Destinations (loggers, stderr) are the host's business. Control bytes are already dots.
     fn log(&self, level: Level, message: &str);
+
+    /// A run ended by an error. Told in addition to the error that its caller gets or that is logged; nothing is
+    /// expected of the host.
+    fn failed(&self, failure: &Failure) {
+        let _ = failure;
+    }
 
     /// The wall clock behind `core.now()`.
     fn wall_clock(&self) -> SystemTime {

@@ -19,7 +19,7 @@ use super::{
     Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Patterns, Proxies, Sockets,
     Value,
 };
-use crate::{Error, Execution, Outcome};
+use crate::{Error, Execution, Failure, Outcome};
 
 mod applet;
 mod events;
@@ -43,6 +43,7 @@ pub struct MemoryCore {
     clock: Rc<Clock>,
     log: RefCell<Vec<(Level, String)>>,
     tasks: RefCell<VecDeque<LocalFuture<()>>>,
+    failures: RefCell<Vec<Failure>>,
     alone: Cell<u32>,
     /// Proxies and servers; empty until a test adds some.
     pub proxies: MemoryProxies,
@@ -100,6 +101,7 @@ impl MemoryCore {
             }),
             log: RefCell::default(),
             tasks: RefCell::default(),
+            failures: RefCell::default(),
             alone: Cell::new(0),
             proxies: MemoryProxies::default(),
             events: MemoryEvents::new(queues.clone()),
@@ -144,6 +146,11 @@ impl MemoryCore {
     pub fn take_log(&self) -> Vec<String> {
         let lines = std::mem::take(&mut *self.log.borrow_mut());
         lines.into_iter().map(|(level, text)| format!("{}: {text}", level_name(level))).collect()
+    }
+
+    /// The runs that failed so far, and forgets them.
+    pub fn take_failures(&self) -> Vec<Failure> {
+        std::mem::take(&mut *self.failures.borrow_mut())
     }
 
     fn next_sleeper(&self) -> Option<Instant> {
@@ -208,6 +215,10 @@ impl Core for MemoryCore {
 
     fn log(&self, level: Level, message: &str) {
         self.log.borrow_mut().push((level, message.to_string()));
+    }
+
+    fn failed(&self, failure: &Failure) {
+        self.failures.borrow_mut().push(failure.clone());
     }
 
     fn wall_clock(&self) -> SystemTime {

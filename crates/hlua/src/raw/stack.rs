@@ -44,6 +44,21 @@ pub(crate) enum Failure {
     Exit,
 }
 
+/// What a slot holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Nil,
+    /// The null of `json` and other modules.
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text,
+    Table,
+    /// Its type's name.
+    Other(&'static str),
+}
+
 impl Failure {
     pub(crate) fn error(text: impl Into<Cow<'static, str>>) -> Failure {
         Failure::Error(text.into())
@@ -293,6 +308,42 @@ impl<'a> Stack<'a> {
         unsafe { ffi::lua_tointeger(self.l, ffi::lua_upvalueindex(3)) }
     }
 
+    /// What is at `index`, with the values that need no memory.
+    pub(crate) fn kind_of(&self, index: c_int) -> Kind {
+        match self.kind(index) {
+            ffi::LUA_TNONE | ffi::LUA_TNIL => Kind::Nil,
+            ffi::LUA_TBOOLEAN => Kind::Bool(self.truthy(index)),
+            // SAFETY: the slot holds a number.
+            ffi::LUA_TNUMBER => unsafe {
+                if ffi::lua_isinteger(self.l, index) != 0 {
+                    Kind::Int(ffi::lua_tointeger(self.l, index))
+                } else {
+                    Kind::Float(ffi::lua_tonumber(self.l, index))
+                }
+            },
+            ffi::LUA_TSTRING => Kind::Text,
+            ffi::LUA_TTABLE => Kind::Table,
+            // SAFETY: reads the slot's pointer.
+            ffi::LUA_TLIGHTUSERDATA if unsafe { ffi::lua_touserdata(self.l, index) }.is_null() => Kind::Null,
+            _ => Kind::Other(self.type_name(index)),
+        }
+    }
+
+    /// Makes room for `slots` more values.
+    pub(crate) fn reserve(&mut self, slots: c_int) -> bool {
+        // SAFETY: fails by its result, not by raising.
+        unsafe { ffi::lua_checkstack(self.l, slots) != 0 }
+    }
+
+    /// Gives the table at `index` a class's metatable.
+    pub(crate) fn set_class(&mut self, index: c_int, class: Class) {
+        // SAFETY: callers pass an absolute index of a table; the metatable is popped.
+        unsafe {
+            ffi::lua_rawgeti(self.l, ffi::LUA_REGISTRYINDEX, self.vm.class(class).into());
+            ffi::lua_setmetatable(self.l, index);
+        }
+    }
+
     // ---- tables ----------------------------------------------------------------------------------------------
 
     pub(crate) fn raw_len(&self, index: c_int) -> i64 {
@@ -378,6 +429,12 @@ impl<'a> Stack<'a> {
     pub(crate) fn push_nil(&mut self) {
         // SAFETY: a free slot is there (callers leave few values).
         unsafe { ffi::lua_pushnil(self.l) }
+    }
+
+    /// `json.null`
+    pub(crate) fn push_null(&mut self) {
+        // SAFETY: as `push_nil`.
+        unsafe { ffi::lua_pushlightuserdata(self.l, std::ptr::null_mut()) }
     }
 
     pub(crate) fn push_bool(&mut self, flag: bool) {
@@ -688,12 +745,20 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
             Out::Nil => ffi::lua_pushnil(l),
             Out::Bool(flag) => ffi::lua_pushboolean(l, (*flag).into()),
             Out::Int(int) => ffi::lua_pushinteger(l, *int),
+            Out::Float(number) => ffi::lua_pushnumber(l, *number),
+            Out::Null => ffi::lua_pushlightuserdata(l, std::ptr::null_mut()),
+            Out::Empty(class) => {
+                ffi::lua_createtable(l, 0, 0);
+                ffi::lua_rawgeti(l, ffi::LUA_REGISTRYINDEX, vm.class(*class).into());
+                ffi::lua_setmetatable(l, -2);
+            }
             Out::Bytes(bytes) => {
                 ffi::lua_pushlstring(l, bytes.as_ptr().cast(), bytes.len());
             }
             Out::Object(class, handle) => make_object(l, *handle, vm.class(*class), 1),
             Out::Dressed(class, handle, fields) => {
                 make_object(l, *handle, vm.class(*class), 1 + fields.len().min(64) as c_int);
+                note_fields(*class, fields);
                 set_pairs(l, vm, fields);
             }
             Out::Table(pairs) => {
@@ -706,6 +771,17 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
                     push_tree(l, vm, item);
                     ffi::lua_rawseti(l, -2, at);
                 }
+            }
+        }
+    }
+}
+
+/// Notes the fields that a new object comes with; holds nothing when it returns.
+fn note_fields(class: Class, fields: &[(Out, Out)]) {
+    if crate::record::is_on() {
+        for (key, _) in fields {
+            if let Out::Bytes(name) = key {
+                crate::record::reached(class.name(), &String::from_utf8_lossy(name));
             }
         }
     }

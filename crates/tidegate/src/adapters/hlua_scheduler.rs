@@ -19,6 +19,7 @@ use proxy_core::{
     cfgparse::Env,
     config::LogTarget,
     host::{Addr, BoxIo},
+    pattern_ref::PatternRefs,
     txn::Txn,
     worker::Worker,
 };
@@ -28,7 +29,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use super::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::{Catalog, LuaHttpClient, LuaProxies, unix_addr},
+    hlua_proxy_core::{Catalog, LuaHttpClient, LuaPatterns, LuaProxies, unix_addr},
     level_from_lua, values,
 };
 
@@ -65,6 +66,7 @@ pub struct WorkerCore {
     wall: Arc<dyn Fn() -> Duration + Send + Sync>,
     routes: RefCell<LogRoutes>,
     env: RefCell<Env>,
+    patterns: LuaPatterns,
     links: OnceCell<Links>,
 }
 
@@ -83,8 +85,10 @@ impl WorkerCore {
     pub fn new(
         clock: Arc<dyn Fn() -> Instant + Send + Sync>,
         wall: Arc<dyn Fn() -> Duration + Send + Sync>,
+        patterns: Arc<PatternRefs>,
     ) -> Rc<Self> {
         Rc::new(Self {
+            patterns: LuaPatterns(patterns),
             clock,
             wall,
             routes: RefCell::default(),
@@ -165,6 +169,12 @@ impl host::Core for WorkerCore {
         }
     }
 
+    fn failed(&self, failure: &hlua::Failure) {
+        if let Some(worker) = self.worker() {
+            Extension::of(&worker).facts.scripts.failed((self.wall)(), failure.clone());
+        }
+    }
+
     fn wall_clock(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + (self.wall)()
     }
@@ -221,6 +231,10 @@ impl host::Core for WorkerCore {
 
     fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn host::Regex>> {
         super::hlua_proxy_core::compile_regex(pattern, case_sensitive)
+    }
+
+    fn patterns(&self) -> Option<&dyn host::Patterns> {
+        Some(&self.patterns)
     }
 
     fn sockets(&self) -> Option<&dyn host::Sockets> {

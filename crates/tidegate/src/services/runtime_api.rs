@@ -28,6 +28,7 @@ use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use super::{
     cli_applet,
     cli_session::{CliSession, CommandLine, Input},
+    scripts,
 };
 use crate::adapters::{
     Extension,
@@ -156,17 +157,27 @@ impl Client {
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
             _ => match Extension::of(&self.worker).sites().cli_command(&words) {
                 Some(maker) => Next::Service(maker),
-                None => Next::Answer(self.admin(&command)),
+                None => Next::Answer(self.answer(&words, command)),
             },
         }
     }
 
-    /// A command of proxy-core's; it also lists ours and the scripts' own where it lists any.
-    fn admin(&self, command: &CommandLine) -> String {
-        let scripts = Extension::of(&self.worker).sites().cli_commands();
-        let described =
-            scripts.iter().map(|(words, usage)| Command { words, usage, help: "", level: AccessLevel::User });
-        let commands: Vec<Command<'_>> = COMMANDS.iter().copied().chain(described).collect();
+    /// What no script answers: a command about scripts, or one of proxy-core's, which also lists ours and the scripts'
+    /// own where it lists any.
+    fn answer(&self, words: &[&str], command: &CommandLine) -> String {
+        let extension = Extension::of(&self.worker);
+        if let Some(answer) = extension.facts.scripts.answer(words, self.level) {
+            return answer;
+        }
+        let registered = extension.sites().cli_commands();
+        let registered = registered.iter().map(|(words, usage)| Command {
+            words,
+            usage,
+            help: "",
+            level: AccessLevel::User,
+        });
+        let ours = COMMANDS.iter().chain(scripts::COMMANDS).copied();
+        let commands: Vec<Command<'_>> = ours.chain(registered).collect();
         with_admin(&self.worker, &commands, |cx| {
             admin::run_with_payload(&command.text, command.payload.as_deref(), self.level, cx).text
         })

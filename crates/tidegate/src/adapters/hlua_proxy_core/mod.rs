@@ -6,6 +6,7 @@ mod http_client;
 mod proxies;
 mod regex;
 mod stream;
+mod tables;
 mod txn;
 
 pub use applet::LuaApplet;
@@ -13,4 +14,5 @@ pub use catalog::{Catalog, Compiled};
 pub use http_client::{LuaHttpClient, unix_addr};
 pub use proxies::LuaProxies;
 pub use regex::compile as compile_regex;
+pub use tables::LuaPatterns;
 pub use txn::LuaTxn;

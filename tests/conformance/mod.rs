@@ -50,6 +50,7 @@ cases! {
     config_script_error
     connect_refused
     expect_continue
+    frontend_control
     header_injection
     header_rules
     health_checks
@@ -91,14 +92,15 @@ cases! {
     lua_jwt
     lua_late_settings
     lua_load_both
+    lua_mailers
     lua_map
     lua_memory_cap
-    lua_patref
-    lua_mailers
     lua_mirror
+    lua_patref
     lua_per_thread
     lua_prometheus
     lua_proxies
+    lua_proxy_control
     lua_redis
     lua_queue
     lua_regex

@@ -50,6 +50,7 @@ cases! {
     config_script_error
     connect_refused
     expect_continue
+    frontend_control
     header_injection
     header_rules
     health_checks
@@ -64,6 +65,8 @@ cases! {
     lua_c_module
     lua_channel
     lua_cli
+    lua_channel_forwards
+    lua_channel_waits
     lua_converter
     lua_core
     lua_cors
@@ -75,8 +78,12 @@ cases! {
     lua_event_sub
     lua_event_sub_server
     lua_fetch_types
+    lua_filter_http
+    lua_filter_tcp
+    lua_filter_verdicts
     lua_forced_yields
     lua_forward_auth
+    lua_http_message
     lua_http_objects
     lua_httpclient
     lua_httpclient_names
@@ -85,14 +92,15 @@ cases! {
     lua_jwt
     lua_late_settings
     lua_load_both
+    lua_mailers
     lua_map
     lua_memory_cap
-    lua_patref
-    lua_mailers
     lua_mirror
+    lua_patref
     lua_per_thread
     lua_prometheus
     lua_proxies
+    lua_proxy_control
     lua_redis
     lua_queue
     lua_regex
@@ -142,6 +150,7 @@ cases! {
     spoe_mode_spop
     spoe_proc_variables
     spoe_scopes
+    spoe_show
     spoe_types
     spoe_unscoped
     spoe_variable

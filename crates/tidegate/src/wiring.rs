@@ -43,7 +43,7 @@ use crate::adapters::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
     },
-    proxy_core_spoe::{self, EnginePlan},
+    proxy_core_spoe::{self, EnginePlan, Engines},
 };
 use crate::{
     facts::Facts,
@@ -134,6 +134,7 @@ impl Preparation {
             stopping: AtomicBool::new(false),
             next_stream: AtomicU64::new(0),
             counters: Default::default(),
+            roll_call: Default::default(),
             proc_vars: Default::default(),
         });
         let process = Process {
@@ -142,6 +143,7 @@ impl Preparation {
             pattern_events,
             lua: loaded.plan,
             sites: self.sites,
+            engines: self.engines,
             catalog: Arc::new(Catalog::new(registry)),
             private_slot: self.private_slot,
             clocks: self.clocks,
@@ -171,6 +173,7 @@ pub struct Process {
     pub facts: Arc<Facts>,
     lua: LuaPlan,
     sites: Arc<Sites>,
+    engines: Arc<EnginePlan>,
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
@@ -224,15 +227,14 @@ impl Node {
             process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
         }
         runtimes.iter().flatten().for_each(|runtime| process.facts.scripts.add(runtime.usage()));
-        let [shared, per_thread] = runtimes;
         let extension = Extension::new(
             process.catalog.clone(),
             process.private_slot,
             process.facts.clone(),
             process.lua.routes,
             process.sites.clone(),
-            shared,
-            per_thread,
+            Engines::new(process.engines.clone()),
+            runtimes,
         );
         let worker = Rc::new(Worker {
             thread,
@@ -259,7 +261,8 @@ impl Node {
     /// A function of `core.register_init` fails.
     pub fn run_init(&self) -> Result<(), hlua::Error> {
         let extension = Extension::of(&self.worker);
-        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))
+        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))?;
+        extension.declare_filters()
     }
 
     /// Starts this thread's tasks: scripts' own, and on the first thread the health checks.
@@ -270,6 +273,11 @@ impl Node {
         let extension = Extension::of(&self.worker);
         for runtime in extension.runtimes() {
             runtime.start_tasks()?;
+        }
+        let plan = extension.engines.plan.clone();
+        if !plan.is_empty() {
+            self.handle
+                .spawn("spoe report", proxy_core_spoe::report::report(plan, Rc::downgrade(&self.worker)));
         }
         if self.worker.thread == 0 {
             self.worker.shared.config.patterns.seal();

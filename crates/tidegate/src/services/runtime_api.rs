@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use super::{
     cli_applet,
     cli_session::{CliSession, CommandLine, Input},
-    scripts,
+    inspection, scripts,
 };
 use crate::adapters::{
     Extension,
@@ -91,6 +91,7 @@ enum Next {
     Answer(String),
     Quit,
     Events,
+    Inspect(inspection::Request),
     Service(Arc<dyn ServiceMaker>),
 }
 
@@ -109,6 +110,11 @@ impl Client {
                     Next::Answer(text) => io.write_all(&self.session.frame(&text)).await?,
                     Next::Quit => return io.shutdown().await,
                     Next::Events => return self.show_events(io).await,
+                    Next::Inspect(request) => {
+                        let facts = Extension::of(&self.worker).facts.clone();
+                        let text = inspection::answer(&self.worker, &facts.schedulers, request).await;
+                        io.write_all(&self.session.frame(&text)).await?;
+                    }
                     Next::Service(maker) => {
                         let (unread, ended) = self.session.take_rest();
                         let left = cli_applet::run(&self.worker, io, maker, unread, ended).await?;
@@ -155,9 +161,19 @@ impl Client {
             ["operator"] => self.lower(AccessLevel::Operator),
             ["show", "events", ..] => Next::Events,
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
-            _ => match Extension::of(&self.worker).sites().cli_command(&words) {
+            _ => self.other(&words, command),
+        }
+    }
+
+    /// A command that is not of the session itself.
+    fn other(&self, words: &[&str], command: &CommandLine) -> Next {
+        let facts = &Extension::of(&self.worker).facts;
+        match inspection::parse(words, self.level, &facts.schedulers) {
+            Some(Ok(request)) => Next::Inspect(request),
+            Some(Err(answer)) => Next::Answer(answer),
+            None => match Extension::of(&self.worker).sites().cli_command(words) {
                 Some(maker) => Next::Service(maker),
-                None => Next::Answer(self.answer(&words, command)),
+                None => Next::Answer(self.answer(words, command)),
             },
         }
     }
@@ -176,7 +192,7 @@ impl Client {
             help: "",
             level: AccessLevel::User,
         });
-        let ours = COMMANDS.iter().chain(scripts::COMMANDS).copied();
+        let ours = COMMANDS.iter().chain(inspection::COMMANDS).chain(scripts::COMMANDS).copied();
         let commands: Vec<Command<'_>> = ours.chain(registered).collect();
         with_admin(&self.worker, &commands, |cx| {
             admin::run_with_payload(&command.text, command.payload.as_deref(), self.level, cx).text

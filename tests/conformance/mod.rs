@@ -59,12 +59,16 @@ cases! {
     keep_alive
     limits
     logs
+    lua_acme
     lua_action_sleeps
     lua_c_module
     lua_channel
     lua_cli
+    lua_channel_forwards
+    lua_channel_waits
     lua_converter
     lua_core
+    lua_cors
     lua_dates
     lua_endless_action
     lua_endless_task
@@ -73,22 +77,38 @@ cases! {
     lua_event_sub
     lua_event_sub_server
     lua_fetch_types
+    lua_filter_http
+    lua_filter_tcp
+    lua_filter_verdicts
     lua_forced_yields
+    lua_forward_auth
+    lua_http_message
     lua_http_objects
+    lua_httpclient
+    lua_httpclient_names
+    lua_httpclient_tls
+    lua_httpclient_untrusted
+    lua_jwt
     lua_late_settings
     lua_load_both
     lua_map
     lua_memory_cap
     lua_patref
+    lua_mailers
+    lua_mirror
     lua_per_thread
+    lua_prometheus
     lua_proxies
+    lua_redis
     lua_queue
     lua_regex
     lua_script_errors
     lua_service_body
     lua_service_misbehaves
     lua_socket
+    lua_socket_names
     lua_socket_reads
+    lua_socket_tls
     lua_stack_overflow
     lua_status
     lua_task_logs

@@ -21,8 +21,12 @@ struct Peer {
 /// A C module that a script of the tests loads.
 const C_MODULE: &str = "/usr/lib/x86_64-linux-gnu/lua/5.4/cjson.so";
 
-const PEERS: [Peer; 4] = [
+/// Another, for cryptography.
+const CRYPTO_MODULE: &str = "/usr/lib/x86_64-linux-gnu/lua/5.4/_openssl.so";
+
+const PEERS: [Peer; 5] = [
     Peer { program: C_MODULE, package: "lua-cjson", service: None },
+    Peer { program: CRYPTO_MODULE, package: "lua-luaossl", service: None },
     Peer { program: "haproxy", package: "haproxy", service: Some("haproxy") },
     Peer { program: "python3", package: "python3-venv", service: None },
     Peer { program: "varnishtest", package: "varnish", service: Some("varnish") },

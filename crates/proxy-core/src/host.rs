@@ -5,7 +5,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -69,6 +69,8 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin {
 pub type BoxIo = Box<dyn Io>;
 /// A connection being made.
 pub type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<BoxIo>>>>;
+/// The addresses of a host name being looked up.
+pub type ResolveFuture = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>>>>;
 /// A task as the host runs it.
 pub type BoxTask = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -94,6 +96,12 @@ pub trait Host {
     fn random(&self) -> u64;
     /// Starts connecting. Dropping the future gives the attempt up.
     fn connect(&self, to: &Addr, source: Option<&SourceAddr>) -> ConnectFuture;
+    /// Looks a host name up: its addresses, at least one, best first. Dropping the future gives up.
+    /// A host without a resolver knows no name.
+    fn resolve(&self, name: &str) -> ResolveFuture {
+        let _ = name;
+        Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+    }
     /// Runs a task on this thread.
     fn spawn(&self, name: &'static str, task: BoxTask);
     /// Sends one finished log line (without line end) to a target. Never blocks.

@@ -36,7 +36,7 @@ use scheduler::Handle;
 use crate::adapters::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::Catalog,
+    hlua_proxy_core::{Catalog, LuaHttpClient},
     hlua_scheduler::WorkerCore,
     proxy_core_event_hdl::{PatternEvents, ServerEvents},
     proxy_core_hlua::{
@@ -45,7 +45,10 @@ use crate::adapters::{
     },
     proxy_core_spoe::{self, EnginePlan, Engines},
 };
-use crate::facts::Facts;
+use crate::{
+    facts::Facts,
+    services::http_client::{self, HttpClientPlan},
+};
 
 /// The clocks of one world, real or simulated.
 #[derive(Clone)]
@@ -73,6 +76,7 @@ pub struct Preparation {
     lua: Rc<RefCell<LuaSetup>>,
     sites: Arc<Sites>,
     engines: Arc<EnginePlan>,
+    http_client: Rc<RefCell<HttpClientPlan>>,
     private_slot: usize,
 }
 
@@ -88,7 +92,9 @@ impl Preparation {
         keywords::register(&mut registry, &lua);
         let engines = Arc::new(EnginePlan::default());
         proxy_core_spoe::register(&mut registry, &engines);
-        Self { registry, clocks, core, lua, sites, engines, private_slot }
+        let http_client = Rc::default();
+        http_client::register(&mut registry, &http_client);
+        Self { registry, clocks, core, lua, sites, engines, http_client, private_slot }
     }
 
     /// Lets scripts run without counting instructions: whoever starts the process then watches
@@ -114,6 +120,10 @@ impl Preparation {
     ) -> (Arc<Process>, FirstWorker) {
         config.env = registry.env.clone();
         let loaded = self.lua.borrow().finish();
+        let http_client = self.http_client.take();
+        if config.global.chroot.is_some() {
+            http_client.prepare();
+        }
         let wall = self.clocks.wall.clone();
         let events = ServerEvents::new(move || wall());
         let wall = self.clocks.wall.clone();
@@ -137,6 +147,7 @@ impl Preparation {
             private_slot: self.private_slot,
             clocks: self.clocks,
             facts,
+            http_client: Arc::new(http_client),
             interrupters: Mutex::default(),
         };
         (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
@@ -165,6 +176,7 @@ pub struct Process {
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
+    http_client: Arc<HttpClientPlan>,
     interrupters: Mutex<Vec<Interrupter>>,
 }
 
@@ -231,11 +243,9 @@ impl Node {
             pools: Pools::default(),
             extension,
         });
-        core.link(
-            &worker,
-            handle.clone(),
-            LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() },
-        );
+        let events = LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() };
+        let http = LuaHttpClient::new(&worker, process.http_client.client(&worker));
+        core.link(&worker, handle.clone(), events, http);
         if thread == 0 {
             set_process_variables(&worker);
         }
@@ -250,7 +260,8 @@ impl Node {
     /// A function of `core.register_init` fails.
     pub fn run_init(&self) -> Result<(), hlua::Error> {
         let extension = Extension::of(&self.worker);
-        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))
+        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))?;
+        extension.declare_filters()
     }
 
     /// Starts this thread's tasks: scripts' own, and on the first thread the health checks.

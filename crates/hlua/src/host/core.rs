@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Regex, Sockets, Value};
+use super::{
+    Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets, Value,
+};
 use crate::Failure;
 
 /// Syslog severities, as in the constants of `core`.
@@ -116,6 +118,11 @@ pub trait Core {
 
     /// Client sockets.
     fn sockets(&self) -> Option<&dyn Sockets> {
+        None
+    }
+
+    /// The HTTP client.
+    fn http_client(&self) -> Option<&dyn HttpClient> {
         None
     }
 

@@ -15,7 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Patterns, Proxies, Sockets, Value};
+use super::{
+    Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Patterns, Proxies, Sockets,
+    Value,
+};
 use crate::{Error, Execution, Failure, Outcome};
 
 mod applet;
@@ -24,14 +27,16 @@ mod net;
 mod proxies;
 mod regex;
 mod samples;
+mod stick_table;
 mod tables;
 mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
 pub use events::MemoryEvents;
-pub use net::MemorySockets;
+pub use net::{MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::MemoryCatalog;
+pub use stick_table::MemoryStickTable;
 pub use tables::MemoryPatterns;
 pub use txn::{MemoryStream, MemoryTxn};
 
@@ -50,6 +55,8 @@ pub struct MemoryCore {
     pub patterns: MemoryPatterns,
     /// Peers to connect to.
     pub sockets: MemorySockets,
+    /// Responses to scripts' requests.
+    pub http: MemoryHttp,
     catalog: MemoryCatalog,
 }
 
@@ -102,6 +109,7 @@ impl MemoryCore {
             events: MemoryEvents::new(queues.clone()),
             patterns: MemoryPatterns::new(queues),
             sockets: MemorySockets::default(),
+            http: MemoryHttp::default(),
             catalog: MemoryCatalog,
         })
     }
@@ -256,6 +264,10 @@ impl Core for MemoryCore {
 
     fn sockets(&self) -> Option<&dyn Sockets> {
         Some(&self.sockets)
+    }
+
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        Some(&self.http)
     }
 
     fn patterns(&self) -> Option<&dyn Patterns> {

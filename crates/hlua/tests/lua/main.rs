@@ -3,9 +3,11 @@
 mod api;
 mod bench;
 mod calls;
+mod clients;
 mod errors;
 mod events;
 mod json;
+mod filters;
 mod limits;
 mod queues;
 mod regexes;

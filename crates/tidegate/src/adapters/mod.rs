@@ -120,6 +120,25 @@ impl Extension {
         Some((self.lua(vm)?, call))
     }
 
+    /// Prepares every `filter lua.NAME` line in this worker's VMs.
+    ///
+    /// # Errors
+    /// A script refuses its line.
+    pub fn declare_filters(&self) -> Result<(), hlua::Error> {
+        for (number, line) in self.sites.filters().iter().enumerate() {
+            let Some(runtime) = self.lua(line.vm) else { continue };
+            let args: Vec<&[u8]> = line.args.iter().map(String::as_bytes).collect();
+            runtime.declare_filter(number, &line.name, &args)?;
+        }
+        Ok(())
+    }
+
+    /// A timer of this worker, where a VM has one.
+    #[must_use]
+    pub fn sleep_until(&self, at: std::time::Instant) -> Option<hlua::host::LocalFuture<()>> {
+        self.runtimes().find_map(|runtime| runtime.core().sleep_until(at))
+    }
+
     fn bind(&self, number: usize) -> Option<(VmKind, CallSite)> {
         let site = self.sites.find(number)?;
         let runtime = self.lua(site.vm)?;

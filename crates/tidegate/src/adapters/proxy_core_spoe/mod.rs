@@ -288,10 +288,11 @@ impl Filter for SpoeFilter {
     }
 
     fn poll(&mut self, point: Point, mut txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
-        let Some((_, messages)) = self.spec.events.iter().find(|(at, _)| *at == point) else {
+        let messages = self.spec.events.iter().find(|(at, _)| *at == point);
+        let (Some((_, messages)), Some(label)) = (messages, event_label(point)) else {
             return (txn, Poll::Ready(Outcome::Passed));
         };
-        let done = poll_question(&mut self.asked, &self.spec, messages, event_label(point), &mut txn, cx);
+        let done = poll_question(&mut self.asked, &self.spec, messages, label, &mut txn, cx);
         (txn, done)
     }
 }
@@ -338,6 +339,7 @@ impl Action for SpoeGroup {
         let verdict = done.map(|outcome| match outcome {
             Outcome::Passed => Verdict::Continue,
             Outcome::Refused(status) => Verdict::Deny(Box::new(error_page::reply(status))),
+            Outcome::Failed => Verdict::Fail,
         });
         (txn, verdict)
     }
@@ -377,16 +379,17 @@ struct Label<'a> {
     direction: Direction,
 }
 
-fn event_label(point: Point) -> Label<'static> {
+fn event_label(point: Point) -> Option<Label<'static>> {
     let direction = match point {
         Point::ServerSession | Point::TcpResponse | Point::HttpResponse => Direction::Response,
         _ => Direction::Request,
     };
-    Label { occasion: Occasion::Event(event_of(point)), direction }
+    Some(Label { occasion: Occasion::Event(event_of(point)?), direction })
 }
 
-fn event_of(point: Point) -> Event {
-    match point {
+/// SPOP's name for a point that has one.
+fn event_of(point: Point) -> Option<Event> {
+    Some(match point {
         Point::ClientSession => Event::ClientSession,
         Point::FrontendTcpRequest => Event::FrontendTcpRequest,
         Point::FrontendHttpRequest => Event::FrontendHttpRequest,
@@ -395,5 +398,6 @@ fn event_of(point: Point) -> Event {
         Point::ServerSession => Event::ServerSession,
         Point::TcpResponse => Event::TcpResponse,
         Point::HttpResponse => Event::HttpResponse,
-    }
+        Point::Start(_) | Point::Head(_) | Point::End(_) | Point::Over(_) => return None,
+    })
 }

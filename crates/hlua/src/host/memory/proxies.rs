@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use super::MemoryStickTable;
 use crate::host::{
-    HostError, HostResult, Proxies, Proxy, ProxyCommand, ProxyMailers, Server, ServerCommand, Stats, StickTable, Value,
+    HostError, HostResult, Proxies, Proxy, ProxyCommand, ProxyMailers, Server, ServerCommand, Stats,
+    StickTable, Value,
 };
 
 /// The proxies of a test.

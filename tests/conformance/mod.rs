@@ -41,6 +41,7 @@ cases! {
     balance_hash
     balance_leastconn
     big_bodies
+    bind_ssl
     bodiless
     chunked
     cli_levels
@@ -63,6 +64,7 @@ cases! {
     lua_acme
     lua_action_sleeps
     lua_c_module
+    lua_cert_cache
     lua_channel
     lua_cli
     lua_channel_forwards

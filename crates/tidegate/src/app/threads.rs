@@ -151,6 +151,7 @@ impl WorkerThread {
             sessions: self.sessions.clone(),
             handle: self.worker.handle(),
             proxy: front.proxy,
+            tls: front.bind.ssl.then(|| self.process.certificates.server(&front.bind.crts, &front.bind.alpn)),
             bind: front.bind,
         };
         let limits = [front.limit, self.process.facts.connections.clone()];
@@ -231,6 +232,7 @@ struct Accepted {
     handle: Handle,
     proxy: Arc<Proxy>,
     bind: Arc<Bind>,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Surroundings for Accepted {
@@ -248,6 +250,10 @@ impl Surroundings for Accepted {
     }
 
     fn serve(&self, io: BoxIo, places: [Place; 2]) {
+        let io = match &self.tls {
+            Some(config) => crate::tls::accept(config.clone(), io),
+            None => io,
+        };
         let session = self.node.serve(self.proxy.clone(), self.bind.clone(), io);
         self.sessions.spawn(&self.handle, session, places);
     }

@@ -60,6 +60,7 @@ cases! {
     limits
     logs
     lua_action_sleeps
+    lua_action_yields
     lua_c_module
     lua_channel
     lua_channel_forwards
@@ -73,7 +74,9 @@ cases! {
     lua_event_sub
     lua_event_sub_server
     lua_fetch_types
+    lua_filter_config
     lua_filter_http
+    lua_filter_order
     lua_filter_tcp
     lua_filter_verdicts
     lua_forced_yields
@@ -81,6 +84,7 @@ cases! {
     lua_http_objects
     lua_late_settings
     lua_load_both
+    lua_log_level
     lua_memory_cap
     lua_per_thread
     lua_proxies

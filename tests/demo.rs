@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,20 +19,9 @@ use crate::support::process::Process;
 /// Longer than the shaky origin is well or ill at a stretch, checks included.
 const ONE_TURN: Duration = Duration::from_secs(30);
 
-/// The program, if it is ours: no other has a demonstration.
-fn ours(test: &str) -> Option<PathBuf> {
-    let program = peer::subject(test)?;
-    let version = Command::new(&program).arg("-v").output().expect("the proxy starts");
-    if String::from_utf8_lossy(&version.stdout).contains("tidegate") {
-        return Some(program);
-    }
-    peer::skipped(test, "is about tidegate");
-    None
-}
-
 #[test]
 fn the_demonstration_does_what_it_says() {
-    let Some(program) = ours("the_demonstration_does_what_it_says") else { return };
+    let Some(program) = peer::ours("the_demonstration_does_what_it_says") else { return };
     let tmp = TempDir::with_prefix("demo").expect("a folder for temporary files");
     let left = || fs::read_dir(tmp.path()).unwrap().count();
     let env = [("TMPDIR".to_owned(), tmp.path().display().to_string())].into();
@@ -67,7 +55,7 @@ fn the_demonstration_does_what_it_says() {
 
 #[test]
 fn the_demonstration_prints_what_it_runs() {
-    let Some(program) = ours("the_demonstration_prints_what_it_runs") else { return };
+    let Some(program) = peer::ours("the_demonstration_prints_what_it_runs") else { return };
     for (flag, part) in [
         ("--print-config", "frontend web"),
         ("--print-lua", "core.event_sub"),

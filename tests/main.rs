@@ -1,16 +1,20 @@
 //! What spans crates, tested as a user sees it: the program on real sockets.
 //!
 //! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
-//! says which); [`vtc`] runs scenarios in varnishtest's language against the same binary; [`demo`] tries ours out.
-//! [`sim`] lives whole worlds in one thread, on virtual time, each from a seed.
+//! says which); [`compatibility`] holds COMPATIBILITY.md against them; [`vtc`] runs scenarios in varnishtest's
+//! language against the same binary; [`demo`] tries ours out, [`spoa`] its tools for authors of agents.
+//! [`interop`] lets our SPOE engine drive agents of other makes. [`sim`] lives whole worlds in one thread, on virtual time, each from a seed.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "these tests drive another process over sockets: their clock and their threads are real"
 )]
 
+mod compatibility;
 mod conformance;
 mod demo;
+mod interop;
 mod sim;
+mod spoa;
 mod support;
 mod vtc;

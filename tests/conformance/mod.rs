@@ -59,14 +59,18 @@ cases! {
     keep_alive
     limits
     logs
+    lua_acme
     lua_action_sleeps
     lua_action_yields
     lua_c_module
     lua_channel
     lua_channel_forwards
     lua_channel_waits
+    lua_cli
     lua_converter
     lua_core
+    lua_cors
+    lua_dates
     lua_endless_action
     lua_endless_task
     lua_error_values
@@ -81,27 +85,44 @@ cases! {
     lua_filter_verdicts
     lua_forced_yields
     lua_http_message
+    lua_forward_auth
     lua_http_objects
+    lua_httpclient
+    lua_httpclient_names
+    lua_httpclient_tls
+    lua_httpclient_untrusted
+    lua_jwt
     lua_late_settings
     lua_load_both
     lua_log_level
+    lua_map
     lua_memory_cap
+    lua_patref
+    lua_mailers
+    lua_mirror
     lua_per_thread
+    lua_prometheus
     lua_proxies
+    lua_redis
     lua_queue
     lua_regex
     lua_script_errors
     lua_service_body
     lua_service_misbehaves
     lua_socket
+    lua_socket_names
     lua_socket_reads
+    lua_socket_tls
     lua_stack_overflow
+    lua_status
     lua_task_logs
     lua_tcp_actions
     lua_tcp_service
     lua_then_spoe
     lua_txn
     many_clients
+    map_errors
+    maps
     my_hash_fetch
     server_changes
     server_queue
@@ -109,11 +130,31 @@ cases! {
     smuggling
     smuggling_strict
     soft_stop
+    spoe_actions
     spoe_agent_killed
     spoe_agent_silent
     spoe_bad_answer
     spoe_bad_greeting
+    spoe_conditions
+    spoe_config_errors
+    spoe_continue_on_error
+    spoe_errors
+    spoe_events
+    spoe_events_placed
+    spoe_events_tcp
+    spoe_fail_closed
+    spoe_frame_size
+    spoe_greeting
+    spoe_groups
+    spoe_health_check
+    spoe_logs
+    spoe_many_engines
+    spoe_mode_spop
+    spoe_proc_variables
+    spoe_scopes
+    spoe_show
     spoe_types
+    spoe_unscoped
     spoe_variable
     stale_connections
     stats_socket

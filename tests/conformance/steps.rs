@@ -22,8 +22,10 @@
 //! | `await STEP` | repeats a `cli` or `get` until it succeeds |
 //! | `log "…"`, `log matches "…"`, `log N "…"`, `no log "…"` | waits for (N) lines printed or logged |
 //! | `origin NAME up\|down\|well\|fails STATUS\|stalls\|hangs-up\|says "…"` | changes an origin's mood |
-//! | `agent NAME up\|down\|well\|silent\|dies\|greets-wrongly\|greets-garbage\|answers-garbage` | changes an agent's mood |
+//! | `agent NAME up\|down\|well\|silent\|dies\|greets-wrongly\|greets-garbage\|answers-garbage\|plain\|fragments` | changes an agent's mood |
+//! | `heard AGENT [N] "…"`, `heard AGENT matches "…"`, `unheard AGENT "…"` | looks at what an agent was told |
 //! | `seen ORIGIN "…"`, `unseen ORIGIN "…"`, `seen ORIGIN N` | looks at the requests an origin has had |
+//! | `heard TALKER "…"` | waits for a line said to a talker |
 //! | `connections ORIGIN N` | how many connections an origin has had |
 //! | `signal NAME`, `exit CODE` | to the proxy, and its end |
 

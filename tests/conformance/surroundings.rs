@@ -27,6 +27,27 @@ impl World {
             },
             ["origin", name, ref mood @ ..] => change_origin(named(&mut self.origins, name)?, mood),
             ["agent", name, mood] => change_agent(named(&mut self.agents, name)?, mood),
+            ["heard", name, wanted] if self.talkers.contains_key(name) => {
+                let heard = named(&mut self.talkers, name)?.heard();
+                if heard.wait_for(1, PATIENCE, |line| line.contains(wanted)) {
+                    Ok(())
+                } else {
+                    Err(format!("not heard; what was: {:?}", heard.all()))
+                }
+            }
+            ["heard", name, "matches", pattern] => {
+                let regex = regex::Regex::new(pattern).map_err(|error| error.to_string())?;
+                heard(named(&mut self.agents, name)?, 1, |line| regex.is_match(line))
+            }
+            ["heard", name, text] => heard(named(&mut self.agents, name)?, 1, |line| line.contains(text)),
+            ["heard", name, count, text] => {
+                heard(named(&mut self.agents, name)?, number(count)?, |line| line.contains(text))
+            }
+            ["unheard", name, text] => {
+                let all = named(&mut self.agents, name)?.heard().all();
+                let heard = all.iter().find(|line| line.contains(text));
+                heard.map_or(Ok(()), |line| Err(format!("the agent heard {line:?}")))
+            }
             ["seen", name, wanted] => {
                 let requests = named(&mut self.origins, name)?.requests();
                 let seen = match wanted.parse() {
@@ -94,6 +115,13 @@ fn change_origin(origin: &mut Origin, mood: &[&str]) -> Done {
     Ok(())
 }
 
+fn heard(agent: &Agent, enough: usize, wanted: impl Fn(&str) -> bool) -> Done {
+    match agent.heard().wait_for(enough, PATIENCE, wanted) {
+        true => Ok(()),
+        false => Err(format!("not heard; the agent heard {:#?}", agent.heard().all())),
+    }
+}
+
 fn change_agent(agent: &mut Agent, mood: &str) -> Done {
     match mood {
         "up" => agent.up().map_err(|error| error.to_string())?,
@@ -104,6 +132,8 @@ fn change_agent(agent: &mut Agent, mood: &str) -> Done {
         "greets-wrongly" => agent.set_mood(agent::Mood::GreetsWrongly),
         "greets-garbage" => agent.set_mood(agent::Mood::GreetsGarbage),
         "answers-garbage" => agent.set_mood(agent::Mood::AnswersGarbage),
+        "plain" => agent.set_mood(agent::Mood::Plain),
+        "fragments" => agent.set_mood(agent::Mood::Fragments),
         _ => return Err(format!("{mood:?} is no mood of an agent")),
     }
     Ok(())

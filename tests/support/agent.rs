@@ -1,13 +1,16 @@
 //! A small SPOE agent, written from SPOE.txt alone so that it shares no mistake with ours.
 //!
 //! It answers every NOTIFY with two variables: `txn.PREFIX.first` is the first argument of the first
-//! message as it came, `txn.PREFIX.count` is how many NOTIFYs it has had, from 1.
+//! message as it came, `txn.PREFIX.count` is how many NOTIFYs it has had, from 1. It keeps a line of all it
+//! hears ([`Agent::heard`]), and obeys the argument `do` of a first message ([`orders`](super::orders)).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::lines::Lines;
+use super::orders::{self, Order};
 use super::service::Service;
 
 /// What the agent does with a NOTIFY.
@@ -25,6 +28,10 @@ pub(crate) enum Mood {
     GreetsGarbage,
     /// Answers with bytes that are no frame.
     AnswersGarbage,
+    /// Announces no capability to new connections.
+    Plain,
+    /// Announces to new connections that it takes fragments.
+    Fragments,
 }
 
 /// The agent.
@@ -36,12 +43,17 @@ pub(crate) struct Agent {
 struct Shared {
     mood: Mutex<Mood>,
     notified: AtomicU64,
+    heard: Lines,
 }
 
 impl Agent {
     /// Starts one that behaves.
     pub(crate) fn start() -> io::Result<Self> {
-        let shared = Arc::new(Shared { mood: Mutex::new(Mood::Well), notified: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            mood: Mutex::new(Mood::Well),
+            notified: AtomicU64::new(0),
+            heard: Lines::default(),
+        });
         let serve = shared.clone();
         let service = Service::start(move |stream| {
             // An engine that leaves is no failure of the agent.
@@ -60,6 +72,12 @@ impl Agent {
         *self.shared.mood.lock().unwrap() = mood;
     }
 
+    /// What engines said, a line each: `hello KEY=VALUE…`, `notify STREAM/FRAME MESSAGE(NAME=VALUE,…)…`,
+    /// `disconnect KEY=VALUE…`.
+    pub(crate) fn heard(&self) -> &Lines {
+        &self.shared.heard
+    }
+
     /// Listens again after [`down`](Self::down).
     pub(crate) fn up(&mut self) -> io::Result<()> {
         self.service.up()
@@ -71,13 +89,20 @@ impl Agent {
     }
 }
 
+const FRAME_BYTES_MAX: u64 = 16_380;
+const UNSET: u8 = 0;
 const HAPROXY_HELLO: u8 = 1;
 const HAPROXY_DISCONNECT: u8 = 2;
 const NOTIFY: u8 = 3;
 const AGENT_HELLO: u8 = 101;
+const AGENT_DISCONNECT: u8 = 102;
 const ACK: u8 = 103;
+const FIN_BIT: u8 = 1;
 const SET_VAR: u8 = 1;
 const SCOPE_TXN: u8 = 2;
+const UINT32: u8 = 3;
+const UINT64: u8 = 5;
+const STRING: u8 = 8;
 /// Read as a frame it would be 1.2 GB long.
 const GARBAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nthis is no agent";
 
@@ -87,92 +112,218 @@ impl Shared {
     }
 
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        let mut partial = Vec::new();
         loop {
             let frame = read_frame(&mut stream)?;
-            let (kind, body) = (frame[0], &frame[5..]);
+            let (kind, last, body) = (frame[0], frame[4] & FIN_BIT != 0, &frame[5..]);
             match kind {
                 HAPROXY_HELLO => {
-                    let greeting = match self.mood() {
-                        Mood::GreetsWrongly => write_frame(AGENT_HELLO, &[0, 0], &hello(b"1.0")),
-                        Mood::GreetsGarbage => GARBAGE.to_vec(),
-                        _ => write_frame(AGENT_HELLO, &[0, 0], &hello(b"2.0")),
-                    };
-                    stream.write_all(&greeting)?;
+                    self.heard.push(format!("hello {}", pairs(&body[2..])?));
+                    stream.write_all(&self.greeting(offered_size(&body[2..])?))?;
                     if contains(body, b"healthcheck") {
                         return Ok(());
                     }
                 }
-                NOTIFY => {
-                    let count = self.notified.fetch_add(1, Ordering::SeqCst) + 1;
-                    match self.mood() {
-                        Mood::Silent => {}
-                        Mood::Dies => return Ok(()),
-                        Mood::AnswersGarbage => stream.write_all(GARBAGE)?,
-                        _ => stream.write_all(&acknowledge(body, count)?)?,
+                NOTIFY if !last => partial = body.to_vec(),
+                UNSET => {
+                    let mut rest = body;
+                    ids(&mut rest)?;
+                    partial.extend(rest);
+                    if last && !self.notified(&mut stream, &std::mem::take(&mut partial))? {
+                        return Ok(());
                     }
                 }
-                HAPROXY_DISCONNECT => return Ok(()),
+                NOTIFY => {
+                    if !self.notified(&mut stream, body)? {
+                        return Ok(());
+                    }
+                }
+                HAPROXY_DISCONNECT => {
+                    self.heard.push(format!("disconnect {}", pairs(&body[2..])?));
+                    return Ok(());
+                }
                 other => return Err(malformed(&format!("frame type {other}"))),
             }
         }
     }
+
+    fn greeting(&self, size: u64) -> Vec<u8> {
+        let (version, capabilities): (&[u8], &[u8]) = match self.mood() {
+            Mood::GreetsGarbage => return GARBAGE.to_vec(),
+            Mood::GreetsWrongly => (b"1.0", b"pipelining"),
+            Mood::Plain => (b"2.0", b""),
+            Mood::Fragments => (b"2.0", b"pipelining,fragmentation"),
+            _ => (b"2.0", b"pipelining"),
+        };
+        write_frame(AGENT_HELLO, &[0, 0], &hello(version, size.min(FRAME_BYTES_MAX), capabilities))
+    }
+
+    /// Answers a NOTIFY, whole or put together; false ends the connection.
+    fn notified(&self, stream: &mut TcpStream, body: &[u8]) -> io::Result<bool> {
+        let count = self.notified.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut payload = body;
+        let (stream_id, frame_id) = ids(&mut payload)?;
+        let messages = messages(payload)?;
+        let all = messages.iter().map(|message| format!(" {message}")).collect::<String>();
+        self.heard.push(format!("notify {stream_id}/{frame_id}{all}"));
+        match self.mood() {
+            Mood::Silent => {}
+            Mood::Dies => return Ok(false),
+            Mood::AnswersGarbage => stream.write_all(GARBAGE)?,
+            _ => {
+                let ids = &body[..body.len() - payload.len()];
+                let orders = messages.first().map(Heard::orders).transpose()?.unwrap_or_default();
+                let mut actions = Vec::new();
+                if let Some(first) = messages.first().and_then(|message| message.args.first()) {
+                    set_txn(&mut actions, b"first", &first.typed);
+                }
+                let mut number = vec![UINT64];
+                varint(&mut number, count);
+                set_txn(&mut actions, b"count", &number);
+                for order in orders {
+                    match order {
+                        Order::Actions(bytes) => actions.extend(bytes),
+                        Order::Nothing => actions.clear(),
+                        Order::Silence => return Ok(true),
+                        Order::Close => return Ok(false),
+                        Order::Disconnect(code) => {
+                            stream.write_all(&write_frame(AGENT_DISCONNECT, &[0, 0], &disconnect(code)))?;
+                            return Ok(false);
+                        }
+                        Order::Astray => stream.write_all(&write_frame(ACK, &[7, 7], b""))?,
+                        Order::Frame(kind, flags) => stream.write_all(&frame(kind, flags, ids, b""))?,
+                    }
+                }
+                stream.write_all(&write_frame(ACK, ids, &actions))?;
+            }
+        }
+        Ok(true)
+    }
 }
 
-fn hello(version: &[u8]) -> Vec<u8> {
+/// One message of a NOTIFY.
+struct Heard {
+    name: String,
+    args: Vec<HeardArg>,
+}
+
+struct HeardArg {
+    name: String,
+    /// As it came.
+    typed: Vec<u8>,
+    /// For people.
+    text: String,
+}
+
+impl Heard {
+    /// What its argument `do` says.
+    fn orders(&self) -> io::Result<Vec<Order>> {
+        let text =
+            self.args.iter().find(|arg| arg.name == "do" && arg.typed[0] == STRING).map(|arg| &arg.text);
+        orders::parse(text.map_or("", String::as_str)).map_err(|what| malformed(&what))
+    }
+}
+
+impl std::fmt::Display for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let args: Vec<_> = self.args.iter().map(|arg| format!("{}={}", arg.name, arg.text)).collect();
+        write!(f, "{}({})", self.name, args.join(","))
+    }
+}
+
+fn messages(mut payload: &[u8]) -> io::Result<Vec<Heard>> {
+    let mut messages = Vec::new();
+    while !payload.is_empty() {
+        let name = latin1(read_string(&mut payload)?);
+        let count = take(&mut payload, 1)?[0];
+        let args = (0..count).map(|_| {
+            let name = latin1(read_string(&mut payload)?);
+            let before = payload;
+            let text = value(&mut payload)?;
+            let typed = before[..before.len() - payload.len()].to_vec();
+            Ok(HeardArg { name, typed, text })
+        });
+        let args = args.collect::<io::Result<_>>()?;
+        messages.push(Heard { name, args });
+    }
+    Ok(messages)
+}
+
+/// The frame size that a greeting offers.
+fn offered_size(mut payload: &[u8]) -> io::Result<u64> {
+    while !payload.is_empty() {
+        let key = read_string(&mut payload)?;
+        let value = value(&mut payload)?;
+        if key == b"max-frame-size" {
+            return value.parse().map_err(|_| malformed("a max-frame-size that is no number"));
+        }
+    }
+    Err(malformed("no max-frame-size"))
+}
+
+/// A KV list as `KEY=VALUE KEY=VALUE`.
+fn pairs(mut payload: &[u8]) -> io::Result<String> {
+    let mut all = Vec::new();
+    while !payload.is_empty() {
+        let key = latin1(read_string(&mut payload)?);
+        all.push(format!("{key}={}", value(&mut payload)?));
+    }
+    Ok(all.join(" "))
+}
+
+fn disconnect(code: u64) -> Vec<u8> {
+    let mut payload = Vec::new();
+    string(&mut payload, b"status-code");
+    payload.push(UINT32);
+    varint(&mut payload, code);
+    string(&mut payload, b"message");
+    payload.push(STRING);
+    string(&mut payload, b"as ordered");
+    payload
+}
+
+fn hello(version: &[u8], size: u64, capabilities: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     string(&mut payload, b"version");
     payload.push(8);
     string(&mut payload, version);
     string(&mut payload, b"max-frame-size");
     payload.push(3);
-    varint(&mut payload, 16380);
+    varint(&mut payload, size);
     string(&mut payload, b"capabilities");
     payload.push(8);
-    string(&mut payload, b"pipelining");
+    string(&mut payload, capabilities);
     payload
 }
 
-/// The ACK for the NOTIFY whose ids and payload are `body`.
-fn acknowledge(body: &[u8], count: u64) -> io::Result<Vec<u8>> {
-    let mut rest = body;
-    read_varint(&mut rest)?;
-    read_varint(&mut rest)?;
-    let ids = &body[..body.len() - rest.len()];
-    let mut actions = Vec::new();
-    if let Some(first) = first_argument(rest)? {
-        set_txn(&mut actions, b"first", first);
-    }
-    let mut number = vec![5];
-    varint(&mut number, count);
-    set_txn(&mut actions, b"count", &number);
-    Ok(write_frame(ACK, ids, &actions))
+/// Stream-id and frame-id.
+fn ids(rest: &mut &[u8]) -> io::Result<(u64, u64)> {
+    Ok((read_varint(rest)?, read_varint(rest)?))
 }
 
-/// The typed data of the first message's first argument.
-fn first_argument(payload: &[u8]) -> io::Result<Option<&[u8]>> {
-    let mut rest = payload;
-    read_string(&mut rest)?;
-    let (count, mut rest) = rest.split_first().ok_or_else(|| malformed("no argument count"))?;
-    if *count == 0 {
-        return Ok(None);
-    }
-    read_string(&mut rest)?;
-    let start = rest;
-    skip_value(&mut rest)?;
-    Ok(Some(&start[..start.len() - rest.len()]))
-}
-
-fn skip_value(rest: &mut &[u8]) -> io::Result<()> {
-    let kind = take(rest, 1)?[0] & 0x0f;
-    match kind {
-        0 | 1 => {}
-        2..=5 => drop(read_varint(rest)?),
-        6 => drop(take(rest, 4)?),
-        7 => drop(take(rest, 16)?),
-        8 | 9 => drop(read_string(rest)?),
+/// A typed value, as people write it.
+fn value(rest: &mut &[u8]) -> io::Result<String> {
+    let kind = take(rest, 1)?[0];
+    Ok(match kind & 0x0f {
+        0 => "null".to_owned(),
+        1 => (kind & 0x10 != 0).to_string(),
+        2..=5 => (read_varint(rest)? as i64).to_string(),
+        6 => {
+            let bytes: [u8; 4] = take(rest, 4)?.try_into().expect("invariant: four were taken");
+            std::net::Ipv4Addr::from(bytes).to_string()
+        }
+        7 => {
+            let bytes: [u8; 16] = take(rest, 16)?.try_into().expect("invariant: sixteen were taken");
+            std::net::Ipv6Addr::from(bytes).to_string()
+        }
+        8 => latin1(read_string(rest)?),
+        9 => read_string(rest)?.iter().map(|byte| format!("{byte:02x}")).collect(),
         other => return Err(malformed(&format!("data type {other}"))),
-    }
-    Ok(())
+    })
+}
+
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
 fn set_txn(actions: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -194,17 +345,22 @@ fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 fn write_frame(kind: u8, ids: &[u8], payload: &[u8]) -> Vec<u8> {
-    const FIN: [u8; 4] = [0, 0, 0, 1];
-    let length = u32::try_from(1 + FIN.len() + ids.len() + payload.len()).expect("frames of tests are short");
-    [&length.to_be_bytes()[..], &[kind], &FIN, ids, payload].concat()
+    frame(kind, FIN_BIT, ids, payload)
 }
 
-fn string(out: &mut Vec<u8>, text: &[u8]) {
+fn frame(kind: u8, flags: u8, ids: &[u8], payload: &[u8]) -> Vec<u8> {
+    let flags = [0, 0, 0, flags];
+    let length =
+        u32::try_from(1 + flags.len() + ids.len() + payload.len()).expect("frames of tests are short");
+    [&length.to_be_bytes()[..], &[kind], &flags, ids, payload].concat()
+}
+
+pub(super) fn string(out: &mut Vec<u8>, text: &[u8]) {
     varint(out, text.len() as u64);
     out.extend(text);
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     if value < 240 {
         return out.push(value as u8);
     }

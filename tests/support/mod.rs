@@ -3,11 +3,14 @@
 pub(crate) mod agent;
 pub(crate) mod http;
 pub(crate) mod lines;
+pub(crate) mod orders;
 pub(crate) mod origin;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod service;
 pub(crate) mod spoa;
+pub(crate) mod talker;
+pub(crate) mod tls;
 pub(crate) mod wire;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The proxy under test: `TIDEGATE_BIN` if set, else the one built beside these tests.
 pub(crate) fn subject(test: &str) -> Option<PathBuf> {
@@ -14,6 +15,17 @@ pub(crate) fn subject(test: &str) -> Option<PathBuf> {
         return Some(built);
     }
     missing(test, "tidegate (cargo build -p tidegate, or set TIDEGATE_BIN)");
+    None
+}
+
+/// The proxy under test if it is ours: no other has what the test is about.
+pub(crate) fn ours(test: &str) -> Option<PathBuf> {
+    let program = subject(test)?;
+    let version = Command::new(&program).arg("-v").output().expect("the proxy starts");
+    if String::from_utf8_lossy(&version.stdout).contains("tidegate") {
+        return Some(program);
+    }
+    skipped(test, "is about tidegate");
     None
 }
 
@@ -36,6 +48,18 @@ pub(crate) fn has_file(test: &str, path: &str, package: &str) -> bool {
         missing(test, &format!("{path} (Debian package {package})"));
     }
     found
+}
+
+/// A Python that has this package: the environment that `cargo xtask test` makes for it. Without it the test is
+/// skipped, or fails if `CI` is set.
+pub(crate) fn python_with(test: &str, package: &str) -> Option<PathBuf> {
+    let target = env::current_exe().ok()?.ancestors().nth(3)?.to_owned();
+    let python = target.join("peers").join(package).join("bin/python3");
+    if python.is_file() {
+        return Some(python);
+    }
+    missing(test, &format!("the Python package {package} (cargo xtask test installs it)"));
+    None
 }
 
 /// Says on the real standard error (libtest would hold back a passing test's) that `test` did not run.

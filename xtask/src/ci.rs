@@ -7,8 +7,10 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::bench::micro;
 use crate::check;
 use crate::cli::Check;
+use crate::lua_api;
 use crate::test::{self, Tally};
 use crate::workspace::Workspace;
 
@@ -18,6 +20,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     for what in Check::value_variants() {
         tally.count(check::run(workspace, *what)?);
     }
+    tally.count(micro::count(workspace, &micro::CountOptions::default())?);
+    lua_api::forget(workspace)?;
     tally += test::run(workspace, &test::Options::default())?;
+    tally.count(lua_api::run(workspace, &lua_api::Options::of_last_run())?);
     Ok(tally.report())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::workspace::Workspace;
-use crate::{bench, check, ci, sim, test};
+use crate::{bench, check, ci, lua_api, sim, test};
 
 /// The repository's task runner.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything that must be green: fmt, lints, deps, tidy, docs, tests.
+    /// Everything that must be green: fmt, lints, deps, tidy, docs, tests, the Lua API.
     Ci,
     /// One of the checks that need no running program.
     Check {
@@ -27,9 +27,11 @@ enum Task {
     },
     /// Installs the peers that the tests need, builds `tidegate`, runs every test.
     Test(test::Options),
+    /// Holds the Lua API against HAProxy's: implemented, tested, missing, differing.
+    LuaApi(lua_api::Options),
     /// Lives simulated worlds, each from a seed, and prints what happens in them.
     Sim(sim::Options),
-    /// Measures tidegate against Debian's haproxy.
+    /// Measures tidegate against Debian's haproxy, and single operations against public crates.
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -52,6 +54,8 @@ pub(crate) enum Check {
     Fmt,
     /// Clippy over every target, warnings denied.
     Lints,
+    /// Each library crate by itself, without features and with all of its own.
+    Features,
     /// Who may depend on whom.
     Deps,
     /// What the compiler does not see: module docs, reasons, words.
@@ -64,6 +68,26 @@ pub(crate) enum Check {
 enum Bench {
     /// HTTP, Lua, SPOE, TCP and memory, on one core, one peer after the other.
     Proxy(bench::Options),
+    /// What Lua costs, beside HAProxy and a plain interpreter.
+    Lua(bench::lua::Options),
+    /// What SPOE costs: its codec, a proxy that asks, an agent that answers.
+    Spoe(bench::spoe::Options),
+    /// Publishing, subscribing and delivering, beside public crates.
+    Events(bench::micro::Options),
+    /// Compares the instruction counts of single operations with the committed ones.
+    Count(bench::micro::CountOptions),
+}
+
+impl Bench {
+    fn run(&self, workspace: &Workspace) -> Result<bool> {
+        match self {
+            Bench::Proxy(options) => bench::run(workspace, options).map(|()| true),
+            Bench::Lua(options) => bench::lua::run(workspace, options).map(|()| true),
+            Bench::Spoe(options) => bench::spoe::run(workspace, options).map(|()| true),
+            Bench::Events(options) => bench::micro::run(workspace, "events", options).map(|()| true),
+            Bench::Count(options) => bench::micro::count(workspace, options),
+        }
+    }
 }
 
 /// Runs the task, and ends the process with 1 if a check or a test is red.
@@ -73,8 +97,9 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Task::Ci => ci::run(&workspace)?,
         Task::Check { what } => check::run(&workspace, what)?,
         Task::Test(options) => test::run(&workspace, &options)?.report(),
+        Task::LuaApi(options) => lua_api::run(&workspace, &options)?,
         Task::Sim(options) => sim::run(&workspace, &options)?,
-        Task::Bench { what: Bench::Proxy(options) } => bench::run(&workspace, &options).map(|()| true)?,
+        Task::Bench { what } => what.run(&workspace)?,
         Task::BenchOrigin(options) => bench::origin::run(&options).map(|()| true)?,
         Task::BenchLoad(options) => bench::load::run(&options).map(|()| true)?,
         Task::BenchAgent(options) => bench::agent::run(&options).map(|()| true)?,

@@ -10,6 +10,7 @@ mod check;
 mod ci;
 mod cli;
 mod command;
+mod lua_api;
 mod provision;
 mod sim;
 mod test;

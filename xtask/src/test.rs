@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::command::{cargo, shown, succeeds};
+use crate::lua_api;
 use crate::provision::provision;
 use crate::workspace::Workspace;
 
@@ -58,7 +59,7 @@ impl AddAssign for Tally {
 /// Runs the tests and counts them.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     println!("== test");
-    provision()?;
+    provision(workspace)?;
     let Some(bin) = program(workspace, options)? else {
         return Ok(Tally { passed: 0, failed: 1 });
     };
@@ -72,6 +73,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     }
     let mut command = cargo(workspace, &args);
     command.env("TIDEGATE_BIN", bin).env("INSTA_UPDATE", "no").stdout(Stdio::piped());
+    command.env(lua_api::VARIABLE, lua_api::folder(workspace)?);
     let again = shown(&command);
     let mut child = command.spawn().with_context(|| format!("starting {again}"))?;
     let output = child.stdout.take().expect("invariant: stdout was piped");

@@ -1,24 +1,58 @@
 //! One event on its way: what handlers see, what queues hold, what a publication carries.
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 
-use crate::{Family, Subscription, Subtypes};
+use crate::shared::Sharing;
+use crate::{EventRef, Family, Subscription, Subtypes};
 
-/// What a sync handler is given, for the length of its call.
+/// What a sync handler is given, for the length of its call: the [`Occurrence`], and its own subscription.
 #[non_exhaustive]
 pub struct Event<'e, 'live, F: Family> {
+    occurrence: &'e Occurrence<'e, 'live, F>,
+    /// The handler's own subscription, to end, pause or change it.
+    pub subscription: &'e Subscription<F>,
+}
+
+/// What happened, as a handler reads it through its [`Event`].
+#[non_exhaustive]
+pub struct Occurrence<'e, 'live, F: Family> {
     /// Which event it is.
     pub subtype: Subtypes,
     /// The publisher's own data.
     pub live: &'e F::Live<'live>,
     /// Wall-clock time since the epoch, as the publisher gave it.
     pub when: Duration,
-    /// The handler's own subscription, to end, pause or change it.
-    pub subscription: &'e Subscription<F>,
     /// Events that this subscription missed since the last one it got: paused, or met in itself.
     pub lost: u64,
+}
+
+impl<'e, 'live, F: Family> Event<'e, 'live, F> {
+    #[inline]
+    pub(crate) fn new(occurrence: &'e Occurrence<'e, 'live, F>, subscription: &'e Subscription<F>) -> Self {
+        Self { occurrence, subscription }
+    }
+}
+
+impl<'e, 'live, F: Family> Occurrence<'e, 'live, F> {
+    #[inline]
+    pub(crate) fn new(live: &'e F::Live<'live>, subtype: Subtypes, when: Duration) -> Self {
+        Self { subtype, live, when, lost: 0 }
+    }
+
+    pub(crate) fn after_losing(&self, lost: u64) -> Self {
+        Self { lost, ..*self }
+    }
+}
+
+impl<'e, 'live, F: Family> Deref for Event<'e, 'live, F> {
+    type Target = Occurrence<'e, 'live, F>;
+
+    #[inline]
+    fn deref(&self) -> &Occurrence<'e, 'live, F> {
+        self.occurrence
+    }
 }
 
 /// What queues hold, one allocation a publication, shared by all of them.
@@ -48,7 +82,7 @@ where
 /// What comes out of an [`EventQueue`](crate::EventQueue).
 pub enum Item<F: Family> {
     /// An event.
-    Event(Arc<QueuedEvent<F>>),
+    Event(EventRef<F>),
     /// So many events were published, matched and not delivered, between the events around this item.
     Lost(u64),
     /// The subscription has ended: nothing comes after this.
@@ -58,7 +92,7 @@ pub enum Item<F: Family> {
 impl<F: Family> Item<F> {
     /// The event, if it is one.
     #[must_use]
-    pub fn event(&self) -> Option<&Arc<QueuedEvent<F>>> {
+    pub fn event(&self) -> Option<&EventRef<F>> {
         match self {
             Self::Event(event) => Some(event),
             Self::Lost(_) | Self::End => None,
@@ -69,7 +103,7 @@ impl<F: Family> Item<F> {
 impl<F: Family> Clone for Item<F> {
     fn clone(&self) -> Self {
         match self {
-            Self::Event(event) => Self::Event(Arc::clone(event)),
+            Self::Event(event) => Self::Event(event.clone()),
             Self::Lost(count) => Self::Lost(*count),
             Self::End => Self::End,
         }
@@ -89,22 +123,31 @@ impl<F: Family> fmt::Debug for Item<F> {
 /// One event to be published to several lists, such as a server's own and then the global one. The
 /// snapshot is made at most once for all of them.
 pub struct Publication<'e, 'live, F: Family> {
-    pub(crate) live: &'e F::Live<'live>,
-    pub(crate) subtype: Subtypes,
-    pub(crate) when: Duration,
-    snapshot: Option<Arc<QueuedEvent<F>>>,
+    pub(crate) occurrence: Occurrence<'e, 'live, F>,
+    snapshot: Option<EventRef<F>>,
 }
 
 impl<'e, 'live, F: Family> Publication<'e, 'live, F> {
     /// An event of `subtype` about `live`; `when` is wall-clock time since the epoch.
     pub fn new(live: &'e F::Live<'live>, subtype: Subtypes, when: Duration) -> Self {
-        Self { live, subtype, when, snapshot: None }
+        Self { occurrence: Occurrence::new(live, subtype, when), snapshot: None }
     }
 
-    pub(crate) fn queued(&mut self) -> &Arc<QueuedEvent<F>> {
+    /// Makes the snapshot, if it has not been made.
+    pub(crate) fn prepare(&mut self) {
         self.snapshot.get_or_insert_with(|| {
-            Arc::new(QueuedEvent { subtype: self.subtype, when: self.when, data: F::snapshot(self.live) })
-        })
+            let Occurrence { subtype, live, when, .. } = self.occurrence;
+            EventRef::new(QueuedEvent { subtype, when, data: F::snapshot(live) })
+        });
+    }
+
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// Starts handing out references to queues. It has been [prepared](Self::prepare) if any wants one.
+    pub(crate) fn share(&mut self) -> Sharing<'_, F> {
+        Sharing::new(&mut self.snapshot)
     }
 }
 
@@ -113,9 +156,9 @@ impl<'e, 'live, F: Family> Publication<'e, 'live, F> {
 #[non_exhaustive]
 pub struct Delivered {
     /// Sync handlers called.
-    pub called: usize,
+    pub called: u32,
     /// Queues that took the event.
-    pub queued: usize,
+    pub queued: u32,
     /// Subscriptions that matched and missed it: paused, full, or met in themselves.
-    pub lost: usize,
+    pub lost: u32,
 }

@@ -1,8 +1,8 @@
 //! Subscription lists: who gets what is published.
 //!
-//! A list is a version: an immutable pair of vectors, replaced whole when a subscription comes or goes.
-//! Publishers walk the version they loaded, without a lock, and look at each subscription's state word
-//! when its turn comes. That is why everything may be done from inside a handler:
+//! Publishers walk the handlers' table without a lock and look at each subscription's state word when its turn
+//! comes; the queues they feed are behind one lock that no foreign code runs under. That is why everything may be
+//! done from inside a handler:
 //!
 //! | inside a sync handler | takes effect |
 //! |---|---|
@@ -10,29 +10,33 @@
 //! | subscribe | for publications that start later |
 //! | unsubscribe or pause self or a sibling | at once: a sibling whose turn has not come is not called |
 //! | resume, resubscribe | at once, for siblings whose turn has not come |
-//! | close the list | at once: no further handler is called |
+//! | look up, take a handle | at once |
+//! | close the list, drop it | at once: no further handler is called |
+//!
+//! What a subscription that ends inside a handler had captured is dropped when the publication is over, or, if
+//! another thread is publishing to the list at that moment, with the list's next change or publication.
 //!
 //! INVARIANT: no lock of ours is held while foreign code runs: handlers, `snapshot`, drops, wakes. (Only an
 //! exclusive handler runs under a lock, its own; and a reader's waker is cloned under its queue's.)
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Weak};
+use std::panic::{Location, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::handler::{Handler, Inside, inside_a_handler};
-use crate::queue::Queue;
-use crate::subscription::{Outcome, Sink};
-use crate::sync::{ArcSwap, AtomicU32, Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::handler::Exclusive;
+use crate::handlers::{Book, Handlers, Left};
+use crate::hub::Hub;
+use crate::interest::{Interest, may_reach};
+use crate::log::{debug, warn};
+use crate::pins::{inside_a_handler, new_list_number};
+use crate::subscription::{MASK, Queue, Sink};
+use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 use crate::{
-    Delivered, Error, Event, EventQueue, Family, Overflow, Publication, Subscription, SubscriptionId,
-    Subtypes,
+    Delivered, Error, Event, EventQueue, Family, Occurrence, Overflow, Publication, Subscription,
+    SubscriptionId, Subtypes,
 };
-
-/// Set in the interest word when there is any subscription at all.
-const ANYBODY: u32 = 1 << 16;
 
 /// What a subscription asks for: subtypes, and an id if it is to be found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,49 +53,31 @@ impl From<Subtypes> for Request {
     }
 }
 
-/// One immutable state of a list.
-struct Version<F: Family> {
-    queues: Vec<Subscription<F>>,
-    handlers: Vec<Subscription<F>>,
-    grace: Arc<Grace>,
+pub(crate) struct Inner<F: Family> {
+    /// What anybody asks for, so that publishing to nobody is one load; and what sync handlers, and queues, do.
+    interest: AtomicU32,
+    handlers_interest: AtomicU32,
+    queues_interest: AtomicU32,
+    handlers: Handlers<F>,
+    queues: Arc<Hub<F>>,
+    registry: Mutex<Registry<F>>,
 }
 
-impl<F: Family> Drop for Version<F> {
-    fn drop(&mut self) {
-        // The count of references is zero by now: whoever counts next under the lock sees it.
-        if *lock(&self.grace.waiting) > 0 {
-            self.grace.gone.notify_all();
-        }
-    }
-}
-
-/// Where those wait who must know that a version is out of use.
-#[derive(Default)]
-struct Grace {
-    /// How many do.
-    waiting: Mutex<usize>,
-    gone: Condvar,
-}
-
+/// What only those who change the list need.
 struct Registry<F: Family> {
     by_id: FxHashMap<SubscriptionId, Subscription<F>>,
-    /// Replaced versions that a publication may still be walking.
-    retired: Vec<Weak<Version<F>>>,
+    book: Book<F>,
+    /// The subscriptions to queues, by their keys.
+    queues: Vec<Option<Subscription<F>>>,
+    queues_open: usize,
+    handlers_asked: Interest,
+    queues_asked: Interest,
     closed: bool,
-}
-
-pub(crate) struct Inner<F: Family> {
-    /// The subtypes that anybody asked for, so that publishing to nobody is one load.
-    interest: AtomicU32,
-    version: ArcSwap<Version<F>>,
-    registry: Mutex<Registry<F>>,
-    grace: Arc<Grace>,
 }
 
 /// A list of subscriptions to one family. Clones are the same list.
 ///
-/// A process-wide list is a `static LazyLock<SubscriptionList<F>>`. When the last clone is dropped the
-/// list is closed.
+/// A family's process-wide list is [`SubscriptionList::global`]. When the last clone is dropped the list is closed.
 ///
 /// # Thread affinity
 /// `Send` and `Sync`: any thread publishes and subscribes.
@@ -101,21 +87,29 @@ impl<F: Family> SubscriptionList<F> {
     /// An empty list.
     #[must_use]
     pub fn new() -> Self {
-        let grace = Arc::new(Grace::default());
-        let version = Version { queues: Vec::new(), handlers: Vec::new(), grace: Arc::clone(&grace) };
-        let registry = Registry { by_id: FxHashMap::default(), retired: Vec::new(), closed: false };
+        let registry = Registry {
+            by_id: FxHashMap::default(),
+            book: Book::new(),
+            queues: Vec::new(),
+            queues_open: 0,
+            handlers_asked: Interest::default(),
+            queues_asked: Interest::default(),
+            closed: false,
+        };
         Self(Arc::new(Inner {
             interest: AtomicU32::new(0),
-            version: ArcSwap::from_pointee(version),
+            handlers_interest: AtomicU32::new(0),
+            queues_interest: AtomicU32::new(0),
+            handlers: Handlers::new(new_list_number()),
+            queues: Arc::new(Hub::new()),
             registry: Mutex::new(registry),
-            grace,
         }))
     }
 
     /// Tells everybody who asked for all of `subtype` (one subtype, as a rule).
     ///
     /// Queues first, in order of subscription; then sync handlers, in order of subscription, on this thread.
-    /// It never waits for a reader. With nobody listening it costs two loads and allocates nothing.
+    /// It never waits for a reader. With nobody listening it costs one load and allocates nothing.
     /// `when` is wall-clock time since the epoch.
     ///
     /// # Panics
@@ -128,42 +122,26 @@ impl<F: Family> SubscriptionList<F> {
         if !self.has_listeners(subtype) {
             return Delivered::default();
         }
-        self.send(&mut Publication::new(live, subtype, when))
+        self.deliver(live, subtype, when)
     }
 
     /// Whether a publication of `subtype` might reach anybody: to avoid making up the data for nobody.
     #[inline]
     #[must_use]
     pub fn has_listeners(&self, subtype: Subtypes) -> bool {
-        let wanted = ANYBODY | u32::from(subtype.bits());
-        self.0.interest.load(Ordering::Acquire) & wanted == wanted
+        may_reach(self.0.interest.load(Ordering::Acquire), subtype)
     }
 
     /// As [`publish`](Self::publish), for an event that goes to several lists.
     pub fn send(&self, publication: &mut Publication<'_, '_, F>) -> Delivered {
-        let mut delivered = Delivered::default();
-        if !self.has_listeners(publication.subtype) {
-            return delivered;
-        }
-        let version = self.0.version.load();
-        for subscription in &version.queues {
-            match subscription.enqueue(publication) {
-                Outcome::None => {}
-                Outcome::Delivered => delivered.queued += 1,
-                Outcome::Lost => delivered.lost += 1,
-            }
-        }
-        if version.handlers.is_empty() {
-            return delivered;
-        }
-        let inside = Inside::enter();
-        let panicked = call_all(&version.handlers, publication, &mut delivered);
-        drop(inside);
-        drop(version);
-        if let Some(payload) = panicked {
-            resume_unwind(payload);
-        }
-        delivered
+        let queued = self.0.queue(publication, false);
+        self.0.call(&publication.occurrence, queued)
+    }
+
+    #[inline(never)]
+    fn deliver(&self, live: &F::Live<'_>, subtype: Subtypes, when: Duration) -> Delivered {
+        let queued = self.0.queue(&mut Publication::new(live, subtype, when), true);
+        self.0.call(&Occurrence::new(live, subtype, when), queued)
     }
 
     /// Subscribes a sync handler. It runs on the publishing threads, several at once if they publish at
@@ -171,12 +149,13 @@ impl<F: Family> SubscriptionList<F> {
     ///
     /// # Errors
     /// [`Error::NoSubtypes`], [`Error::DuplicateId`], [`Error::Closed`].
+    #[track_caller]
     pub fn subscribe(
         &self,
         request: impl Into<Request>,
-        handler: impl Fn(&Event<'_, '_, F>) + Send + Sync + 'static,
+        handler: impl Fn(Event<'_, '_, F>) + Send + Sync + 'static,
     ) -> Result<Subscription<F>, Error> {
-        self.add(request.into(), Sink::Handler(Handler::Shared(Box::new(handler))))
+        self.add(request.into(), Sink::Handler(Box::new(handler)), Location::caller())
     }
 
     /// Subscribes a sync handler that never runs twice at once: publishers on other threads wait for
@@ -184,22 +163,33 @@ impl<F: Family> SubscriptionList<F> {
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).
+    #[track_caller]
     pub fn subscribe_exclusive(
         &self,
         request: impl Into<Request>,
-        handler: impl FnMut(&Event<'_, '_, F>) + Send + 'static,
+        handler: impl FnMut(Event<'_, '_, F>) + Send + 'static,
     ) -> Result<Subscription<F>, Error> {
-        self.add(request.into(), Sink::Handler(Handler::exclusive(Box::new(handler))))
+        self.add(
+            request.into(),
+            Sink::Exclusive(Box::new(Exclusive::new(Box::new(handler)))),
+            Location::caller(),
+        )
     }
 
     /// Subscribes a queue.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).
+    #[track_caller]
     pub fn queue(&self, request: impl Into<Request>, overflow: Overflow) -> Result<EventQueue<F>, Error> {
-        let queue = Arc::new(Queue::new(overflow));
-        let subscription = self.add(request.into(), Sink::Queue(Arc::clone(&queue)))?;
-        Ok(EventQueue::new(queue, subscription))
+        let hub = Arc::clone(&self.0.queues);
+        let key = hub.reserve(overflow);
+        let sink = Sink::Queue(Queue { hub, key });
+        let refused = |error| {
+            self.0.queues.forget(key);
+            error
+        };
+        self.add(request.into(), sink, Location::caller()).map(EventQueue::new).map_err(refused)
     }
 
     /// The subscription of this id.
@@ -210,7 +200,7 @@ impl<F: Family> SubscriptionList<F> {
 
     /// Looks up and [unsubscribes](Subscription::unsubscribe); false if there is none.
     pub fn unsubscribe(&self, id: SubscriptionId) -> bool {
-        self.lookup(id).is_some_and(|subscription| subscription.unsubscribe())
+        self.0.remove_by_id(id)
     }
 
     /// Looks up and [pauses](Subscription::pause); false if there is none.
@@ -234,8 +224,8 @@ impl<F: Family> SubscriptionList<F> {
     /// How many subscriptions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        let version = self.0.version.load();
-        version.queues.len() + version.handlers.len()
+        let registry = lock(&self.0.registry);
+        registry.book.live() + registry.queues_open
     }
 
     /// Whether there are none.
@@ -244,159 +234,228 @@ impl<F: Family> SubscriptionList<F> {
         self.len() == 0
     }
 
+    /// How many queues there are whose reader has not had END yet, ended subscriptions among them: what a host that
+    /// stops softly waits for.
+    #[must_use]
+    pub fn unfinished_queues(&self) -> usize {
+        self.0.queues.unfinished()
+    }
+
     /// Ends all subscriptions and takes no more. Queues deliver what they hold, then END. Closing twice is
     /// closing once; publishing to a closed list reaches nobody. Waits as
     /// [`unsubscribe`](Subscription::unsubscribe) does.
     pub fn close(&self) {
-        let retired = self.0.close();
-        self.0.wait_for(&retired);
+        self.0.close();
     }
 
-    fn add(&self, request: Request, sink: Sink<F>) -> Result<Subscription<F>, Error> {
+    fn add(
+        &self,
+        request: Request,
+        sink: Sink<F>,
+        origin: &'static Location<'static>,
+    ) -> Result<Subscription<F>, Error> {
         if request.subtypes.is_empty() {
             return Err(Error::NoSubtypes);
         }
-        let subscription = Subscription::new(request.subtypes, request.id, sink, Arc::downgrade(&self.0));
+        let list = Arc::downgrade(&self.0);
+        let subscription = Subscription::new(request.subtypes, request.id, sink, list, origin);
         self.0.add(&subscription)?;
         Ok(subscription)
     }
 }
 
-/// Calls the handlers in order; answers the first panic, after which the others are called all the same.
-fn call_all<F: Family>(
-    handlers: &[Subscription<F>],
-    publication: &Publication<'_, '_, F>,
-    delivered: &mut Delivered,
-) -> Option<Box<dyn Any + Send>> {
-    let mut rest = handlers.iter();
-    let mut first = None;
-    loop {
-        let called = catch_unwind(AssertUnwindSafe(|| {
-            for subscription in rest.by_ref() {
-                match subscription.call(publication) {
-                    Outcome::None => {}
-                    Outcome::Delivered => delivered.called += 1,
-                    Outcome::Lost => delivered.lost += 1,
-                }
-            }
-        }));
-        match called {
-            Ok(()) => return first,
-            Err(payload) => first = first.or(Some(payload)),
-        }
-    }
-}
-
 impl<F: Family> Inner<F> {
+    /// Feeds the queues. `last`: the publication goes to no other list.
+    #[inline]
+    fn queue(&self, publication: &mut Publication<'_, '_, F>, last: bool) -> Delivered {
+        let mut delivered = Delivered::default();
+        if may_reach(self.queues_interest.load(Ordering::Acquire), publication.occurrence.subtype) {
+            self.queues.offer(publication, last, &mut delivered);
+        }
+        delivered
+    }
+
+    /// Calls the handlers.
+    #[inline]
+    fn call(&self, occurrence: &Occurrence<'_, '_, F>, mut delivered: Delivered) -> Delivered {
+        if !may_reach(self.handlers_interest.load(Ordering::Acquire), occurrence.subtype) {
+            return delivered;
+        }
+        let panicked = self.handlers.call(occurrence, &mut delivered);
+        if self.handlers.is_littered() {
+            self.sweep();
+        }
+        if let Some(payload) = panicked {
+            resume_unwind(payload);
+        }
+        delivered
+    }
+
     fn add(&self, subscription: &Subscription<F>) -> Result<(), Error> {
         let mut registry = lock(&self.registry);
         if registry.closed {
             return Err(Error::Closed);
         }
         if let Some(id) = subscription.id() {
-            if registry.by_id.contains_key(&id) {
+            if let Some(other) = registry.by_id.get(&id) {
+                let (_mine, _other) = (subscription.origin(), other.origin());
+                drop(registry);
+                warn!(family = F::NAME, %id, by = %_mine, used_by = %_other, "subscription refused: its id is in use");
                 return Err(Error::DuplicateId(id));
             }
             registry.by_id.insert(id, subscription.clone());
         }
-        let old = self.replace(&mut registry, |queues, handlers| {
-            let subscriptions = if subscription.is_sync() { handlers } else { queues };
-            subscriptions.push(subscription.clone());
-        });
+        registry.ask(subscription);
+        match subscription.queue() {
+            Some(queue) => {
+                registry.open(queue.key, subscription.clone());
+                queue.hub.open(queue.key, subscription.registered());
+            }
+            None => self.handlers.push(&mut registry.book, subscription.clone()),
+        }
+        self.announce(&registry);
         drop(registry);
-        drop(old);
+        debug!(family = F::NAME, by = %subscription.origin(), ?subscription, "subscribed");
+        if self.handlers.is_littered() {
+            self.sweep();
+        }
         Ok(())
     }
 
-    /// Takes an ended subscription out; if `wait`, until no publication can see it.
-    pub(crate) fn remove(&self, subscription: &Subscription<F>, wait: bool) {
+    /// Takes an ended subscription out, and waits until no publication sees it.
+    pub(crate) fn remove(&self, subscription: &Subscription<F>) {
         let mut registry = lock(&self.registry);
         let named = match subscription.id() {
             Some(id) if registry.by_id.get(&id) == Some(subscription) => registry.by_id.remove(&id),
             _ => None,
         };
-        let version = self.version.load_full();
-        let here = |all: &[Subscription<F>]| all.contains(subscription);
-        let old = (here(&version.handlers) || here(&version.queues)).then(|| {
-            self.replace(&mut registry, |queues, handlers| {
-                let subscriptions = if subscription.is_sync() { handlers } else { queues };
-                subscriptions.retain(|other| other != subscription);
-            })
-        });
-        let retired = if wait { registry.retired.clone() } else { Vec::new() };
+        let left = self.unlink(&mut registry, subscription);
         drop(registry);
-        drop((named, version, old));
-        self.wait_for(&retired);
+        drop(named);
+        self.settle(left);
     }
 
-    /// Makes a new version of the list; the old one is handed back, to be dropped without our locks.
-    fn replace(
+    /// Ends the subscription of this id and takes it out, under one lock.
+    fn remove_by_id(&self, id: SubscriptionId) -> bool {
+        let mut registry = lock(&self.registry);
+        let Some(subscription) = registry.by_id.remove(&id) else { return false };
+        if subscription.queue().is_some() {
+            // Its reader is woken, without our lock.
+            drop(registry);
+            return subscription.unsubscribe();
+        }
+        let first = subscription.end(false);
+        let left = self.unlink(&mut registry, &subscription);
+        drop(registry);
+        self.settle(left);
+        first
+    }
+
+    fn unlink(&self, registry: &mut Registry<F>, subscription: &Subscription<F>) -> Left<F> {
+        let before = registry.book.live();
+        let left = match subscription.queue() {
+            Some(queue) => {
+                let reference = registry.shut(queue.key, subscription);
+                if reference.is_some() {
+                    registry.queues_asked.remove(subscription.registered());
+                }
+                Left::unseen(reference)
+            }
+            None => self.handlers.unlink(&mut registry.book, subscription),
+        };
+        if registry.book.live() < before {
+            registry.handlers_asked.remove(subscription.registered());
+        }
+        self.announce(registry);
+        left
+    }
+
+    /// Drops what was taken out when nobody sees it any more: now, or from inside a handler later.
+    fn settle(&self, left: Left<F>) {
+        if inside_a_handler() && !left.is_free() {
+            return self.handlers.leave(&mut lock(&self.registry).book, left);
+        }
+        left.wait();
+        drop(left);
+        if self.handlers.is_littered() {
+            self.sweep();
+        }
+    }
+
+    fn sweep(&self) {
+        let swept = self.handlers.sweep(&mut lock(&self.registry).book);
+        drop(swept);
+    }
+
+    pub(crate) fn resubscribe(
         &self,
-        registry: &mut MutexGuard<'_, Registry<F>>,
-        change: impl FnOnce(&mut Vec<Subscription<F>>, &mut Vec<Subscription<F>>),
-    ) -> Arc<Version<F>> {
-        let old = self.version.load_full();
-        let (mut queues, mut handlers) = (old.queues.clone(), old.handlers.clone());
-        change(&mut queues, &mut handlers);
-        let interest = interest(&queues, &handlers);
-        let new = Version { queues, handlers, grace: Arc::clone(&self.grace) };
-        self.version.swap(Arc::new(new));
-        self.interest.store(interest, Ordering::Release);
-        registry.retired.retain(|version| version.strong_count() > 0);
-        registry.retired.push(Arc::downgrade(&old));
-        old
+        subscription: &Subscription<F>,
+        subtypes: Subtypes,
+    ) -> Result<(), Error> {
+        let mut registry = lock(&self.registry);
+        if registry.closed {
+            return Err(Error::Ended);
+        }
+        let before = subscription.registered();
+        let set = |state: u32| state & !MASK | u32::from(subtypes.bits());
+        // Announced before and after, so that no publication misses the subscription in between.
+        registry.interest_of(subscription).add(subtypes);
+        self.announce(&registry);
+        let changed = subscription.update(set);
+        registry.interest_of(subscription).remove(if changed { before } else { subtypes });
+        self.announce(&registry);
+        if changed { Ok(()) } else { Err(Error::Ended) }
     }
 
-    /// Waits until none of these versions is in use, unless called from inside a handler.
-    fn wait_for(&self, retired: &[Weak<Version<F>>]) {
-        if retired.is_empty() || inside_a_handler() {
-            return;
-        }
-        let mut waiting = lock(&self.grace.waiting);
-        *waiting += 1;
-        while retired.iter().any(|version| version.strong_count() > 0) {
-            waiting = self.grace.gone.wait(waiting).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        *waiting -= 1;
-    }
-
-    fn close(&self) -> Vec<Weak<Version<F>>> {
+    fn close(&self) {
         let mut registry = lock(&self.registry);
         registry.closed = true;
         let named = std::mem::take(&mut registry.by_id);
-        let old = self.replace(&mut registry, |queues, handlers| {
-            queues.clear();
-            handlers.clear();
-        });
-        let retired = registry.retired.clone();
+        let queues = std::mem::take(&mut registry.queues);
+        registry.queues_open = 0;
+        (registry.handlers_asked, registry.queues_asked) = (Interest::default(), Interest::default());
+        let (handlers, left) = self.handlers.clear(&mut registry.book);
+        self.announce(&registry);
         drop(registry);
-        for subscription in old.queues.iter().chain(&old.handlers) {
+        for subscription in queues.iter().flatten().chain(&handlers) {
             subscription.end(false);
         }
-        drop((named, old));
-        retired
+        debug!(family = F::NAME, ended = queues.iter().flatten().count() + handlers.len(), "list closed");
+        drop((named, queues, handlers));
+        self.settle(left);
     }
 
-    /// Announces subtypes before they are subscribed to, so that no publication misses them.
-    pub(crate) fn widen(&self, subtypes: Subtypes) {
-        let _registry = lock(&self.registry);
-        let interest = self.interest.load(Ordering::Relaxed);
-        if interest & ANYBODY != 0 {
-            self.interest.store(interest | u32::from(subtypes.bits()), Ordering::Release);
-        }
-    }
-
-    /// Works out anew who wants what.
-    pub(crate) fn refresh_interest(&self) {
-        let _registry = lock(&self.registry);
-        let version = self.version.load();
-        self.interest.store(interest(&version.queues, &version.handlers), Ordering::Release);
+    /// Says who is interested in what.
+    fn announce(&self, registry: &Registry<F>) {
+        let (handlers, queues) = (registry.handlers_asked.word(), registry.queues_asked.word());
+        self.handlers_interest.store(handlers, Ordering::Release);
+        self.queues_interest.store(queues, Ordering::Release);
+        self.interest.store(handlers | queues, Ordering::Release);
     }
 }
 
-fn interest<F: Family>(queues: &[Subscription<F>], handlers: &[Subscription<F>]) -> u32 {
-    let all = queues.iter().chain(handlers);
-    all.fold(0, |all, subscription| all | ANYBODY | u32::from(subscription.subtypes().bits()))
+impl<F: Family> Registry<F> {
+    fn interest_of(&mut self, subscription: &Subscription<F>) -> &mut Interest {
+        if subscription.queue().is_some() { &mut self.queues_asked } else { &mut self.handlers_asked }
+    }
+
+    fn ask(&mut self, subscription: &Subscription<F>) {
+        self.interest_of(subscription).add(subscription.registered());
+    }
+
+    fn open(&mut self, key: usize, subscription: Subscription<F>) {
+        if self.queues.len() <= key {
+            self.queues.resize_with(key + 1, || None);
+        }
+        self.queues[key] = Some(subscription);
+        self.queues_open += 1;
+    }
+
+    fn shut(&mut self, key: usize, subscription: &Subscription<F>) -> Option<Subscription<F>> {
+        let shut = self.queues.get_mut(key)?.take_if(|open| *open == *subscription)?;
+        self.queues_open -= 1;
+        Some(shut)
+    }
 }
 
 impl<F: Family> Drop for Inner<F> {

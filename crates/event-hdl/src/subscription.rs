@@ -1,34 +1,54 @@
 //! A subscription: counted handle, state word, and what it delivers to.
 
+use std::panic::Location;
 use std::sync::{Arc, Weak};
 
-use crate::handler::Handler;
+use crate::handler::{Called, Exclusive};
+use crate::hub::Hub;
 use crate::list::Inner;
-use crate::queue::{Pushed, Queue};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::{Error, Event, Family, Publication, SubscriptionId, Subtypes};
+use crate::log::debug;
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Watched};
+use crate::{Error, Event, Family, Occurrence, SubscriptionId, Subtypes};
 
-/// Low 16 bits: the subtypes. Above: flags.
-const MASK: u32 = 0xffff;
-const PAUSED: u32 = 1 << 16;
-const ENDED: u32 = 1 << 17;
+/// Low 16 bits of a state: the subtypes. Above: flags.
+pub(crate) const MASK: u32 = 0xffff;
+pub(crate) const PAUSED: u32 = 1 << 16;
+pub(crate) const ENDED: u32 = 1 << 17;
 /// A sync handler has missed events that it has not been told of.
 const UNTOLD: u32 = 1 << 18;
 
+/// The place of a subscription that no table holds.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+pub(crate) type Plain<F> = Box<dyn Fn(Event<'_, '_, F>) + Send + Sync>;
+
 pub(crate) enum Sink<F: Family> {
-    Handler(Handler<F>),
-    Queue(Arc<Queue<F>>),
+    Handler(Plain<F>),
+    Exclusive(Box<Exclusive<F>>),
+    Queue(Queue<F>),
 }
 
+/// Where a subscription's queue is.
+pub(crate) struct Queue<F: Family> {
+    pub(crate) hub: Arc<Hub<F>>,
+    pub(crate) key: usize,
+}
+
+/// In this order in memory: what a call looks at shares a line.
+#[repr(C)]
 pub(crate) struct Shared<F: Family> {
     state: AtomicU32,
+    /// Its slot in the list's table. Changed under the registry lock only.
+    pub(crate) place: AtomicU32,
+    sink: Sink<F>,
     id: Option<SubscriptionId>,
-    /// All that was missed, ever.
+    /// All that was missed, ever; a queue counts for itself as long as it exists.
     lost: AtomicU64,
     /// What a sync handler has not been told of yet.
     untold: AtomicU64,
-    sink: Sink<F>,
     list: Weak<Inner<F>>,
+    origin: &'static Location<'static>,
+    watched: Watched,
 }
 
 /// A counted handle to a subscription. It stays valid after the subscription has ended; dropping it
@@ -48,14 +68,18 @@ impl<F: Family> Subscription<F> {
         id: Option<SubscriptionId>,
         sink: Sink<F>,
         list: Weak<Inner<F>>,
+        origin: &'static Location<'static>,
     ) -> Self {
         Self(Arc::new(Shared {
             state: AtomicU32::new(u32::from(subtypes.bits())),
+            place: AtomicU32::new(NOWHERE),
+            sink,
             id,
             lost: AtomicU64::new(0),
             untold: AtomicU64::new(0),
-            sink,
             list,
+            origin,
+            watched: Watched::new(),
         }))
     }
 
@@ -63,6 +87,12 @@ impl<F: Family> Subscription<F> {
     #[must_use]
     pub fn id(&self) -> Option<SubscriptionId> {
         self.0.id
+    }
+
+    /// The call that subscribed it, in the embedder's source.
+    #[must_use]
+    pub fn origin(&self) -> &'static Location<'static> {
+        self.0.origin
     }
 
     /// The subtypes it covers; none once it has ended.
@@ -87,7 +117,8 @@ impl<F: Family> Subscription<F> {
     /// How many matching events it has missed so far, for whatever reason.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
+        let queue = self.queue().and_then(|queue| queue.hub.lost(queue.key, &self.0.state));
+        queue.unwrap_or_else(|| self.0.lost.load(Ordering::Relaxed))
     }
 
     /// Covers other subtypes from now on. Inside a publication in progress the new set counts if the
@@ -99,36 +130,29 @@ impl<F: Family> Subscription<F> {
         if subtypes.is_empty() {
             return Err(Error::NoSubtypes);
         }
-        let list = self.0.list.upgrade().ok_or(Error::Ended)?;
-        list.widen(subtypes);
-        let set = |state: u32| (state & ENDED == 0).then_some(state & !MASK | u32::from(subtypes.bits()));
-        let changed = self.0.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, set);
-        list.refresh_interest();
-        changed.map(|_| ()).map_err(|_| Error::Ended)
+        self.0.list.upgrade().ok_or(Error::Ended)?.resubscribe(self, subtypes)
     }
 
     /// Stops deliveries; what matches meanwhile is missed and counted. Pausing twice is pausing once.
     /// What a queue holds already is still delivered. False if the subscription has ended.
     pub fn pause(&self) -> bool {
-        self.0.state.fetch_or(PAUSED, Ordering::AcqRel) & ENDED == 0
+        self.update(|state| state | PAUSED)
     }
 
     /// Takes up deliveries again. A queue's reader is woken to hear how many it missed; a sync handler
     /// finds the number in its next event. False if the subscription has ended.
     pub fn resume(&self) -> bool {
-        let before = self.0.state.fetch_and(!PAUSED, Ordering::AcqRel);
-        if let (Sink::Queue(queue), true) = (&self.0.sink, before & PAUSED != 0) {
-            queue.resumed();
-        }
-        before & ENDED == 0
+        self.update(|state| state & !PAUSED)
     }
 
     /// Ends the subscription. A queue still delivers what it holds, then END.
     ///
     /// When this returns, no call of a sync handler is running on another thread, nor will one start:
-    /// it waits for publications in progress. Called from inside a handler (any handler, any list) it does
-    /// not wait: no call will *start* once it has returned, but those under way, the caller among them,
-    /// run to their end. False if the subscription had ended before (it then waits all the same).
+    /// it waits for the list's publications in progress. Called from inside a handler (any handler, any list) it
+    /// does not wait: no publication that begins once it has returned calls the handler, nor does the one it is
+    /// called from; those under way on other threads, if their turn at this handler has come, do. (An
+    /// [exclusive](crate::SubscriptionList::subscribe_exclusive) handler is not called again even so.)
+    /// False if the subscription had ended before (it then waits all the same).
     ///
     /// Do not hold a lock that a handler takes.
     ///
@@ -146,106 +170,115 @@ impl<F: Family> Subscription<F> {
 
     fn finish(&self, discard: bool) -> bool {
         let first = self.end(discard);
+        if first {
+            debug!(family = F::NAME, by = %self.origin(), id = ?self.id(), "unsubscribed");
+        }
         if let Some(list) = self.0.list.upgrade() {
-            let sync = matches!(self.0.sink, Sink::Handler(_));
-            list.remove(self, sync);
+            list.remove(self);
         }
         first
     }
 
     /// Marks the end; true for the first caller.
     pub(crate) fn end(&self, discard: bool) -> bool {
-        let first = self.0.state.fetch_or(ENDED, Ordering::AcqRel) & ENDED == 0;
-        if let (Sink::Queue(queue), true) = (&self.0.sink, first || discard) {
-            self.0.lost.fetch_add(queue.end(discard), Ordering::Relaxed);
-        }
+        let Some(queue) = self.queue() else {
+            return self.0.state.fetch_or(ENDED, Ordering::AcqRel) & ENDED == 0;
+        };
+        let (first, aftermath) = queue.hub.end(queue.key, &self.0.state, discard);
+        aftermath.settle();
         first
     }
 
-    pub(crate) fn is_sync(&self) -> bool {
-        matches!(self.0.sink, Sink::Handler(_))
+    /// Changes the state unless the subscription has ended; false then.
+    pub(crate) fn update(&self, new: impl Fn(u32) -> u32) -> bool {
+        if let Some(queue) = self.queue() {
+            return queue.hub.update(queue.key, &self.0.state, new);
+        }
+        let new = |state: u32| (state & ENDED == 0).then(|| new(state));
+        self.0.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, new).is_ok()
     }
 
-    /// Whether a publication is for it, and if so whether it can be delivered.
-    fn wants(&self, subtype: Subtypes) -> Wants {
-        let state = self.0.state.load(Ordering::Acquire);
-        let bits = u32::from(subtype.bits());
-        match state & bits == bits && state & ENDED == 0 {
-            false => Wants::No,
-            true if state & PAUSED != 0 => Wants::ButPaused,
-            true => Wants::Yes,
+    /// The subtypes it was last subscribed to, also when it has ended.
+    pub(crate) fn registered(&self) -> Subtypes {
+        Subtypes::from_bits((self.0.state.load(Ordering::Acquire) & MASK) as u16)
+    }
+
+    pub(crate) fn queue(&self) -> Option<&Queue<F>> {
+        match &self.0.sink {
+            Sink::Queue(queue) => Some(queue),
+            Sink::Handler(_) | Sink::Exclusive(_) => None,
         }
     }
 
-    /// Hands a publication to the queue of an async subscription.
-    pub(crate) fn enqueue(&self, publication: &mut Publication<'_, '_, F>) -> Outcome {
-        let Sink::Queue(queue) = &self.0.sink else { return Outcome::None };
-        match self.wants(publication.subtype) {
-            Wants::No => Outcome::None,
-            Wants::ButPaused => {
-                queue.miss();
-                self.miss()
-            }
-            Wants::Yes => match queue.push(publication.queued()) {
-                Some(Pushed::Queued) => Outcome::Delivered,
-                Some(Pushed::Displaced) => {
-                    self.0.lost.fetch_add(1, Ordering::Relaxed);
-                    Outcome::Delivered
-                }
-                Some(Pushed::Lost) => self.miss(),
-                None => Outcome::None,
-            },
+    /// Lets the queue go, after the end; its reader is no more.
+    pub(crate) fn release_queue(&self) {
+        if let Some(queue) = self.queue() {
+            queue.hub.release(queue.key, &self.0.state, &self.0.lost);
         }
     }
 
     /// Calls the handler of a sync subscription.
-    pub(crate) fn call(&self, publication: &Publication<'_, '_, F>) -> Outcome {
-        let Sink::Handler(handler) = &self.0.sink else { return Outcome::None };
-        let bits = u32::from(publication.subtype.bits());
+    #[inline]
+    pub(crate) fn call(&self, occurrence: &Occurrence<'_, '_, F>) -> Outcome {
+        self.0.watched.read();
+        let bits = u32::from(occurrence.subtype.bits());
         let state = self.0.state.load(Ordering::Acquire);
-        let mut untold = 0;
         // One look at the state word decides the usual cases: not for it, or nothing special.
-        if state & (bits | PAUSED | ENDED | UNTOLD) != bits {
-            if state & bits != bits || state & ENDED != 0 {
-                return Outcome::None;
-            }
-            if state & PAUSED != 0 {
-                return self.miss_untold();
-            }
+        if state & (bits | PAUSED | ENDED | UNTOLD) == bits
+            && let Sink::Handler(handler) = &self.0.sink
+        {
+            handler(Event::new(occurrence, self));
+            return Outcome::Delivered;
+        }
+        if state & (bits | ENDED) == bits { self.call_specially(occurrence) } else { Outcome::None }
+    }
+
+    /// The rarer cases: paused, something untold, exclusive.
+    #[inline(never)]
+    fn call_specially(&self, occurrence: &Occurrence<'_, '_, F>) -> Outcome {
+        let state = self.0.state.load(Ordering::Acquire);
+        if state & PAUSED != 0 {
+            return self.miss();
+        }
+        let mut untold = 0;
+        if state & UNTOLD != 0 {
             self.0.state.fetch_and(!UNTOLD, Ordering::AcqRel);
             untold = self.0.untold.swap(0, Ordering::AcqRel);
         }
-        let event = Event {
-            subtype: publication.subtype,
-            live: publication.live,
-            when: publication.when,
-            subscription: self,
-            lost: untold,
+        let occurrence = occurrence.after_losing(untold);
+        let event = Event::new(&occurrence, self);
+        let called = match &self.0.sink {
+            Sink::Handler(handler) => {
+                handler(event);
+                Called::Done
+            }
+            Sink::Exclusive(handler) => {
+                handler.call(event, || self.0.state.load(Ordering::Acquire) & (PAUSED | ENDED) == 0)
+            }
+            Sink::Queue(_) => return Outcome::None,
         };
-        if handler.call(&event) {
-            return Outcome::Delivered;
+        match called {
+            Called::Done => return Outcome::Delivered,
+            Called::TooLate if self.is_ended() => return Outcome::None,
+            Called::TooLate | Called::Met => {}
         }
         self.0.untold.fetch_add(untold, Ordering::AcqRel);
-        self.miss_untold()
+        self.miss()
     }
 
     fn miss(&self) -> Outcome {
-        self.0.lost.fetch_add(1, Ordering::Relaxed);
-        Outcome::Lost
-    }
-
-    fn miss_untold(&self) -> Outcome {
         // Counted first, then flagged: whoever clears the flag finds the count.
         self.0.untold.fetch_add(1, Ordering::AcqRel);
         self.0.state.fetch_or(UNTOLD, Ordering::AcqRel);
-        self.miss()
+        self.0.lost.fetch_add(1, Ordering::Relaxed);
+        Outcome::Lost
     }
 }
 
-enum Wants {
-    No,
-    ButPaused,
-    Yes,
+impl<F: Family> Drop for Shared<F> {
+    fn drop(&mut self) {
+        self.watched.free();
+    }
 }
 
 /// What one subscription did with one publication.

@@ -1,4 +1,7 @@
-//! Atomics, locks and the swappable `Arc`, exchanged for loom's under `--cfg loom`.
+//! Atomics, locks and cells, exchanged for loom's under `--cfg loom`.
+//!
+//! Loom takes sequentially consistent loads and stores for weaker ones; only its fences are whole. The two sides of
+//! [`pins`](crate::pins) rely on their order, so each has a fence here that exists under loom alone.
 
 #[cfg(loom)]
 pub(crate) use self::model::*;
@@ -7,37 +10,83 @@ pub(crate) use self::real::*;
 
 #[cfg(not(loom))]
 mod real {
-    pub(crate) use arc_swap::ArcSwap;
-    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    #[cfg(not(tsan))]
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+
+    // The thread sanitizer does not see into std, which comes compiled, nor does it know fences.
+    #[cfg(tsan)]
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
+
+    /// Orders what was announced or unlinked before what is looked at next. Their own operations do that here.
+    pub(crate) fn model_fence() {}
+
+    /// Everything before the releases that led to this count has happened.
+    pub(crate) fn acquire(count: &AtomicUsize) {
+        if cfg!(tsan) {
+            count.load(Ordering::Acquire);
+        } else {
+            std::sync::atomic::fence(Ordering::Acquire);
+        }
+    }
+
+    /// Lets others go on while this thread waits for them for the `round`th time.
+    pub(crate) fn give_way(round: u32) {
+        if round < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
+    }
+
+    /// Memory that loom watches: read while it is in use, written when it is freed.
+    pub(crate) struct Watched;
+
+    impl Watched {
+        pub(crate) fn new() -> Self {
+            Self
+        }
+        pub(crate) fn read(&self) {}
+        pub(crate) fn free(&mut self) {}
+    }
 }
 
 #[cfg(loom)]
 mod model {
-    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-    use std::sync::Arc;
+    use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
 
-    /// The part of `arc_swap::ArcSwap` that the list uses, behind a mutex.
-    pub(crate) struct ArcSwap<T>(Mutex<Arc<T>>);
+    pub(crate) fn model_fence() {
+        loom::sync::atomic::fence(Ordering::SeqCst);
+    }
 
-    impl<T> ArcSwap<T> {
-        pub(crate) fn from_pointee(value: T) -> Self {
-            Self(Mutex::new(Arc::new(value)))
+    pub(crate) fn acquire(_count: &AtomicUsize) {
+        loom::sync::atomic::fence(Ordering::Acquire);
+    }
+
+    pub(crate) fn give_way(_: u32) {
+        loom::thread::yield_now();
+    }
+
+    pub(crate) struct Watched(UnsafeCell<()>);
+
+    impl Watched {
+        pub(crate) fn new() -> Self {
+            Self(UnsafeCell::new(()))
         }
-        pub(crate) fn load(&self) -> Arc<T> {
-            self.0.lock().unwrap().clone()
+        pub(crate) fn read(&self) {
+            self.0.with(|_| ());
         }
-        pub(crate) fn load_full(&self) -> Arc<T> {
-            self.load()
-        }
-        pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
-            std::mem::replace(&mut self.0.lock().unwrap(), value)
+        pub(crate) fn free(&mut self) {
+            self.0.with_mut(|_| ());
         }
     }
 }
 
 /// Locks; a panic elsewhere leaves our data whole, so poison is no news.
+#[cfg(not(tsan))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(tsan)]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock()
 }

@@ -1,15 +1,17 @@
-//! A queue between two threads under loom: every interleaving of a small case.
+//! Lists and queues under loom: every interleaving of small cases.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test -p event-hdl --test loom --release`. A lost wake shows as a
-//! deadlock: the reader sleeps and nobody rings. The list's versions are reference-counted by std, which
-//! loom cannot see; `threads.rs` exercises them.
+//! `RUSTFLAGS="--cfg loom" cargo test -p event-hdl --test loom --release`. A lost wake shows as a deadlock: the
+//! reader sleeps and nobody rings. What the handlers' table frees is watched: freeing it while a publication reads it
+//! is an error. Tables begin with one slot here, so that the second subscription replaces them.
 #![cfg(loom)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize as Plain, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use event_hdl::{EventQueue, Family, Item, Overflow, SubscriptionList, Subtypes};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
@@ -117,7 +119,7 @@ fn nothing_comes_after_an_end_that_races_a_publication() {
         subscription.unsubscribe();
         let (events, lost, ends) = read_all(&mut queue);
         let queued = publisher.join().unwrap();
-        assert_eq!((events.len(), lost, ends), (queued, 0, 1));
+        assert_eq!((events.len(), lost, ends), (queued as usize, 0, 1));
     });
 }
 
@@ -136,5 +138,157 @@ fn a_pause_that_races_a_publication_loses_it_or_not_but_counts_it() {
         let (events, lost, ends) = read_all(&mut queue);
         assert_eq!((events.len() as u64 + lost, ends), (1, 1));
         publisher.join().unwrap();
+    });
+}
+
+fn publish(list: &SubscriptionList<Tick>, number: u64) -> u32 {
+    list.publish(&number, TICK, Duration::ZERO).called
+}
+
+/// Runs a model in which a captured value must have been dropped at the end, once.
+fn model_with_captures(run: impl Fn(Arc<()>) + Send + Sync + 'static) {
+    loom::model(move || {
+        let captured = Arc::new(());
+        run(Arc::clone(&captured));
+        assert_eq!(Arc::strong_count(&captured), 1, "captures are dropped");
+    });
+}
+
+#[test]
+fn no_call_starts_or_runs_after_unsubscribe_has_returned() {
+    model_with_captures(|captured| {
+        let list = SubscriptionList::<Tick>::new();
+        let over = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&over);
+        let subscription = list.subscribe(TICK, move |_| {
+            let _ = &captured;
+            assert!(!flag.load(Ordering::Relaxed));
+        });
+        let publishing = list.clone();
+        let publisher = thread::spawn(move || publish(&publishing, 1));
+        subscription.unwrap().unsubscribe();
+        over.store(true, Ordering::Relaxed);
+        publisher.join().unwrap();
+        assert_eq!(publish(&list, 2), 0);
+    });
+}
+
+#[test]
+fn a_publication_sees_who_subscribed_before_and_may_see_who_subscribes_meanwhile() {
+    model_with_captures(|captured| {
+        let list = SubscriptionList::<Tick>::new();
+        let calls = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let subscribe = |which: usize| {
+            let (calls, captured) = (Arc::clone(&calls), Arc::clone(&captured));
+            list.subscribe(TICK, move |_| {
+                let _ = &captured;
+                calls[which].fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        let _first = subscribe(0).unwrap();
+        let publishing = list.clone();
+        let publisher = thread::spawn(move || publish(&publishing, 1));
+        // The table has one slot: this replaces it under the publisher.
+        let _second = subscribe(1).unwrap();
+        let called = publisher.join().unwrap() as usize;
+        assert_eq!(calls[0].load(Ordering::Relaxed), 1);
+        assert_eq!(calls[1].load(Ordering::Relaxed), called - 1);
+        assert_eq!(publish(&list, 2), 2);
+    });
+}
+
+#[test]
+fn a_slot_used_again_calls_the_new_handler_only() {
+    model_with_captures(|captured| {
+        let list = SubscriptionList::<Tick>::new();
+        let first = Arc::clone(&captured);
+        let old = list.subscribe(TICK, move |event| {
+            let _ = &first;
+            assert_eq!(event.live, &1);
+        });
+        let publishing = list.clone();
+        let publisher = thread::spawn(move || publish(&publishing, 1));
+        old.unwrap().unsubscribe();
+        let _new = list.subscribe(TICK, move |_| {
+            let _ = &captured;
+        });
+        assert!(publisher.join().unwrap() <= 1);
+        assert_eq!(publish(&list, 2), 1);
+    });
+}
+
+#[test]
+fn a_list_closed_under_a_publisher_calls_nobody_afterwards() {
+    model_with_captures(|captured| {
+        let list = SubscriptionList::<Tick>::new();
+        let over = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&over);
+        drop(list.subscribe(TICK, move |_| {
+            let _ = &captured;
+            assert!(!flag.load(Ordering::Relaxed));
+        }));
+        let publishing = list.clone();
+        let publisher = thread::spawn(move || publish(&publishing, 1));
+        list.close();
+        over.store(true, Ordering::Relaxed);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn handlers_that_end_themselves_on_two_threads_are_called_once_each_publication_at_most() {
+    model_with_captures(|captured| {
+        let list = SubscriptionList::<Tick>::new();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&calls);
+        drop(list.subscribe(TICK, move |event| {
+            let _ = &captured;
+            count.fetch_add(1, Ordering::Relaxed);
+            event.subscription.unsubscribe();
+        }));
+        let publishing = list.clone();
+        let publisher = thread::spawn(move || publish(&publishing, 1));
+        publish(&list, 2);
+        publisher.join().unwrap();
+        assert!(matches!(calls.load(Ordering::Relaxed), 1 | 2));
+        assert!(list.is_empty());
+    });
+}
+
+#[test]
+fn an_exclusive_handler_that_ended_itself_is_never_called_again() {
+    loom::model(|| {
+        let list = SubscriptionList::<Tick>::new();
+        let calls = Arc::new(Plain::new(0));
+        let count = Arc::clone(&calls);
+        drop(list.subscribe_exclusive(TICK, move |event| {
+            count.fetch_add(1, SeqCst);
+            event.subscription.unsubscribe();
+        }));
+        let publishing = list.clone();
+        let publisher = thread::spawn(move || publish(&publishing, 1));
+        publish(&list, 2);
+        publisher.join().unwrap();
+        assert_eq!(calls.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn two_publishers_and_one_who_leaves() {
+    let mut model = loom::model::Builder::new();
+    // Three threads: all interleavings with two preemptions.
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let list = SubscriptionList::<Tick>::new();
+        let over = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&over);
+        let subscription = list.subscribe(TICK, move |_| assert!(!flag.load(Ordering::Relaxed)));
+        let publishers = [1, 2].map(|number| {
+            let list = list.clone();
+            thread::spawn(move || publish(&list, number))
+        });
+        subscription.unwrap().unsubscribe();
+        over.store(true, Ordering::Relaxed);
+        publishers.into_iter().for_each(|publisher| drop(publisher.join().unwrap()));
     });
 }

@@ -29,6 +29,8 @@ pub enum ContextKind {
     ServiceTcp,
     /// An event handler.
     Event,
+    /// A command of the runtime API.
+    Cli,
     /// A callback of a filter.
     Filter,
 }
@@ -48,15 +50,15 @@ pub(crate) enum Group {
 
 impl ContextKind {
     /// All of them, in the order of a process's life.
-    pub const ALL: [ContextKind; 10] = {
+    pub const ALL: [ContextKind; 11] = {
         use ContextKind::*;
-        [Body, Init, Task, Action, Fetch, Converter, ServiceHttp, ServiceTcp, Event, Filter]
+        [Body, Init, Task, Action, Fetch, Converter, ServiceHttp, ServiceTcp, Event, Cli, Filter]
     };
 
     /// Whether blocking calls may wait here. (In body and init they do nothing, as in HAProxy.)
     pub fn may_yield(self) -> bool {
         use ContextKind::*;
-        matches!(self, Task | Action | ServiceHttp | ServiceTcp | Event)
+        matches!(self, Task | Action | ServiceHttp | ServiceTcp | Event | Cli)
     }
 
     /// Whether the process is still starting.
@@ -70,7 +72,23 @@ impl ContextKind {
             Body | Init => Group::Start,
             Action | Fetch | Converter | Filter => Group::Session,
             Task | Event => Group::Task,
-            ServiceHttp | ServiceTcp => Group::Service,
+            ServiceHttp | ServiceTcp | Cli => Group::Service,
+        }
+    }
+
+    /// The word of the table of facts; services and commands are one there.
+    pub(crate) fn word(self) -> &'static str {
+        use ContextKind::*;
+        match self {
+            Body => "body",
+            Init => "init",
+            Task => "task",
+            Action => "action",
+            Fetch => "sample-fetch",
+            Converter => "converter",
+            ServiceHttp | ServiceTcp | Cli => "service",
+            Event => "event",
+            Filter => "filter",
         }
     }
 
@@ -88,6 +106,7 @@ impl ContextKind {
             ServiceTcp => format!("Lua applet tcp '<lua.{name}>'"),
             Event => "Lua event_hdl".to_string(),
             Filter => format!("Lua filter '{name}' "),
+            Cli => format!("Lua cli '<lua.{name}>'"),
         }
     }
 
@@ -120,6 +139,7 @@ impl fmt::Display for ContextKind {
             ServiceTcp => "service tcp",
             Event => "event",
             Filter => "filter",
+            Cli => "cli",
         })
     }
 }
@@ -130,7 +150,7 @@ pub struct Contexts(u16);
 
 impl Contexts {
     /// Everywhere.
-    pub const ALL: Contexts = Contexts(0x3ff);
+    pub const ALL: Contexts = Contexts(0x7ff);
 
     /// Exactly these.
     pub const fn of(kinds: &[ContextKind]) -> Contexts {

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::api::{Class, server};
+use crate::api::{Class, records, server};
 use crate::context::ContextKind;
 use crate::execution::Execution;
 use crate::host::{
@@ -92,31 +92,31 @@ fn server_event(vm: &VmState, name: &str, event: ServerEvent) -> Out {
     let worker = vm.worker();
     let proxies = worker.core.proxies();
     let live = proxies.and_then(|proxies| proxies.server(event.proxy_uuid, event.puid, event.rid));
-    let mut pairs = vec![
-        (Out::text("name"), Out::text(event.name)),
-        (Out::text("puid"), Out::Int(event.puid)),
-        (Out::text("rid"), Out::Int(event.rid)),
-        (Out::text("proxy_name"), Out::text(event.proxy_name)),
-        (Out::text("proxy_uuid"), Out::Int(event.proxy_uuid)),
+    let mut fields = vec![
+        ("name", Out::text(event.name)),
+        ("puid", Out::Int(event.puid)),
+        ("rid", Out::Int(event.rid)),
+        ("proxy_name", Out::text(event.proxy_name)),
+        ("proxy_uuid", Out::Int(event.proxy_uuid)),
     ];
     if let Some(live) = live.filter(|_| name != "SERVER_DEL") {
-        pairs.push((Out::text("reference"), server::out(vm, &*live)));
+        fields.push(("reference", server::out(vm, &*live)));
     }
     match event.details {
         ServerEventDetails::None => {}
-        ServerEventDetails::State(change) => pairs.push((Out::text("state"), state(change))),
-        ServerEventDetails::Admin(change) => pairs.push((Out::text("admin"), admin(change))),
-        ServerEventDetails::Check(result) => pairs.push((Out::text("check"), check(result))),
+        ServerEventDetails::State(change) => fields.push(("state", state(change))),
+        ServerEventDetails::Admin(change) => fields.push(("admin", admin(change))),
+        ServerEventDetails::Check(result) => fields.push(("check", check(result))),
         ServerEventDetails::Inetaddr { prev, next } => {
             let addresses = [("prev", Out::text(prev)), ("next", Out::text(next))];
-            pairs.push((Out::text("inetaddr"), Out::record(addresses)));
+            fields.push(("inetaddr", Out::record(addresses)));
         }
     }
-    Out::Table(pairs)
+    records::SERVER_EVENT.table(fields)
 }
 
 fn state(event: ServerEventState) -> Out {
-    Out::record([
+    records::SERVER_EVENT_STATE.table(vec![
         ("admin", Out::Bool(event.admin)),
         ("check", event.check.map_or(Out::Nil, check)),
         ("cause", Out::text(event.cause)),
@@ -130,7 +130,7 @@ fn admin(event: ServerEventAdmin) -> Out {
     let flags = |flags: std::collections::BTreeMap<&'static str, bool>| {
         Out::Table(flags.into_iter().map(|(flag, set)| (Out::text(flag), Out::Bool(set))).collect())
     };
-    Out::record([
+    records::SERVER_EVENT_ADMIN.table(vec![
         ("cause", Out::text(event.cause)),
         ("old_admin", flags(event.old_admin)),
         ("new_admin", flags(event.new_admin)),
@@ -149,7 +149,7 @@ fn check(event: ServerEventCheck) -> Out {
         ("desc", Out::text(event.reason_desc)),
         ("code", event.reason_code.map_or(Out::Nil, Out::Int)),
     ]);
-    Out::record([
+    records::SERVER_EVENT_CHECK.table(vec![
         ("result", event.result.map_or(Out::Nil, Out::text)),
         ("agent", Out::Bool(event.agent)),
         ("duration", Out::Int(event.duration)),

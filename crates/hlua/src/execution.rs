@@ -21,7 +21,7 @@ use crate::raw::machine::{self, Coroutine, Step};
 use crate::raw::stack::Stack;
 use crate::value::Out;
 use crate::vm::{Dropped, Job, Vm, VmState};
-use crate::{Error, Runtime};
+use crate::{Error, Failure, Runtime};
 
 /// One run of an action, service, task or handler: begin it with [`Runtime::start`], poll it to its end.
 ///
@@ -48,6 +48,8 @@ struct Inner {
     wants_tasks: bool,
     /// Registry references that end with this run.
     owned: Vec<c_int>,
+    /// What its runs are counted as.
+    counted: u32,
 }
 
 enum State {
@@ -107,6 +109,11 @@ impl Execution {
         Execution::new(runtime, context, name, function, Args::Site(job), Vec::new())
     }
 
+    /// The same function with other arguments.
+    pub(crate) fn of_site_with(runtime: Runtime, job: &Job, args: Vec<Out>) -> Execution {
+        Execution::new(runtime, job.context, job.name.clone(), job.function, Args::Values(args), Vec::new())
+    }
+
     /// A run that owns its function and arguments.
     pub(crate) fn of_job(runtime: Runtime, job: Job) -> Execution {
         let mut owned = job.args.clone();
@@ -144,6 +151,7 @@ impl Execution {
             alarm: None,
             wants_tasks: false,
             owned,
+            counted: 0,
         };
         Execution { runtime, inner }
     }
@@ -169,6 +177,10 @@ impl Execution {
         object: c_int,
     ) -> Execution {
         Execution::new(runtime, ContextKind::Filter, name, 0, Args::Filter(running, object), Vec::new())
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Puts a converter's input before the rule's arguments.
@@ -256,6 +268,7 @@ impl Inner {
             Err(error) => return (lent, Some(Err(error))),
         };
         let outer = state.begin_run(self.handle, self.context, self.used, start);
+        let before = state.usage.enter(self.counted);
         state.run.slot.set(coroutine.slot());
         state.run.members.set(coroutine.members());
         state.run.op_error.set(error);
@@ -263,11 +276,12 @@ impl Inner {
         state.run.alarm.set(self.alarm.take());
         state.run.lent.set(lent);
         let step = coroutine.resume(state, args);
-        let lent = state.run.lent.take();
+        let mut lent = state.run.lent.take();
         coroutine.set_members(state.run.members.get());
         self.started = state.run.started.get();
         self.alarm = state.run.alarm.take();
-        let ended = self.settle(state, coroutine, step);
+        let ended = self.settle(state, coroutine, step, &mut lent);
+        state.usage.leave(before);
         self.used = state.end_run(outer, ended.is_none());
         self.wants_tasks |= state.went_up.get() && !state.startup.borrow().is_empty();
         (lent, ended)
@@ -278,6 +292,8 @@ impl Inner {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Fresh { function, args } => {
                 self.handle = vm.new_handle();
+                self.counted = vm.counted_as(function, self.context, &self.name);
+                vm.usage.count_call(self.counted);
                 let coroutine = vm.coroutine().ok_or_else(|| self.out_of_memory())?;
                 match self.push_call(vm, &coroutine, function, &args, lent) {
                     Some(args) => Ok(Loaded { coroutine, args, start: None, error: None }),
@@ -364,17 +380,27 @@ impl Inner {
     }
 
     /// What the step means: the end, or something to wait for (None).
-    fn settle(&mut self, vm: &VmState, coroutine: Coroutine, step: Step) -> Option<Result<Outcome, Error>> {
+    fn settle(
+        &mut self,
+        vm: &VmState,
+        coroutine: Coroutine,
+        step: Step,
+        lent: &mut Lent,
+    ) -> Option<Result<Outcome, Error>> {
         let result = match step {
             Step::Suspended | Step::Strayed => {
                 let op = vm.run.op.take().unwrap_or(Op::Turn { taken: false });
                 coroutine.dress(vm, Class::Stale);
                 if self.context.may_yield() {
+                    vm.usage.count_yield(self.counted, vm.run.preempted.get());
                     self.state = State::Waiting { slot: vm.park(coroutine), op };
                     return None;
                 }
+                let (frames, arguments) = coroutine.calls();
                 coroutine.discard(vm);
-                Err(self.may_not_wait(vm, matches!(step, Step::Strayed)))
+                let error = self.may_not_wait(vm, matches!(step, Step::Strayed));
+                self.report(vm, lent, &error, frames, arguments);
+                Err(error)
             }
             Step::Finished(count) => {
                 let values = read_values(vm, &coroutine, count);
@@ -383,9 +409,12 @@ impl Inner {
                 }
                 coroutine.dress(vm, Class::Stale);
                 vm.give_back(coroutine);
+                vm.reaper.run_ended(vm);
                 Ok(values)
             }
-            Step::Failed(fault) => {
+            Step::Failed(mut fault) => {
+                let (frames, arguments) =
+                    (std::mem::take(&mut fault.frames), std::mem::take(&mut fault.arguments));
                 coroutine.dress(vm, Class::Stale);
                 let exited = vm.run.exit.get() && !vm.run.killed();
                 coroutine.discard(vm);
@@ -395,7 +424,9 @@ impl Inner {
                 if exited {
                     Ok(Vec::from_iter(vm.run.exit_value.take()))
                 } else {
-                    Err(vm.error(self.label(), fault))
+                    let error = vm.error(self.label(), fault);
+                    self.report(vm, lent, &error, frames, arguments);
+                    Err(error)
                 }
             }
         };
@@ -409,6 +440,28 @@ impl Inner {
                 [None; 2]
             },
         }))
+    }
+
+    /// Counts a failure and tells the host of it.
+    fn report(
+        &self,
+        vm: &VmState,
+        lent: &mut Lent,
+        error: &Error,
+        traceback: Vec<String>,
+        arguments: Vec<String>,
+    ) {
+        vm.usage.count_error(self.counted);
+        let failure = Failure {
+            function: self.label(),
+            context: self.context,
+            vm: vm.thread,
+            message: error.to_string(),
+            traceback,
+            arguments,
+            stream: lent.stream_id(),
+        };
+        vm.worker().core.failed(&failure);
     }
 
     fn may_not_wait(&self, vm: &VmState, strayed: bool) -> Error {

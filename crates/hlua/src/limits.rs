@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::raw::preempt;
+use crate::usage::VmUsage;
 
 pub use crate::raw::preempt::install_preemption;
 
@@ -138,6 +139,9 @@ impl Drop for MemoryShare {
 pub struct Interrupter {
     pub(crate) beat: Arc<Beat>,
     pub(crate) thread: i32,
+    /// Runs are stopped on demand; else they are only looked at.
+    pub(crate) preempts: bool,
+    pub(crate) usage: VmUsage,
 }
 
 /// A worker's count of runs: odd while one goes on.
@@ -155,8 +159,8 @@ impl Beat {
 
 impl Interrupter {
     /// For runs of the calling thread.
-    pub(crate) fn here(beat: Arc<Beat>) -> Interrupter {
-        Interrupter { beat, thread: preempt::thread_id() }
+    pub(crate) fn here(beat: Arc<Beat>, preempts: bool, usage: VmUsage) -> Interrupter {
+        Interrupter { beat, thread: preempt::thread_id(), preempts, usage }
     }
 
     /// How often this worker began or ended a run. Odd while a run goes on.
@@ -169,9 +173,17 @@ impl Interrupter {
         self.epoch() % 2 == 1
     }
 
-    /// Interrupts the run of that epoch if it still goes on.
+    /// Adds `time`, as passed since the last look, to the function that runs now, if any.
+    pub fn sample(&self, time: Duration) {
+        if self.is_running() {
+            self.usage.sample(time);
+        }
+    }
+
+    /// Interrupts the run of that epoch if it still goes on. Does nothing where instructions are counted
+    /// ([`Preemption::Count`]).
     pub fn interrupt(&self, epoch: u64) {
-        if epoch % 2 == 1 && self.epoch() == epoch {
+        if self.preempts && epoch % 2 == 1 && self.epoch() == epoch {
             preempt::signal(self.thread);
         }
     }

@@ -38,6 +38,13 @@ pub enum FunctionKind {
     Converter,
     /// `core.register_service`
     Service(ServiceMode),
+    /// `core.register_cli`: a command of the runtime API, run with an applet and the words typed.
+    Cli {
+        /// The words that call it, one to five.
+        words: Vec<String>,
+        /// What `help` says of it.
+        usage: String,
+    },
 }
 
 /// The rulesets that can run an action.
@@ -83,6 +90,7 @@ impl FunctionKind {
     pub fn is_like(&self, other: &FunctionKind) -> bool {
         match (self, other) {
             (FunctionKind::Service(a), FunctionKind::Service(b)) => a == b,
+            (FunctionKind::Cli { words: a, .. }, FunctionKind::Cli { words: b, .. }) => a == b,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -93,6 +101,7 @@ impl FunctionKind {
             FunctionKind::Fetch => ContextKind::Fetch,
             FunctionKind::Converter => ContextKind::Converter,
             FunctionKind::Service(ServiceMode::Http) => ContextKind::ServiceHttp,
+            FunctionKind::Cli { .. } => ContextKind::Cli,
             FunctionKind::Service(ServiceMode::Tcp) => ContextKind::ServiceTcp,
         }
     }
@@ -106,6 +115,7 @@ impl fmt::Display for FunctionKind {
             FunctionKind::Converter => "converter",
             FunctionKind::Service(ServiceMode::Tcp) => "tcp service",
             FunctionKind::Service(ServiceMode::Http) => "http service",
+            FunctionKind::Cli { .. } => "CLI keyword",
         })
     }
 }

@@ -6,10 +6,11 @@
 //! cannot wait, blocks its thread for it.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::task::{Context, Waker};
+use std::sync::atomic::{Ordering, fence};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use parking_lot::{Mutex, ReentrantMutex};
@@ -18,8 +19,9 @@ use crate::context::ContextKind;
 use crate::event_runner::EventRunner;
 use crate::execution::{Execution, Outcome};
 use crate::host::{Core, Lent, Level, Txn, Value};
-use crate::limits::{Config, Interrupter};
+use crate::limits::{Config, Interrupter, Preemption};
 use crate::raw::machine;
+use crate::usage::VmUsage;
 use crate::value::Out;
 use crate::vm::{Garbage, Job, Startup, Vm, VmState, Worker};
 use crate::{Error, FunctionKind, Registry};
@@ -43,7 +45,6 @@ struct Shared {
     garbage: Arc<Garbage>,
     /// Executions that found the VM taken.
     waiters: Mutex<Vec<Waker>>,
-    waiting: AtomicBool,
 }
 
 /// A worker's view of one VM: `!Send`, cheap to clone.
@@ -76,7 +77,6 @@ impl SharedVm {
             vm: ReentrantMutex::new(confined::Confined::new(vm)),
             garbage,
             waiters: Mutex::default(),
-            waiting: AtomicBool::new(false),
         })))
     }
 }
@@ -217,8 +217,10 @@ impl Runtime {
         match item {
             Startup::Task(job) => {
                 let execution = Execution::of_job(self.clone(), job);
-                self.worker.core.spawn(Box::pin(background(execution, self.worker.clone())))?;
+                self.worker.core.spawn(Box::pin(Background(execution)))?;
             }
+            // A host without tasks leaves it to the collector alone.
+            Startup::Reap => drop(self.worker.core.spawn(Box::pin(crate::reaper::run(self.clone())))),
             Startup::Events { scope, names, handler, id } => {
                 let core = &self.worker.core;
                 let events = core.events().ok_or(crate::host::HostError::Unsupported("events"))?;
@@ -269,6 +271,15 @@ impl Runtime {
         Execution::of_site(self.clone(), job)
     }
 
+    /// The same with arguments of this run alone, instead of the site's: the words of a command.
+    ///
+    /// # Panics
+    /// If `site` is another runtime's.
+    pub fn start_with(&self, site: CallSite, args: &[&[u8]]) -> Execution {
+        let job = self.worker.sites.borrow()[site.0 as usize].clone();
+        Execution::of_site_with(self.clone(), &job, args.iter().map(|arg| Out::text(*arg)).collect())
+    }
+
     /// Runs a sample fetch to its end. `None`: no sample. May not yield; on the shared VM it blocks for the lock.
     ///
     /// # Errors
@@ -305,7 +316,16 @@ impl Runtime {
     /// ([`Preemption::OnDemand`](crate::Preemption)). Call it on the thread that runs the worker; a `fork` gives that
     /// another number.
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter::here(self.worker.beat.clone())
+        let (preempts, usage) = self.with(|vm| {
+            let preempts = vm.state.preemption.get() == Preemption::OnDemand;
+            (preempts, vm.state.usage.shared().clone())
+        });
+        Interrupter::here(self.worker.beat.clone(), preempts, usage)
+    }
+
+    /// What this VM's functions cost so far; readable from any thread. On the shared VM this blocks for the lock.
+    pub fn usage(&self) -> VmUsage {
+        self.with(|vm| vm.state.usage.shared().clone())
     }
 
     // ---- entering the VM -----------------------------------------------------------------------------------------
@@ -380,19 +400,19 @@ impl Runtime {
 impl Shared {
     fn wait(&self, waker: &Waker) {
         self.waiters.lock().push(waker.clone());
-        self.waiting.store(true, Ordering::SeqCst);
+        self.garbage.waiting.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
 
     /// After the lock was released. All are woken: one alone might belong to an execution that is gone.
     fn wake_waiters(&self) {
         fence(Ordering::SeqCst);
-        if !self.waiting.load(Ordering::SeqCst) {
+        if !self.garbage.waiting.load(Ordering::SeqCst) {
             return;
         }
         let waiters = {
             let mut waiters = self.waiters.lock();
-            self.waiting.store(false, Ordering::SeqCst);
+            self.garbage.waiting.store(false, Ordering::SeqCst);
             std::mem::take(&mut *waiters)
         };
         for waker in waiters {
@@ -415,10 +435,20 @@ fn bind(vm: &VmState, kind: &FunctionKind, name: &str, args: &[&[u8]]) -> Result
 }
 
 /// A task from its start to its end; an error is one log line.
-async fn background(mut execution: Execution, worker: Rc<Worker>) {
-    let end = std::future::poll_fn(|cx| execution.poll(Lent::Nothing, worker.core.now(), cx).1).await;
-    if let Err(error) = end {
-        worker.core.log(Level::Alert, &error.to_string());
+///
+/// By hand: an async block would have room for the execution twice, and there may be many that sleep.
+struct Background(Execution);
+
+impl Future for Background {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let worker = self.0.runtime().worker.clone();
+        let end = ready!(self.0.poll(Lent::Nothing, worker.core.now(), cx).1);
+        if let Err(error) = end {
+            worker.core.log(Level::Alert, &error.to_string());
+        }
+        Poll::Ready(())
     }
 }
 

@@ -10,6 +10,11 @@ pub(crate) enum Out {
     Nil,
     Bool(bool),
     Int(i64),
+    Float(f64),
+    /// `json.null`
+    Null,
+    /// A new table with a class's metatable and nothing in it.
+    Empty(Class),
     Bytes(Vec<u8>),
     /// A new object with this handle.
     Object(Class, i64),

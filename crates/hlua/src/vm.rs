@@ -23,6 +23,7 @@ use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
 use crate::op::{Op, SocketTable};
 use crate::raw::machine::{self, Coroutine, Fault, Members};
 use crate::registry::{FunctionInfo, FunctionKind, Registry};
+use crate::usage::Usage;
 
 /// A Lua VM and its state. INVARIANT: `lua` is dropped first, since closing it runs functions that use `state`.
 pub(crate) struct Vm {
@@ -42,7 +43,14 @@ pub(crate) struct Worker {
 /// What scripts asked for at load time that only a scheduler can do.
 pub(crate) enum Startup {
     Task(Job),
-    Events { scope: crate::host::Scope, names: Vec<String>, handler: c_int, id: i64 },
+    Events {
+        scope: crate::host::Scope,
+        names: Vec<String>,
+        handler: c_int,
+        id: i64,
+    },
+    /// Collects dropped sockets a little later.
+    Reap,
 }
 
 /// A function to run with arguments, both by registry reference.
@@ -55,7 +63,7 @@ pub(crate) struct Job {
 
 pub(crate) struct VmState {
     main: Cell<*mut c_void>,
-    classes: RefCell<Vec<c_int>>,
+    classes: RefCell<Vec<ClassTable>>,
     limited: Cell<bool>,
     memory: RefCell<Option<MemoryShare>>,
     pub(crate) bools: Cell<BoolSamples>,
@@ -80,12 +88,23 @@ pub(crate) struct VmState {
     pub(crate) subscriptions: RefCell<FxHashMap<i64, Option<Box<dyn EventHandle>>>>,
     pub(crate) concats: RefCell<FxHashMap<i64, Vec<u8>>>,
     pub(crate) filters: RefCell<crate::api::filter::Filters>,
+    pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
+    pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
+    pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
     pub(crate) queues: RefCell<FxHashMap<i64, crate::api::queue::Queue>>,
     pub(crate) regexes: RefCell<FxHashMap<i64, Arc<dyn crate::host::Regex>>>,
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
+    pub(crate) usage: Usage,
+    pub(crate) reaper: crate::reaper::Reaper,
     /// Tasks were started once: what is registered from now on starts at once.
     pub(crate) went_up: Cell<bool>,
+}
+
+/// A class's metatable: how to push it, and how to know it.
+pub(crate) struct ClassTable {
+    pub(crate) reference: c_int,
+    pub(crate) address: *const c_void,
 }
 
 /// A function under a name.
@@ -113,11 +132,14 @@ impl Timeouts {
     }
 }
 
-/// References and suspended runs whose owners are gone.
+/// What others want from a VM while it runs: that it frees what their owners dropped, and, of the shared one, that it
+/// is let go.
 #[derive(Default)]
 pub(crate) struct Garbage {
     pub(crate) list: Mutex<Vec<Dropped>>,
     pub(crate) any: std::sync::atomic::AtomicBool,
+    /// Another worker waits for the shared VM.
+    pub(crate) waiting: std::sync::atomic::AtomicBool,
 }
 
 pub(crate) enum Dropped {
@@ -330,6 +352,10 @@ impl Vm {
         if let Some(share) = &*self.state.memory.borrow() {
             share.publish(self.lua.used_memory());
         }
+        let runs = self.state.next_handle.get();
+        if runs & MEMORY_EVERY == 0 || !self.state.went_up.get() {
+            self.state.usage.publish_memory(self.lua.used_memory());
+        }
         if forget && self.state.run.handle.get() == 0 {
             *self.state.worker.borrow_mut() = None;
         }
@@ -362,9 +388,14 @@ impl VmState {
             subscriptions: RefCell::default(),
             concats: RefCell::default(),
             filters: RefCell::default(),
+            maps: RefCell::default(),
+            patrefs: RefCell::default(),
+            cursors: RefCell::default(),
             queues: RefCell::default(),
             regexes: RefCell::default(),
             orphans: RefCell::default(),
+            usage: Usage::new(thread),
+            reaper: Default::default(),
             went_up: Cell::new(false),
         }
     }
@@ -380,7 +411,12 @@ impl VmState {
 
     /// The registry reference of a class's metatable.
     pub(crate) fn class(&self, class: Class) -> c_int {
-        self.classes.borrow()[class as usize]
+        self.classes.borrow()[class as usize].reference
+    }
+
+    /// Where a class's metatable is; it stays there as long as the VM.
+    pub(crate) fn class_address(&self, class: Class) -> *const c_void {
+        self.classes.borrow()[class as usize].address
     }
 
     /// Who runs this VM now.
@@ -446,6 +482,14 @@ impl VmState {
         }
     }
 
+    /// The number under which a function's runs are counted.
+    pub(crate) fn counted_as(&self, function: c_int, context: ContextKind, name: &str) -> u32 {
+        let usage = &self.usage;
+        usage
+            .find(function)
+            .unwrap_or_else(|| usage.add(function, context, name, machine::place_of(self, function)))
+    }
+
     /// Begins a stretch of running; gives back what to restore when it is nested in another.
     pub(crate) fn begin_run(
         &self,
@@ -492,6 +536,25 @@ impl VmState {
         used
     }
 
+    /// Gives way without leaving the VM, where leaving would come straight back; true if that is so.
+    pub(crate) fn pass_turn(&self) -> bool {
+        if self.garbage.waiting.load(std::sync::atomic::Ordering::Relaxed)
+            || self.garbage.any.load(std::sync::atomic::Ordering::Relaxed)
+            || !self.startup.borrow().is_empty()
+        {
+            return false;
+        }
+        let worker = self.worker.borrow();
+        let Some(worker) = &*worker else { return false };
+        if !worker.core.nothing_else_ready() {
+            return false;
+        }
+        // As if it had ended and begun again: the watchdog counts from here.
+        worker.beat.tick();
+        worker.beat.tick();
+        true
+    }
+
     /// Called by the hook: what does the clock say?
     pub(crate) fn judge(&self) -> Judgement {
         if let Some(text) = self.run.kill.get() {
@@ -533,7 +596,7 @@ impl VmState {
 
     /// The error for a run that died, with HAProxy's words.
     pub(crate) fn error(&self, function: String, fault: Fault) -> Error {
-        let Fault { memory, message, trace } = fault;
+        let Fault { memory, message, trace, .. } = fault;
         if let Some(message) = self.run.panicked.take() {
             return Error::Internal { function, message };
         }
@@ -593,5 +656,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panic".to_string())
 }
 
+/// What a VM holds is published while it starts, and when the count of its runs and objects has none of these bits.
+const MEMORY_EVERY: i64 = 15;
 /// Idle coroutines kept; each holds about a kilobyte.
 const POOL_MAX: usize = 256;

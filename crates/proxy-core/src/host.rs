@@ -5,7 +5,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -21,6 +21,7 @@ use crate::{
         server::{Server, ServerEvent},
     },
     config::{LogTarget, SourceAddr},
+    pattern_ref::{PatternEvent, PatternRef},
 };
 
 /// An address of either end of a connection, or one to listen on or connect to.
@@ -68,6 +69,8 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin {
 pub type BoxIo = Box<dyn Io>;
 /// A connection being made.
 pub type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<BoxIo>>>>;
+/// The addresses of a host name being looked up.
+pub type ResolveFuture = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>>>>;
 /// A task as the host runs it.
 pub type BoxTask = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -93,6 +96,12 @@ pub trait Host {
     fn random(&self) -> u64;
     /// Starts connecting. Dropping the future gives the attempt up.
     fn connect(&self, to: &Addr, source: Option<&SourceAddr>) -> ConnectFuture;
+    /// Looks a host name up: its addresses, at least one, best first. Dropping the future gives up.
+    /// A host without a resolver knows no name.
+    fn resolve(&self, name: &str) -> ResolveFuture {
+        let _ = name;
+        Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+    }
     /// Runs a task on this thread.
     fn spawn(&self, name: &'static str, task: BoxTask);
     /// Sends one finished log line (without line end) to a target. Never blocks.
@@ -115,6 +124,17 @@ pub trait ServerObserver: Send + Sync {
     }
 }
 
+/// Is told what happens to the live entries of pattern references that are
+/// [watched](PatternRef::watch). Shared by all threads.
+///
+/// Called in the order of the changes, by one thread at a time per reference, before the call that
+/// made the change returns. It may look at the reference but not change it. Must not block.
+pub trait PatternObserver: Send + Sync {
+    /// One change of one reference.
+    fn on_pattern_event(&self, reference: &PatternRef, event: PatternEvent);
+}
+
+const _: Option<&dyn PatternObserver> = None;
 const _: Option<&dyn Host> = None;
 const _: Option<&dyn Io> = None;
 const _: Option<&dyn Timer> = None;

@@ -18,8 +18,10 @@ use crate::{
     check::Prober,
     config::{Global, LogTarget, Place},
     filter::FilterKeyword,
+    pattern_ref::PatternRefs,
     rules::acl::{AclTable, Cond},
     sample::{Converter, Fetch, expr::Expr, logformat::LogFormat},
+    stick_table::StickTables,
 };
 
 /// A keyword of the `global` section that belongs to an extension.
@@ -64,6 +66,10 @@ pub struct Registry {
     pub known_globals: BTreeSet<String>,
     /// Environment variables, as seeded by the embedder and changed by the lines read so far.
     pub env: Env,
+    /// The lists of patterns that lines read so far have named.
+    pub patterns: Arc<PatternRefs>,
+    /// The stick tables declared so far.
+    pub tables: Arc<StickTables>,
     slots: usize,
 }
 

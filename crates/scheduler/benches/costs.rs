@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use scheduler::{Budget, Scheduler, TaskHandle, Timer, Woken};
+use scheduler::{Budget, Scheduler, TaskRef, Timer, Woken};
 
 const OPERATIONS: usize = 200_000;
 
@@ -55,7 +55,7 @@ impl World {
     }
 }
 
-fn sleepers(count: usize, tasklets: bool) -> (World, Vec<TaskHandle>) {
+fn sleepers(count: usize, tasklets: bool) -> (World, Vec<TaskRef>) {
     let mut world = world();
     let forever = || poll_fn(|_| Poll::<()>::Pending);
     let spawn = |_| match tasklets {

@@ -22,25 +22,39 @@
 //!
 #![doc = include_str!("../README.md")]
 
+mod body;
 mod budget;
 mod core;
-mod registry;
+mod here;
+mod panics;
+mod pass;
+mod process;
+mod profile;
 mod remote;
+mod rounds;
 mod run_queue;
 mod scheduler;
-mod slab;
+mod site;
+mod slot;
 mod stats;
 mod sync;
 mod task;
+mod thread;
 mod timer;
+mod unbound;
 mod wait_queue;
+mod waker;
+mod wheel;
 mod woken;
 
 pub use self::budget::{Budget, Class, Outcome};
-pub use self::core::{Handle, TaskPanic};
-pub use self::remote::{Progress, Rejected, Remote};
+pub use self::core::Handle;
+pub use self::panics::TaskPanic;
+pub use self::process::{Next, Process};
+pub use self::remote::{Progress, Rejected, Remote, Running, Watch};
 pub use self::scheduler::{Config, Scheduler};
-pub use self::stats::{NameStats, Snapshot};
-pub use self::task::{TaskHandle, TaskId};
+pub use self::stats::{Activity, Histogram, NameStats, Profile, Snapshot};
+pub use self::task::{TaskHandle, TaskId, TaskRef};
 pub use self::timer::{Sleep, Timer, yield_now};
+pub use self::unbound::SharedTask;
 pub use self::woken::Woken;

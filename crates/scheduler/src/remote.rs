@@ -14,43 +14,88 @@
 
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use crate::core::Handle;
-use crate::sync::{ArrayQueue, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, SegQueue};
-use crate::task::TaskId;
+use crate::slot::{Chunks, SharedSlot};
+use crate::sync::{ArrayQueue, AtomicBool, AtomicU64, Mutex, Ordering, SegQueue, fence};
+use crate::unbound::Unbound;
 
 /// A closure to be run on a scheduler's thread.
 pub(crate) type Job = Box<dyn FnOnce(&Handle) + Send>;
 
 pub(crate) struct Shared {
-    wakes: SegQueue<TaskId>,
+    wakes: SegQueue<SharedSlot>,
+    unbound: SegQueue<Arc<Unbound>>,
     jobs: ArrayQueue<Job>,
     sleeping: AtomicBool,
     closed: AtomicBool,
+    /// What is appended to the queues from now on, whoever appends it takes out again.
+    abandoned: AtomicBool,
     pender: Mutex<Option<Waker>>,
-    /// Objects ended so far, and the name of the one running plus one (0: none). Plain stores.
-    ended: AtomicU64,
-    running: AtomicU32,
+    /// Runs so far, above the site of the one running plus one (0: none) in [`SITE_BITS`] bits.
+    progress: AtomicU64,
     names: Mutex<Vec<&'static str>>,
+    chunks: Mutex<Chunks>,
 }
+
+const SITE_BITS: u32 = 17;
 
 impl Shared {
     pub(crate) fn new(job_capacity: usize) -> Self {
         Self {
             wakes: SegQueue::new(),
+            unbound: SegQueue::new(),
             jobs: ArrayQueue::new(job_capacity.max(1)),
             sleeping: AtomicBool::new(true),
             closed: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             pender: Mutex::new(None),
-            ended: AtomicU64::new(0),
-            running: AtomicU32::new(0),
+            progress: AtomicU64::new(0),
             names: Mutex::new(Vec::new()),
+            chunks: Mutex::new(Chunks::default()),
         }
     }
 
-    pub(crate) fn push(&self, id: TaskId) {
-        self.wakes.push(id);
+    pub(crate) fn push(&self, slot: SharedSlot) {
+        self.wakes.push(slot);
         self.notify();
+    }
+
+    /// Appends a slot whose entry owns a count. The owner need not hurry.
+    pub(crate) fn reclaim(&self, slot: SharedSlot) {
+        self.wakes.push(slot);
+        if self.is_abandoned() {
+            self.abandon();
+        }
+    }
+
+    pub(crate) fn push_unbound(&self, task: Arc<Unbound>) {
+        self.unbound.push(task);
+        if self.is_abandoned() {
+            self.abandon_unbound();
+        }
+        self.notify();
+    }
+
+    fn is_abandoned(&self) -> bool {
+        // Of this fence and the one in `close_queues` one comes first: either the owner finds the entry, or
+        // we find the flag.
+        fence(Ordering::SeqCst);
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn close_queues(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.abandon();
+        self.abandon_unbound();
+    }
+
+    fn abandon_unbound(&self) {
+        while let Some(task) = self.unbound.pop() {
+            task.abandon();
+        }
     }
 
     fn push_job(&self, job: Job) -> Result<(), Rejected> {
@@ -76,8 +121,16 @@ impl Shared {
         }
     }
 
-    pub(crate) fn pop_wake(&self) -> Option<TaskId> {
+    pub(crate) fn pop_wake(&self) -> Option<SharedSlot> {
         self.wakes.pop()
+    }
+
+    pub(crate) fn has_wakes(&self) -> bool {
+        !self.wakes.is_empty()
+    }
+
+    pub(crate) fn pop_unbound(&self) -> Option<Arc<Unbound>> {
+        self.unbound.pop()
     }
 
     pub(crate) fn pop_job(&self) -> Option<Job> {
@@ -85,12 +138,14 @@ impl Shared {
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.wakes.is_empty() || !self.jobs.is_empty()
+        !self.wakes.is_empty() || !self.jobs.is_empty() || !self.unbound.is_empty()
     }
 
     /// The owner is awake: nobody needs to call the pender.
     pub(crate) fn stay_awake(&self) {
-        self.sleeping.swap(false, Ordering::AcqRel);
+        if self.is_sleeping() {
+            self.sleeping.swap(false, Ordering::AcqRel);
+        }
     }
 
     /// Goes to sleep unless there is work from other threads; true if asleep.
@@ -103,7 +158,7 @@ impl Shared {
         }
         self.sleeping.swap(true, Ordering::AcqRel);
         if self.has_work() {
-            self.stay_awake();
+            self.sleeping.swap(false, Ordering::AcqRel);
             return false;
         }
         true
@@ -129,26 +184,42 @@ impl Shared {
         drop(pender);
     }
 
-    pub(crate) fn begin(&self, name: u32) {
-        self.running.store(name + 1, Ordering::Relaxed);
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
-    pub(crate) fn end(&self) {
-        self.running.store(0, Ordering::Relaxed);
-        self.ended.store(self.ended.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    /// An object of a site starts its run, the `calls`th of all.
+    #[inline]
+    pub(crate) fn begin(&self, calls: u64, site: u16) {
+        self.progress.store(calls << SITE_BITS | (u64::from(site) + 1), Ordering::Relaxed);
     }
 
-    /// Runs ended so far.
-    pub(crate) fn ended(&self) -> u64 {
-        self.ended.load(Ordering::Relaxed)
+    /// Nothing runs.
+    pub(crate) fn rest(&self, calls: u64) {
+        self.progress.store(calls << SITE_BITS, Ordering::Relaxed);
     }
 
     pub(crate) fn add_name(&self, name: &'static str) {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name);
     }
 
+    /// Keeps a new chunk as long as this lives.
+    pub(crate) fn keep(&self, add: impl FnOnce(&mut Chunks)) {
+        add(&mut self.chunks.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     fn lock_pender(&self) -> impl std::ops::DerefMut<Target = Option<Waker>> + '_ {
         self.pender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn progress(&self) -> Progress {
+        let word = self.progress.load(Ordering::Relaxed);
+        let site = (word & ((1 << SITE_BITS) - 1)).checked_sub(1);
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        Progress {
+            ended: (word >> SITE_BITS) - u64::from(site.is_some()),
+            running: site.and_then(|site| names.get(site as usize).copied()),
+        }
     }
 }
 
@@ -211,17 +282,55 @@ impl Remote {
     /// What the owner is doing now. Approximate, and never blocks the owner.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let running = self.0.running.load(Ordering::Relaxed).checked_sub(1);
-        let names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner);
-        Progress {
-            ended: self.0.ended.load(Ordering::Relaxed),
-            running: running.and_then(|name| names.get(name as usize).copied()),
-        }
+        self.0.progress()
     }
 }
 
 impl std::fmt::Debug for Remote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Remote").field("progress", &self.progress()).finish()
+    }
+}
+
+/// Who has been running for how long: a liveness watch that its host drives.
+///
+/// The host calls [`look`](Self::look) now and then, from any thread but the watched one. What to do about
+/// an object that does not return is the host's to decide.
+#[derive(Debug)]
+pub struct Watch {
+    remote: Remote,
+    seen: Progress,
+    since: Instant,
+}
+
+/// An object that was found running twice, with nothing ended in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The name it was spawned under.
+    pub name: &'static str,
+    /// For at least this long: since it was first seen.
+    pub lasted: Duration,
+}
+
+impl Watch {
+    /// Begins to watch a scheduler.
+    #[must_use]
+    pub fn new(remote: Remote, now: Instant) -> Self {
+        let seen = remote.progress();
+        Self { remote, seen, since: now }
+    }
+
+    /// Looks; `Some` if an object is running that was already running at the last look.
+    ///
+    /// # Source
+    /// The intent of `warn-blocked-traffic-after`, configuration.txt.
+    pub fn look(&mut self, now: Instant) -> Option<Running> {
+        let seen = self.remote.progress();
+        if seen != self.seen || seen.running.is_none() {
+            (self.seen, self.since) = (seen, now);
+            return None;
+        }
+        let lasted = now.saturating_duration_since(self.since);
+        seen.running.map(|name| Running { name, lasted })
     }
 }

@@ -1,4 +1,4 @@
-//! The scheduler of one thread and its pass.
+//! The scheduler of one thread, as its owner steps it.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -7,9 +7,10 @@ use std::sync::atomic::AtomicU64;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::budget::{Budget, Class, Outcome, shares};
-use crate::core::{Core, Handle, Ran};
-use crate::registry;
+use crate::budget::{Budget, Outcome};
+use crate::core::{ASLEEP, Core, Handle};
+use crate::here;
+use crate::pass::Pass;
 use crate::remote::Shared;
 use crate::sync::Ordering;
 
@@ -57,10 +58,9 @@ impl Scheduler {
     pub fn with_config(now: Instant, config: Config) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let seat = registry::free_seat();
         let shared = Arc::new(Shared::new(config.remote_jobs_max));
-        let core = Rc::new(Core::new(id, seat, now, shared));
-        registry::sit(seat, Rc::clone(&core));
+        let core = Rc::new(Core::new(id, now, shared));
+        here::set(&core);
         Self { handle: Handle(core), config }
     }
 
@@ -81,7 +81,7 @@ impl Scheduler {
     /// Whether nothing can be run at this moment.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.core().queue.borrow().is_empty() && !self.core().shared.has_work()
+        self.handle.is_alone()
     }
 
     /// One pass: expires the timers that are due, takes in what other threads asked for, then runs
@@ -95,21 +95,21 @@ impl Scheduler {
     /// The order of HAProxy's poll loop: expired timers, then one scheduling pass.
     pub fn run(&mut self, now: Instant, budget: Budget) -> Outcome {
         let core = Rc::clone(self.core());
+        here::set(&core);
         core.set_now(now);
+        core.count(|activity| activity.loops += 1);
         if core.shared.is_sleeping() && self.has_nothing_to_do() {
             return self.outcome(0, 0, 0);
         }
+        core.set_alert(ASLEEP, false);
         core.shared.stay_awake();
+        let panicked = core.panics.count();
         let expired = core.expire(budget.objects());
-        let jobs_panicked = core.run_jobs(budget.objects());
-        while let Some(id) = core.shared.pop_wake() {
-            core.wake_from_afar(id);
-        }
-        let mut pass = Pass { core: &core, ran: 0, panicked: jobs_panicked, number: core.passes.get() + 1 };
-        core.passes.set(pass.number);
-        pass.run(budget, self.config.low_latency);
-        let (ran, panicked) = (pass.ran, pass.panicked);
-        self.outcome(ran, expired, panicked)
+        core.run_jobs(budget.objects());
+        core.take_all_in();
+        let ran = Pass::new(&core, budget, self.config.low_latency).run();
+        self.account(ran, expired);
+        self.outcome(ran, expired, core.panics.count() - panicked)
     }
 
     /// Nothing queued, nothing due, nothing from other threads.
@@ -119,17 +119,26 @@ impl Scheduler {
         self.is_idle() && next.is_none_or(|next| next > core.now_ticks())
     }
 
+    fn account(&self, ran: usize, expired: usize) {
+        let left = !self.core().queue.borrow().is_empty();
+        self.core().count(|activity| {
+            activity.passes += 1;
+            activity.empty += u64::from(ran == 0);
+            activity.long += u64::from(left);
+            activity.expired += expired as u64;
+        });
+    }
+
     fn outcome(&self, ran: usize, expired: usize, panicked: usize) -> Outcome {
         let core = self.core();
         let next = core.waits.borrow_mut().next_expiry();
         let local = !core.queue.borrow().is_empty() || next.is_some_and(|next| next <= core.now_ticks());
-        Outcome {
-            ran,
-            expired,
-            panicked,
-            more: local || !core.shared.fall_asleep(),
-            next_expiry: next.and_then(|next| core.instant(next)),
+        let more = local || !core.shared.fall_asleep();
+        if !more && !core.set_alert(ASLEEP, true) {
+            core.count(|activity| activity.sleeps += 1);
         }
+        let next_expiry = next.and_then(|next| core.instant(next));
+        Outcome { ran, expired, panicked, more, next_expiry }
     }
 
     fn core(&self) -> &Rc<Core> {
@@ -148,91 +157,11 @@ impl Deref for Scheduler {
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.core().close();
-        registry::leave(self.core().seat);
     }
 }
 
 impl std::fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scheduler").field("id", &self.core().id).finish_non_exhaustive()
-    }
-}
-
-struct Pass<'a> {
-    core: &'a Rc<Core>,
-    ran: usize,
-    panicked: usize,
-    number: u64,
-}
-
-impl Pass<'_> {
-    fn run(&mut self, budget: Budget, low_latency: bool) {
-        self.core.in_pass.set(true);
-        self.core.queue.borrow_mut().begin_pass(budget.objects());
-        let backlog = self.core.queue.borrow().waiting().iter().sum();
-        let limit = budget.smoothed(backlog);
-        let mut heavy = true;
-        while self.ran < limit {
-            let waiting = self.core.queue.borrow().waiting();
-            let mut left = shares(limit - self.ran, waiting, low_latency);
-            if !std::mem::take(&mut heavy) {
-                // HEAVY is not refilled within a pass.
-                left[Class::Heavy.index()] = 0;
-            }
-            let before = self.ran;
-            self.round(&mut left, low_latency);
-            if self.ran == before {
-                break;
-            }
-        }
-        self.core.queue.borrow_mut().end_pass();
-        self.core.in_pass.set(false);
-    }
-
-    /// Visits the classes in order, each with its share.
-    fn round(&mut self, left: &mut [usize; 4], low_latency: bool) {
-        if low_latency {
-            self.first_of_each(left);
-        }
-        while let Some(class) = Class::ALL.into_iter().find(|class| left[class.index()] > 0) {
-            if low_latency {
-                // Whatever has come in for a more urgent class goes first; its share bounds it.
-                if self.step(class) {
-                    left[class.index()] -= 1
-                } else {
-                    left[class.index()] = 0
-                }
-                continue;
-            }
-            while left[class.index()] > 0 && self.step(class) {
-                left[class.index()] -= 1;
-            }
-            left[class.index()] = 0;
-        }
-    }
-
-    /// Low latency starves nobody: one object of each class, whatever comes in meanwhile.
-    fn first_of_each(&mut self, left: &mut [usize; 4]) {
-        for class in Class::ALL {
-            if left[class.index()] > 0 && self.step(class) {
-                left[class.index()] -= 1;
-            }
-        }
-    }
-
-    /// Runs one object of a class; false if it has none that may run.
-    fn step(&mut self, class: Class) -> bool {
-        loop {
-            let Some((task, source)) = self.core.queue.borrow_mut().pop(class) else { return false };
-            match self.core.run_one(task, self.number) {
-                Ran::Freed => {}
-                Ran::Twice => self.core.queue.borrow_mut().put_back(task, source),
-                Ran::Yes { panicked } => {
-                    self.ran += 1;
-                    self.panicked += usize::from(panicked);
-                    return true;
-                }
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Atomics and locks, swapped for loom's under `--cfg loom`.
 //!
-//! Only what is touched by more than one thread goes through here: the two state words of a task,
-//! the queue of wakes from other threads and the sleep flag. Under loom the lock-free queues become
+//! Only what is touched by more than one thread goes through here: the shared state word of a slot, the
+//! queues of wakes and jobs from other threads and the sleep flag. Under loom the lock-free queues become
 //! a mutex around a `VecDeque`: the model checks our protocol, not crossbeam's code.
 
 #[cfg(loom)]
@@ -13,13 +13,13 @@ pub(crate) use self::real::*;
 mod real {
     pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
     pub(crate) use std::sync::Mutex;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 }
 
 #[cfg(loom)]
 mod model {
     pub(crate) use loom::sync::Mutex;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
     use std::collections::VecDeque;
 
     pub(crate) struct SegQueue<T>(Mutex<VecDeque<T>>);

@@ -1,7 +1,5 @@
 //! The objects that wait for an instant.
 
-use std::cell::Cell;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -20,29 +18,25 @@ use crate::core::Core;
 pub struct Timer {
     core: Rc<Core>,
     index: u32,
-    deadline: Cell<Option<Instant>>,
-    /// Lets `Sleep` be `Unpin` and documents that nothing here is shared.
-    _local: PhantomData<*const ()>,
 }
 
 impl Timer {
     pub(crate) fn new(core: Rc<Core>) -> Self {
         let index = core.new_timer();
-        Self { core, index, deadline: Cell::new(None), _local: PhantomData }
+        Self { core, index }
     }
 
     /// Sets the deadline, or disarms the timer with `None`.
     ///
     /// A deadline that has passed is due at once. Whoever was told "pending" last stays the one to be woken.
     pub fn set(&self, deadline: Option<Instant>) {
-        self.deadline.set(deadline);
         self.core.set_timer(self.index, deadline);
     }
 
-    /// The deadline that was set last.
+    /// The deadline that was set last; one before the scheduler's own start counts as that.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline.get()
+        self.core.timer_deadline(self.index)
     }
 
     /// Ready once the deadline has been reached, and until it is set anew; pending while disarmed.
@@ -70,7 +64,7 @@ impl Drop for Timer {
 
 impl std::fmt::Debug for Timer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Timer").field("deadline", &self.deadline.get()).finish()
+        f.debug_struct("Timer").field("deadline", &self.deadline()).finish()
     }
 }
 

@@ -1,73 +1,69 @@
-//! Armed timers in order: a hierarchical wheel of nanoseconds.
+//! Armed timers: which node is due when, over a [`Wheel`] of entries.
 //!
-//! Eleven levels of 64 slots cover all 64 bits, so there is no horizon to wrap at (584 years) and no
-//! rounding: a timer fires at its nanosecond or at the first pass after it, never before.
+//! Placement is lazy, as in HAProxy: a node's entry in the wheel is a lower bound of its deadline. Moving a
+//! deadline later, or cancelling, is a store; the entry is put right when it is met. An earlier deadline, and
+//! a freed node, leave a stale entry behind: one whose key is not its node's `placed`. Stale entries are
+//! swept away before they outnumber the nodes, so memory stays within two entries a timer.
 //!
-//! ```text
-//!   level 0   64 slots of 1 ns        a timer lives on the level of the highest digit (base 64) in which
-//!   level 1   64 slots of 64 ns       its expiry differs from `elapsed`, in the slot named by that digit;
-//!   …                                 when `elapsed` reaches the slot it moves down, at last into `due`
-//!   level 10  16 slots of 36 years
-//! ```
-//!
-//! Placement is lazy, as in HAProxy: a node's place is a lower bound of its deadline. Moving a deadline
-//! later, or cancelling, is a store; the node is put right when it is met.
-//!
-//! INVARIANT: a linked node's `placed` ≤ its `deadline`, and all occupied slots lie after `elapsed`.
+//! INVARIANT: a node with an entry has `placed` ≤ `deadline`; one without has `placed` = [`NEVER`].
 
+use std::sync::Arc;
 use std::task::Waker;
 
 use crate::task::TaskId;
+use crate::unbound::Unbound;
+use crate::wheel::{Entry, Judge, Stamp, Wheel};
 
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-const NIL: u32 = u32::MAX;
-const BITS: u32 = 6;
-const SLOTS: usize = 1 << BITS;
-const LEVELS: usize = 11;
-/// Places of a node that is in no slot.
-const NOWHERE: u16 = u16::MAX;
-const DUE: u16 = u16::MAX - 1;
-/// How many nodes of the first slot are looked at for the exact next expiry.
-const SCAN_MAX: usize = 64;
+/// Nobody listens; else the number of a task's slot or, with [`ASIDE`], of a listener.
+const NOBODY: u32 = u32::MAX;
+const ASIDE: u32 = 1 << 31;
+/// Fewer stale entries than this are not worth a sweep.
+const SWEEP_MIN: usize = 1024;
 
-/// Whom a timer wakes: a task of this scheduler, or any waker.
+/// Whom a timer wakes, if not the task whose own timer it is.
 #[derive(Default)]
 pub(crate) enum Listener {
     #[default]
     Nobody,
+    /// A task of this scheduler that polled the timer.
     Task(TaskId),
     Waker(Waker),
+    /// An unbound task that ran here last time its deadline was set.
+    Unbound(Arc<Unbound>),
 }
 
-struct Node {
-    deadline: u64,
-    placed: u64,
-    prev: u32,
-    next: u32,
-    place: u16,
-    listener: Listener,
+/// Timers that have expired.
+pub(crate) struct Expired {
+    /// Tasks to be woken, by the numbers of their slots: `own[..count]`.
+    pub(crate) own: [u32; EXPIRED],
+    pub(crate) count: usize,
+    /// A timer that is not a task's own, and whom it wakes. It is the last.
+    pub(crate) other: Option<(u32, Listener)>,
 }
 
-#[derive(Clone, Copy)]
-struct List {
-    head: u32,
-    tail: u32,
+/// How many timers are expired at a time.
+pub(crate) const EXPIRED: usize = 32;
+
+pub(crate) struct Node {
+    deadline: Stamp,
+    placed: Stamp,
+    /// Of a free node: the next free one.
+    listener: u32,
 }
 
-const EMPTY: List = List { head: NIL, tail: NIL };
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<crate::slot::Slot>() + size_of::<Node>() + size_of::<Entry>() == 64);
 
 pub(crate) struct WaitQueue {
-    elapsed: u64,
-    occupied: [u64; LEVELS],
-    slots: Box<[List]>,
-    due: List,
+    wheel: Wheel,
     nodes: Vec<Node>,
     free: u32,
-    armed: usize,
-    /// Used by `gather`, kept for its memory.
-    sorted: Vec<(u64, u32)>,
+    in_use: usize,
+    aside: Vec<Listener>,
+    free_aside: Vec<u32>,
     /// The next expiry if it is known: `Some(NEVER)` when nothing is armed.
     known_next: Option<u64>,
 }
@@ -75,110 +71,149 @@ pub(crate) struct WaitQueue {
 impl WaitQueue {
     pub(crate) fn new() -> Self {
         Self {
-            elapsed: 0,
-            occupied: [0; LEVELS],
-            slots: vec![EMPTY; LEVELS * SLOTS].into_boxed_slice(),
-            due: EMPTY,
+            wheel: Wheel::new(),
             nodes: Vec::new(),
-            free: NIL,
-            armed: 0,
-            sorted: Vec::new(),
+            free: NOBODY,
+            in_use: 0,
+            aside: Vec::new(),
+            free_aside: Vec::new(),
             known_next: Some(NEVER),
         }
     }
 
     /// Makes a disarmed timer.
     pub(crate) fn insert(&mut self) -> u32 {
-        let node = Node {
-            deadline: NEVER,
-            placed: NEVER,
-            prev: NIL,
-            next: NIL,
-            place: NOWHERE,
-            listener: Listener::Nobody,
-        };
-        if self.free == NIL {
+        self.add(NOBODY)
+    }
+
+    /// Makes a task's own timer.
+    pub(crate) fn insert_own(&mut self, slot: u32) -> u32 {
+        assert!(slot < ASIDE, "fewer than 2^31 tasks");
+        self.add(slot)
+    }
+
+    fn add(&mut self, listener: u32) -> u32 {
+        self.in_use += 1;
+        let node = Node { deadline: Stamp::new(NEVER), placed: Stamp::new(NEVER), listener };
+        if self.free == NOBODY {
             self.nodes.push(node);
             return u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 timers");
         }
         let index = self.free;
-        self.free = self.nodes[index as usize].next;
+        self.free = self.nodes[index as usize].listener;
         self.nodes[index as usize] = node;
         index
     }
 
     /// Frees a timer; what it would have woken is handed back, to be dropped outside any borrow.
     pub(crate) fn remove(&mut self, index: u32) -> Listener {
-        self.unlink(index);
-        let free = self.free;
+        let listener = self.take_listener(index);
+        let aside = self.nodes[index as usize].listener;
+        if aside != NOBODY && aside & ASIDE != 0 {
+            self.free_aside.push(aside & !ASIDE);
+        }
         let node = &mut self.nodes[index as usize];
-        node.deadline = NEVER;
-        node.next = free;
-        self.free = index;
-        std::mem::take(&mut node.listener)
-    }
-
-    pub(crate) fn deadline(&self, index: u32) -> u64 {
-        self.nodes[index as usize].deadline
-    }
-
-    /// Number of timers in the wheel, those cancelled but not yet met included.
-    pub(crate) fn armed(&self) -> usize {
-        self.armed
-    }
-
-    /// Sets or, with [`NEVER`], cancels a deadline. Later is a store; earlier relinks.
-    pub(crate) fn set(&mut self, index: u32, deadline: u64) {
-        let node = &mut self.nodes[index as usize];
-        if node.deadline != NEVER && self.known_next == Some(node.deadline) {
+        if self.known_next == Some(node.deadline.get()) {
             self.known_next = None;
         }
-        node.deadline = deadline;
-        let (place, placed) = (node.place, node.placed);
-        if deadline == NEVER || (place != NOWHERE && deadline >= placed) {
+        node.deadline = Stamp::new(NEVER);
+        node.placed = Stamp::new(NEVER);
+        node.listener = self.free;
+        self.free = index;
+        self.in_use -= 1;
+        self.sweep_if_due();
+        listener
+    }
+
+    #[inline]
+    pub(crate) fn deadline(&self, index: u32) -> u64 {
+        self.nodes[index as usize].deadline.get()
+    }
+
+    /// Entries in the wheel: those cancelled or moved and not yet met included.
+    pub(crate) fn armed(&self) -> usize {
+        self.wheel.len()
+    }
+
+    /// Sets or, with [`NEVER`], cancels a deadline. Later is a store; earlier is a new entry.
+    #[inline]
+    pub(crate) fn set(&mut self, index: u32, deadline: u64) {
+        let node = &mut self.nodes[index as usize];
+        let old = std::mem::replace(&mut node.deadline, Stamp::new(deadline)).get();
+        if deadline >= node.placed.get() {
+            if self.known_next == Some(old) && old != NEVER {
+                self.known_next = None;
+            }
             return;
         }
-        self.unlink(index);
-        self.link(index, deadline);
+        node.placed = Stamp::new(deadline);
+        self.wheel.push(deadline, index);
+        self.known_next = self.known_next.map(|next| next.min(deadline));
+        self.sweep_if_due();
     }
 
+    /// The listener of a timer that is not a task's own, to be looked at or replaced.
     pub(crate) fn listener(&mut self, index: u32) -> &mut Listener {
-        &mut self.nodes[index as usize].listener
+        let node = &mut self.nodes[index as usize];
+        if node.listener == NOBODY {
+            let aside = self.free_aside.pop().unwrap_or_else(|| {
+                self.aside.push(Listener::Nobody);
+                u32::try_from(self.aside.len() - 1).expect("fewer than 2^31 timers")
+            });
+            node.listener = aside | ASIDE;
+        }
+        &mut self.aside[(node.listener & !ASIDE) as usize]
     }
 
-    /// Takes the listener of the next timer that is due at `now`, in order of expiry.
-    pub(crate) fn expire(&mut self, now: u64) -> Option<Listener> {
-        loop {
-            while let Some(index) = self.pop_due() {
-                match self.nodes[index as usize].deadline {
-                    NEVER => {}
-                    deadline if deadline > now => self.link(index, deadline),
-                    _ => {
-                        self.known_next = None;
-                        return Some(std::mem::take(&mut self.nodes[index as usize].listener));
-                    }
-                }
+    pub(crate) fn take_listener(&mut self, index: u32) -> Listener {
+        match self.nodes[index as usize].listener {
+            NOBODY => Listener::Nobody,
+            own if own & ASIDE == 0 => Listener::Nobody,
+            aside => std::mem::take(&mut self.aside[(aside & !ASIDE) as usize]),
+        }
+    }
+
+    /// Forgets all listeners; they are handed out, to be dropped outside any borrow.
+    pub(crate) fn clear(&mut self) -> Vec<Listener> {
+        self.aside.iter_mut().map(std::mem::take).collect()
+    }
+
+    /// Takes the next timers that are due at `now`, `max` at most, in order of expiry.
+    pub(crate) fn expire(&mut self, now: u64, max: usize) -> Expired {
+        let mut expired = Expired { own: [0; EXPIRED], count: 0, other: None };
+        while expired.count < max.min(EXPIRED) {
+            let Some(entry) = self.wheel.pop_due(now) else {
+                self.known_next = self.known_next.filter(|next| *next > now);
+                return expired;
+            };
+            let index = entry.node;
+            let Some(node) = self.nodes.get_mut(index as usize) else { continue };
+            if node.placed != entry.key {
+                continue;
             }
-            match self.first_slot() {
-                Some((level, slot, start)) if start <= now => {
-                    let last = start + ((1 << (level as u32 * BITS)) - 1);
-                    self.elapsed = start;
-                    if last <= now { self.gather(level, slot, last) } else { self.cascade(level, slot) }
+            let deadline = node.deadline.get();
+            if deadline > now {
+                node.placed = Stamp::new(deadline);
+                if deadline != NEVER {
+                    self.wheel.push(deadline, index);
                 }
-                _ => {
-                    self.elapsed = self.elapsed.max(now);
-                    self.known_next = self.known_next.filter(|next| *next > now);
-                    return None;
-                }
+                continue;
+            }
+            node.placed = Stamp::new(NEVER);
+            self.known_next = None;
+            if node.listener & ASIDE == 0 {
+                expired.own[expired.count] = node.listener;
+                expired.count += 1;
+            } else {
+                expired.other = Some((index, self.take_listener(index)));
+                return expired;
             }
         }
+        expired
     }
 
     /// When the next timer expires, or a little before.
     pub(crate) fn next_expiry(&mut self) -> Option<u64> {
-        if self.due.head != NIL {
-            return Some(self.elapsed);
-        }
         let next = match self.known_next {
             Some(next) => next,
             None => self.find_next(),
@@ -187,150 +222,33 @@ impl WaitQueue {
         (next != NEVER).then_some(next)
     }
 
-    /// Looks at the first slot, puts right those that were moved or cancelled, finds the earliest.
     fn find_next(&mut self) -> u64 {
-        let mut looks = 0;
-        loop {
-            let Some((level, slot, start)) = self.first_slot() else { return NEVER };
-            let mut first = NEVER;
-            let mut index = self.slots[level * SLOTS + slot].head;
-            while index != NIL {
-                looks += 1;
-                if looks > SCAN_MAX {
-                    return start;
-                }
-                let Node { deadline, placed, place, next, .. } = self.nodes[index as usize];
-                if deadline == NEVER {
-                    self.unlink(index);
-                } else if deadline == placed || self.place_of(deadline) == place {
-                    self.nodes[index as usize].placed = deadline;
-                    first = first.min(deadline);
-                } else {
-                    self.unlink(index);
-                    self.link(index, deadline);
-                }
-                index = next;
-            }
-            // All that stood here have moved to later slots.
-            if first != NEVER {
-                return first;
-            }
+        self.wheel.first(&mut Nodes(&mut self.nodes))
+    }
+
+    /// Keeps the entries within twice the timers.
+    #[inline]
+    fn sweep_if_due(&mut self) {
+        if self.wheel.len() > 2 * self.in_use + SWEEP_MIN {
+            self.sweep();
         }
     }
 
-    fn cascade(&mut self, level: usize, slot: usize) {
-        let list = std::mem::replace(&mut self.slots[level * SLOTS + slot], EMPTY);
-        self.occupied[level] &= !(1 << slot);
-        let mut index = list.head;
-        while index != NIL {
-            let node = &mut self.nodes[index as usize];
-            let (next, deadline) = (node.next, node.deadline);
-            node.place = NOWHERE;
-            self.armed -= 1;
-            if deadline != NEVER {
-                self.link(index, deadline);
-            }
-            index = next;
-        }
+    #[cold]
+    fn sweep(&mut self) {
+        self.wheel.sweep(&mut Nodes(&mut self.nodes));
+    }
+}
+
+struct Nodes<'a>(&'a mut [Node]);
+
+impl Judge for Nodes<'_> {
+    fn due(&self, entry: Entry) -> Option<u64> {
+        let node = self.0.get(entry.node as usize).filter(|node| node.placed == entry.key)?;
+        Some(node.deadline.get())
     }
 
-    /// Moves a slot whose last nanosecond has passed straight into `due`, in order of expiry. Going
-    /// down level by level would touch each node again on each.
-    fn gather(&mut self, level: usize, slot: usize, last: u64) {
-        let list = std::mem::replace(&mut self.slots[level * SLOTS + slot], EMPTY);
-        self.occupied[level] &= !(1 << slot);
-        self.elapsed = last;
-        let mut sorted = std::mem::take(&mut self.sorted);
-        let mut index = list.head;
-        while index != NIL {
-            let node = &mut self.nodes[index as usize];
-            node.place = NOWHERE;
-            self.armed -= 1;
-            if node.deadline != NEVER {
-                sorted.push((node.deadline, index));
-            }
-            index = node.next;
-        }
-        // Stable: timers of one instant expire in the order in which they were set.
-        sorted.sort_by_key(|(deadline, _)| *deadline);
-        for (deadline, index) in sorted.drain(..) {
-            self.link(index, deadline);
-        }
-        self.sorted = sorted;
-    }
-
-    /// The first occupied slot and the time at which it starts.
-    fn first_slot(&self) -> Option<(usize, usize, u64)> {
-        let level = self.occupied.iter().position(|bits| *bits != 0)?;
-        let slot = self.occupied[level].trailing_zeros() as usize;
-        let shift = level as u32 * BITS;
-        // The digits above this level, which all nodes of the level share with `elapsed`.
-        let above = if shift + BITS >= 64 { 0 } else { self.elapsed >> (shift + BITS) << (shift + BITS) };
-        Some((level, slot, above | (slot as u64) << shift))
-    }
-
-    fn link(&mut self, index: u32, when: u64) {
-        let place = self.place_of(when);
-        self.nodes[index as usize].placed = when;
-        self.nodes[index as usize].place = place;
-        self.armed += 1;
-        if let Some(next) = self.known_next {
-            self.known_next = Some(next.min(when));
-        }
-        if place != DUE {
-            self.occupied[place as usize / SLOTS] |= 1 << (place as usize % SLOTS);
-        }
-        let tail = std::mem::replace(&mut self.list(place).tail, index);
-        self.nodes[index as usize].prev = tail;
-        self.nodes[index as usize].next = NIL;
-        match tail {
-            NIL => self.list(place).head = index,
-            tail => self.nodes[tail as usize].next = index,
-        }
-    }
-
-    fn place_of(&self, when: u64) -> u16 {
-        if when <= self.elapsed {
-            return DUE;
-        }
-        let level = (63 - (when ^ self.elapsed).leading_zeros()) / BITS;
-        let slot = (when >> (level * BITS)) & (SLOTS as u64 - 1);
-        (level * SLOTS as u32) as u16 + slot as u16
-    }
-
-    fn unlink(&mut self, index: u32) {
-        let Node { prev, next, place, placed, .. } = self.nodes[index as usize];
-        if place == NOWHERE {
-            return;
-        }
-        self.armed -= 1;
-        if self.known_next == Some(placed) {
-            self.known_next = None;
-        }
-        match prev {
-            NIL => self.list(place).head = next,
-            prev => self.nodes[prev as usize].next = next,
-        }
-        match next {
-            NIL => self.list(place).tail = prev,
-            next => self.nodes[next as usize].prev = prev,
-        }
-        if place != DUE && self.slots[place as usize].head == NIL {
-            self.occupied[place as usize / SLOTS] &= !(1 << (place as usize % SLOTS));
-        }
-        self.nodes[index as usize].place = NOWHERE;
-    }
-
-    fn pop_due(&mut self) -> Option<u32> {
-        let index = self.due.head;
-        if index == NIL {
-            return None;
-        }
-        self.unlink(index);
-        Some(index)
-    }
-
-    fn list(&mut self, place: u16) -> &mut List {
-        if place == DUE { &mut self.due } else { &mut self.slots[place as usize] }
+    fn moved(&mut self, entry: Entry, time: u64) {
+        self.0[entry.node as usize].placed = Stamp::new(time);
     }
 }

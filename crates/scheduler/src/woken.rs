@@ -17,28 +17,28 @@ impl Woken {
     /// No reason at all. A tasklet that wakes itself for no reason moves to the bulk class.
     pub const NONE: Self = Self(0);
     /// The first run after `spawn`. Set by the scheduler.
-    pub const INIT: Self = Self(1 << 8);
+    pub const INIT: Self = Self(1 << 4);
     /// A timer of this task expired. Set by the scheduler.
-    pub const TIMER: Self = Self(1 << 9);
+    pub const TIMER: Self = Self(1 << 5);
     /// Something became readable or writable.
-    pub const IO: Self = Self(1 << 10);
+    pub const IO: Self = Self(1 << 6);
     /// A signal the task asked for arrived.
-    pub const SIGNAL: Self = Self(1 << 11);
+    pub const SIGNAL: Self = Self(1 << 7);
     /// A message from another task.
-    pub const MSG: Self = Self(1 << 12);
+    pub const MSG: Self = Self(1 << 8);
     /// A resource the task waited for is available.
-    pub const RES: Self = Self(1 << 13);
+    pub const RES: Self = Self(1 << 9);
     /// Any other reason, and every wake through a plain `Waker`.
-    pub const OTHER: Self = Self(1 << 14);
+    pub const OTHER: Self = Self(1 << 10);
     /// First one-shot event whose meaning belongs to the embedder.
-    pub const USER1: Self = Self(1 << 15);
+    pub const USER1: Self = Self(1 << 11);
     /// Second one-shot event whose meaning belongs to the embedder.
-    pub const USER2: Self = Self(1 << 16);
+    pub const USER2: Self = Self(1 << 12);
     /// Third one-shot event whose meaning belongs to the embedder.
-    pub const USER3: Self = Self(1 << 17);
+    pub const USER3: Self = Self(1 << 13);
 
     /// All the bits that reasons may use inside a state word.
-    pub(crate) const MASK: u32 = 0x0003_ff00;
+    pub(crate) const MASK: u32 = 0x3ff0;
 
     const NAMES: [(Self, &'static str); 10] = [
         (Self::INIT, "INIT"),

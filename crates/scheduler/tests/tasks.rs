@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Poll, Waker};
 
-use scheduler::{Class, Rejected, Scheduler, TaskHandle, Woken, yield_now};
+use scheduler::{Class, Rejected, Scheduler, TaskRef, Woken, yield_now};
 use support::{Bell, Log, World, ms};
 
 /// A task that never ends and counts its runs.
-fn counter(world: &World, tasklet: bool) -> (TaskHandle, Rc<Cell<usize>>) {
+fn counter(world: &World, tasklet: bool) -> (TaskRef, Rc<Cell<usize>>) {
     let runs = Rc::new(Cell::new(0));
     let count = Rc::clone(&runs);
     let future = poll_fn(move |_| {
@@ -99,7 +99,7 @@ fn kill_frees_an_idle_task_at_once_and_a_queued_one_without_running_it() {
 #[test]
 fn a_task_that_kills_itself_ends_when_it_returns() {
     let mut world = World::new();
-    let own = Rc::new(RefCell::new(None::<TaskHandle>));
+    let own = Rc::new(RefCell::new(None::<TaskRef>));
     let held = Rc::new(());
     let (handle, inner) = (Rc::clone(&own), Rc::clone(&held));
     let task = world.scheduler.spawn(
@@ -123,7 +123,7 @@ fn a_kill_from_another_thread_is_carried_out_on_the_owners() {
     let (idle, idle_runs) = counter(&world, false);
     world.settle();
     let (queued, queued_runs) = counter(&world, true);
-    let killers = [idle.clone(), queued.clone()]
+    let killers = [idle.handle(), queued.handle()]
         .map(|task| std::thread::scope(|s| s.spawn(move || (task.kill(), task.kill())).join().unwrap()));
     assert_eq!(killers, [(true, false); 2]);
     assert!(!idle.is_finished());
@@ -135,10 +135,10 @@ fn a_kill_from_another_thread_is_carried_out_on_the_owners() {
 #[test]
 fn a_kill_from_another_thread_in_mid_pass_keeps_a_queued_task_from_running() {
     let mut world = World::new();
-    let victim = Rc::new(RefCell::new(None::<TaskHandle>));
+    let victim = Rc::new(RefCell::new(None::<TaskRef>));
     let inner = Rc::clone(&victim);
     world.scheduler.spawn("killer", async move {
-        let victim = inner.borrow_mut().take().unwrap();
+        let victim = inner.borrow_mut().take().unwrap().handle();
         assert!(std::thread::scope(|s| s.spawn(move || victim.kill()).join().unwrap()));
     });
     let (task, runs) = counter(&world, false);
@@ -263,6 +263,7 @@ fn the_pender_is_woken_once_a_sleep_from_any_thread() {
     world.scheduler.spawn("other", async {});
     assert_eq!(bell.rings(), 2);
     world.settle();
+    let task = task.handle();
     std::thread::scope(|s| {
         s.spawn(|| (0..10).for_each(|_| task.wake(Woken::MSG)));
     });
@@ -327,6 +328,7 @@ fn no_wake_from_another_thread_is_lost() {
     let (bell, waker) = Bell::new();
     world.settle();
     world.scheduler.set_pender(&waker);
+    let task = task.handle();
     std::thread::scope(|s| {
         s.spawn(|| {
             for _ in 0..WAKES {
@@ -378,4 +380,20 @@ fn the_snapshot_counts_by_name() {
     assert_eq!(rows, [("short", 3, 0, 6), ("counter", 1, 1, 1)]);
     assert_eq!((snapshot.live, snapshot.calls), (1, 7));
     assert_eq!(world.scheduler.remote().progress().ended, 7);
+}
+
+#[test]
+fn a_task_knows_whether_it_is_alone() {
+    let mut world = World::new();
+    let log = Log::new();
+    for _ in 0..2 {
+        let (handle, entries) = (world.scheduler.handle(), log.clone());
+        world.scheduler.spawn("asking", async move { entries.add(handle.is_alone()) });
+    }
+    world.settle();
+    assert_eq!(log.take(), [false, true]);
+    let handle = world.scheduler.handle();
+    assert!(handle.is_alone());
+    handle.remote().spawn(Box::new(|_| {})).unwrap();
+    assert!(!handle.is_alone(), "another thread's job waits");
 }

@@ -9,7 +9,7 @@ use spoe::frame::{
 };
 
 fn main() {
-    let typical = notify(&[b'p'; 60], b"curl/8.0 (a browser of some kind, 40 by.)");
+    let typical = notify(&[b'p'; 48], b"curl/8.0 (a browser of some kind, 40 by.)");
     let waf = notify(&[b'b'; 2500], b"curl/8.0 (a browser of some kind, 40 by.)");
     println!("typical NOTIFY: {} bytes; WAF-like: {} bytes", typical.len(), waf.len());
     measure("decode NOTIFY, 3 arguments", || decode_notify(black_box(&typical)));
@@ -19,7 +19,7 @@ fn main() {
         out.clear();
         encode_notify(
             &mut out,
-            black_box(&[b'p'; 60]),
+            black_box(&[b'p'; 48]),
             black_box(b"curl/8.0 (a browser of some kind, 40 by.)"),
         );
         out.len()

@@ -20,6 +20,8 @@ use crate::host::{Io, Timer};
 pub(crate) struct Next {
     /// Nothing more will be said or heard: close once the output is out.
     pub(crate) closed: bool,
+    /// There is more to write than was given.
+    pub(crate) more: bool,
     /// When to handle a timeout.
     pub(crate) deadline: Option<Instant>,
 }
@@ -97,6 +99,8 @@ fn poll_connection(
                 shared.on_eof(key);
                 return Poll::Ready(Status::IO);
             }
+            // The socket has taken in all it was given of a payload in fragments, so it gets the next piece.
+            Poll::Pending if next.more && written.is_ready() => {}
             Poll::Pending => {
                 ready!(timer.poll(next.deadline, cx));
                 shared.on_timeout(key);

@@ -13,7 +13,9 @@
 
 mod limits;
 mod pool;
+mod room;
 mod slots;
+mod stats;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -28,7 +30,8 @@ use crate::drive;
 use crate::error::StreamError;
 use crate::frame::{FrameId, NotifyWriter, Status, StreamId};
 use crate::host::Host;
-use pool::Pool;
+use pool::{Loan, Pool};
+pub use stats::{EngineStats, Failures, Latency};
 
 /// How an engine talks to its agent: the `spoe-agent` section, as far as the wire is concerned.
 #[derive(Clone, Debug)]
@@ -76,37 +79,13 @@ impl Default for EngineConfig {
     }
 }
 
-/// What an engine is doing and has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EngineStats {
-    /// Connections, in any state.
-    pub connections: usize,
-    /// Those not greeted yet.
-    pub greeting: usize,
-    /// Those greeted on which nothing waits.
-    pub idle: usize,
-    /// Exchanges that wait for a connection with room.
-    pub queued: usize,
-    /// Exchanges sent and not answered.
-    pub waiting: usize,
-    /// Exchanges that exist: queued, waiting, or answered and not fetched.
-    pub exchanges: usize,
-    /// Exchanges ever started.
-    pub processed: u64,
-    /// Exchanges that failed.
-    pub errors: u64,
-    /// Connections that could not be made or greeted.
-    pub greetings_failed: u64,
-}
-
 /// One agent's engine on one thread. Dropping it ends its connections and fails what waits.
 ///
 /// # Thread affinity
 /// Neither `Send` nor `Sync`: one engine a worker, each with connections and an id of its own.
 pub struct Engine {
     shared: Rc<Shared>,
-    /// Where messages are encoded.
+    /// Where messages are encoded that no connection has room for.
     scratch: Cell<Vec<u8>>,
 }
 
@@ -124,31 +103,44 @@ impl Engine {
     /// returns, whether the [`Exchange`] is polled or not. More than 255 arguments in a message fail with
     /// [`StreamError::TooBig`].
     pub fn exchange(&self, stream: StreamId, encode: &mut dyn FnMut(&mut NotifyWriter<'_>)) -> Exchange {
-        // The buffer is ours while `encode` runs: it may panic, or call the engine, and nothing is half done.
+        Exchange(match self.shared.lend(stream) {
+            Some(loan) => Self::encode_in_place(loan, encode),
+            None => self.encode_for_queue(stream, encode),
+        })
+    }
+
+    fn encode_in_place(mut loan: LoanGuard<'_>, encode: &mut dyn FnMut(&mut NotifyWriter<'_>)) -> Stage {
+        // The output is ours while `encode` runs: it may panic, or call the engine, and nothing is half done.
+        let mut writer = NotifyWriter::new(loan.output());
+        encode(&mut writer);
+        match (writer.overflowed(), writer.is_empty()) {
+            (true, _) => {
+                let shared = loan.shared;
+                drop(loan);
+                shared.with(|pool, now| pool.refuse(now, StreamError::TooBig));
+                Stage::Over(StreamError::TooBig)
+            }
+            (false, true) => Stage::Nothing,
+            (false, false) => loan.send(),
+        }
+    }
+
+    fn encode_for_queue(&self, stream: StreamId, encode: &mut dyn FnMut(&mut NotifyWriter<'_>)) -> Stage {
         let mut payload = self.scratch.take();
         payload.clear();
         let mut writer = NotifyWriter::new(&mut payload);
         encode(&mut writer);
         let stage = if writer.overflowed() {
+            self.shared.with(|pool, now| pool.refuse(now, StreamError::TooBig));
             Stage::Over(StreamError::TooBig)
         } else if writer.is_empty() {
             Stage::Nothing
         } else {
-            self.begin(stream, &mut payload)
+            let begun = self.shared.with(|pool, now| pool.begin(now, stream, &mut payload));
+            self.shared.waiting(begun)
         };
         self.scratch.set(payload);
-        Exchange(stage)
-    }
-
-    fn begin(&self, stream: StreamId, payload: &mut Vec<u8>) -> Stage {
-        let begun = self.shared.with(|pool, now| pool.begin(now, stream, payload));
-        match begun {
-            Ok((index, frame)) => {
-                self.shared.start_keeper();
-                Stage::Waiting { shared: Rc::clone(&self.shared), index, frame }
-            }
-            Err(error) => Stage::Over(error),
-        }
+        stage
     }
 
     /// Whether `maxerrrate` is used up for this second: then events are skipped, without exchange, error or log.
@@ -227,6 +219,33 @@ impl Drop for Exchange {
     }
 }
 
+/// A loan that goes back, with nothing sent, if the encoder panics or has nothing to say.
+struct LoanGuard<'a> {
+    shared: &'a Rc<Shared>,
+    loan: Option<Loan>,
+}
+
+impl LoanGuard<'_> {
+    fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.loan.as_mut().expect("invariant: a loan until sent or dropped").open.out
+    }
+
+    fn send(mut self) -> Stage {
+        let loan = self.loan.take().expect("invariant: a loan until sent or dropped");
+        let begun = self.shared.pool.borrow_mut().send_loan(loan);
+        self.shared.flush();
+        self.shared.waiting(begun)
+    }
+}
+
+impl Drop for LoanGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(loan) = self.loan.take() {
+            self.shared.pool.borrow_mut().give_back(loan);
+        }
+    }
+}
+
 /// What the engine, its exchanges and its tasks share.
 pub(crate) struct Shared {
     pub(crate) host: Box<dyn Host>,
@@ -237,7 +256,10 @@ impl Shared {
     /// Works on the pool, then does what that asked for.
     fn with<T>(self: &Rc<Self>, work: impl FnOnce(&mut Pool, std::time::Instant) -> T) -> T {
         let now = self.host.now();
-        let outcome = work(&mut self.pool.borrow_mut(), now);
+        let mut pool = self.pool.borrow_mut();
+        let outcome = work(&mut pool, now);
+        pool.debug_assert_valid();
+        drop(pool);
         self.flush();
         outcome
     }
@@ -258,6 +280,23 @@ impl Shared {
             if pool.effects.is_empty() {
                 pool.effects = effects;
             }
+        }
+    }
+
+    #[inline]
+    fn lend(self: &Rc<Self>, stream: StreamId) -> Option<LoanGuard<'_>> {
+        let now = self.host.now();
+        let loan = self.pool.borrow_mut().lend(now, stream)?;
+        Some(LoanGuard { shared: self, loan: Some(loan) })
+    }
+
+    fn waiting(self: &Rc<Self>, begun: Result<(u32, FrameId), StreamError>) -> Stage {
+        match begun {
+            Ok((index, frame)) => {
+                self.start_keeper();
+                Stage::Waiting { shared: Rc::clone(self), index, frame }
+            }
+            Err(error) => Stage::Over(error),
         }
     }
 
@@ -319,8 +358,14 @@ impl Shared {
         self.with(|pool, now| pool.remove(now, key, status));
     }
 
-    /// Moves output to `buf`, and takes the waker to be woken by when there is more. Gives what the driver does next.
-    pub(crate) fn poll_output(&self, key: usize, buf: &mut Vec<u8>, cx: &Context<'_>) -> drive::Next {
+    /// Moves output to `buf` unless much is in it, and takes the waker to be woken by when there is more. Gives what the
+    /// driver does next.
+    pub(crate) fn poll_output(
+        self: &Rc<Self>,
+        key: usize,
+        buf: &mut Vec<u8>,
+        cx: &Context<'_>,
+    ) -> drive::Next {
         let mut pool = self.pool.borrow_mut();
         let unwanted = pool.is_unwanted();
         let connection = &mut pool.connections[key];
@@ -328,10 +373,18 @@ impl Shared {
             Some(waker) => waker.clone_from(cx.waker()),
             None => connection.waker = Some(cx.waker().clone()),
         }
-        let end = connection.end.as_mut().expect("invariant: driven connections have an end");
-        end.poll_transmit(buf);
+        if buf.len() < OUTPUT_BYTES_MAX {
+            pool.transmit(|| self.host.now(), key, buf);
+        }
+        let end = pool.end(key);
         // A connection that is not greeted by the time nobody wants it needs no farewell.
         let closed = end.is_closed() || unwanted && end.waiting_frames_max() == 0 && !end.is_closing();
-        drive::Next { closed, deadline: end.poll_timeout() }
+        let next = drive::Next { closed, more: end.has_output(), deadline: end.poll_timeout() };
+        drop(pool);
+        self.flush();
+        next
     }
 }
+
+/// Beyond this a socket that does not drain gets nothing more to write.
+const OUTPUT_BYTES_MAX: usize = 256 << 10;

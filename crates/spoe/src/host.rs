@@ -52,8 +52,10 @@ pub enum Notice {
     Connected,
     /// A connection could not be made, or its greeting failed; no other is tried for a moment.
     GreetingFailed(Status),
-    /// A connection in use ended with this status.
+    /// A connection ended with this status, with exchanges waiting on it or for a fault.
     Disconnected(Status),
+    /// A connection on which nothing waited was closed in good order, by either side. Nothing to worry about.
+    IdleClosed,
 }
 
 /// A timer that can be set again and again.

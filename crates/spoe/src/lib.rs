@@ -28,7 +28,7 @@ pub mod message;
 pub use action::Actions;
 pub use config::SpoeConfig;
 pub use connection::EngineId;
-pub use engine::{Engine, EngineConfig, EngineStats, Exchange};
+pub use engine::{Engine, EngineConfig, EngineStats, Exchange, Failures, Latency};
 pub use error::{Error, StreamError, Violation};
 pub use frame::{Action, FrameId, NotifyWriter, Scope, Status, StreamId, TypedData};
 pub use message::Event;

@@ -2,9 +2,13 @@
 
 mod support;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use spoe::agent::{Reply, Request};
+use spoe::frame::{Flags, FrameType};
+use spoe::host::Notice;
 use spoe::{Action, EngineConfig, NotifyWriter, Scope, Status, StreamError, StreamId, TypedData};
 use support::{Fault, Scripted, World, ack, agent_hello, disconnect, sleep};
 use tokio::time::Instant;
@@ -220,6 +224,53 @@ fn a_body_that_the_agent_refuses_half_way_is_an_error_and_not_an_answer() {
             }
         }
         assert_eq!(world.host.connects.get(), 1);
+    });
+}
+
+#[test]
+fn a_body_given_up_half_way_ends_in_an_abort_and_frees_its_connection() {
+    let frames: Rc<RefCell<Vec<(FrameType, Flags, u64)>>> = Rc::default();
+    let seen = Rc::clone(&frames);
+    World::run(config(), support::late_reader(Duration::from_millis(50), frames), |world| async move {
+        let body = vec![b'x'; 1 << 20];
+        let mut large = |w: &mut NotifyWriter<'_>| {
+            w.message("m").arg("body", TypedData::Binary(&body));
+        };
+        let given_up = world.engine.exchange(StreamId(1), &mut large);
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(world.engine.stats().waiting, 1);
+        // Nobody else waits behind a body that is half sent.
+        let other = world.engine.exchange(StreamId(2), &mut message(2));
+        assert_eq!((world.engine.stats().waiting, world.engine.stats().queued), (1, 1));
+        drop(given_up);
+        assert_eq!((world.engine.stats().waiting, world.engine.stats().queued), (1, 0));
+        assert!(other.await.unwrap().is_answer());
+        assert!(world.engine.exchange(StreamId(3), &mut large).await.unwrap().is_answer());
+        let seen = seen.borrow();
+        let of = |stream: u64| seen.iter().filter(move |(_, _, s)| *s == stream).collect::<Vec<_>>();
+        let (first, last) = (of(1)[0], *of(1).last().unwrap());
+        assert_eq!((first.0, first.1), (FrameType::Notify, Flags::NONE));
+        assert_eq!((last.0, last.1), (FrameType::Unset, Flags::FIN | Flags::ABORT));
+        // Far less than the 65 frames of the whole body.
+        assert!((3..40).contains(&of(1).len()), "{}", of(1).len());
+        assert_eq!(of(3).len(), 65);
+        assert_eq!(world.engine.stats().abandoned, 1);
+    });
+}
+
+#[test]
+fn a_body_over_its_deadline_half_way_is_aborted_too() {
+    let frames: Rc<RefCell<Vec<(FrameType, Flags, u64)>>> = Rc::default();
+    let seen = Rc::clone(&frames);
+    World::run(config(), support::late_reader(Duration::from_millis(700), frames), |world| async move {
+        let body = vec![b'x'; 1 << 20];
+        let late = world.engine.exchange(StreamId(1), &mut |w| {
+            w.message("m").arg("body", TypedData::Binary(&body));
+        });
+        assert_eq!(late.await.unwrap_err(), StreamError::Timeout);
+        sleep(Duration::from_millis(500)).await;
+        let last = *seen.borrow().iter().rfind(|(_, _, stream)| *stream == 1).unwrap();
+        assert_eq!((last.0, last.1), (FrameType::Unset, Flags::FIN | Flags::ABORT));
     });
 }
 
@@ -494,6 +545,52 @@ fn idle_connections_close_with_a_timeout() {
         assert_eq!(world.engine.stats().idle, 1);
         sleep(Duration::from_millis(20)).await;
         assert_eq!(world.engine.stats().connections, 0);
+        // That is housekeeping, nothing to warn of.
+        assert_eq!(*world.host.notices.borrow(), [Notice::Connected, Notice::IdleClosed]);
+        assert_eq!(world.engine.stats().disconnects, 0);
+    });
+}
+
+#[test]
+fn the_idle_time_begins_where_a_waiting_exchange_fails_or_is_given_up() {
+    for gives_up in [false, true] {
+        World::run(config(), support::agent(echo), |world| async move {
+            let late = world.engine.exchange(StreamId(0), &mut slow(0, 1_000));
+            world.engine.exchange(StreamId(1), &mut slow(1, 10)).await.unwrap();
+            if gives_up {
+                drop(late);
+            } else {
+                assert_eq!(late.await.unwrap_err(), StreamError::Timeout);
+            }
+            assert_eq!(world.engine.stats().idle, 1);
+            sleep(Duration::from_secs(6)).await;
+            assert_eq!(world.engine.stats().connections, 0);
+        });
+    }
+}
+
+#[test]
+fn the_counters_tell_what_was_done() {
+    World::run(config(), support::agent(echo), |world| async move {
+        for n in 0..3 {
+            world.engine.exchange(StreamId(n), &mut message(0)).await.unwrap();
+        }
+        let slow_one = world.engine.exchange(StreamId(3), &mut slow(0, 20));
+        slow_one.await.unwrap();
+        drop(world.engine.exchange(StreamId(4), &mut slow(0, 30)));
+        let lost = world.engine.exchange(StreamId(5), &mut slow(0, 60_000));
+        assert_eq!(lost.await.unwrap_err(), StreamError::Timeout);
+        let stats = world.engine.stats();
+        assert_eq!((stats.processed, stats.answered, stats.errors, stats.abandoned), (6, 4, 1, 1));
+        assert_eq!(stats.failures.iter().collect::<Vec<_>>(), [(StreamError::Timeout, 1)]);
+        assert_eq!(stats.late_acks, 1);
+        assert_eq!((stats.connects, stats.greetings_failed, stats.disconnects), (1, 0, 0));
+        // HELLO and six NOTIFYs; HELLO and five ACKs.
+        assert_eq!((stats.frames_sent, stats.frames_received), (7, 6));
+        assert!(stats.bytes_sent > 7 * 11 && stats.bytes_received > 6 * 11);
+        assert_eq!(stats.latency.count, 4);
+        assert!((20..25).contains(&stats.latency.max.as_millis()), "{:?}", stats.latency.max);
+        assert_eq!(world.engine.stats(), stats);
     });
 }
 

@@ -148,6 +148,8 @@ fn take_pids(args: &mut std::iter::Peekable<impl Iterator<Item = String>>, into:
 pub const HELP: &str = "\
 Usage: tidegate [-f <file|folder>]... [options] [-- <file>...]
        tidegate demo [--print-config | --print-lua]
+       tidegate lua api
+       tidegate spoa <check | bench | decode> [--help]
 
   -f <file|folder>  read this configuration; may be repeated
   -c                check the configuration and exit (0: valid, 1: not)
@@ -171,6 +173,10 @@ Usage: tidegate [-f <file|folder>]... [options] [-- <file>...]
 
 Subcommands:
   demo              run the built-in demonstration: three origins, Lua, an SPOE agent
+  lua api           print the API that scripts have here, as a table
+  spoa check <addr> hold an SPOE agent of any make against the protocol
+  spoa bench <addr> load an SPOE agent: rate and latency
+  spoa decode       explain captured SPOP frames byte by byte
 ";
 
 #[cfg(test)]

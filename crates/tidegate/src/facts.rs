@@ -12,6 +12,7 @@ use crate::{
     accept::Limit,
     adapters::proxy_core_scheduler::DROPPED_LOGS,
     control::{Stop, StopSignal},
+    services::scripts::Scripts,
 };
 
 /// The version of HAProxy whose behaviour and configuration this follows.
@@ -32,6 +33,8 @@ pub struct Facts {
     pub stop: StopSignal,
     /// Sockets it listens on.
     pub listeners: AtomicUsize,
+    /// What scripts cost, and how they failed.
+    pub scripts: Scripts,
     /// Warnings printed while the configuration was read.
     pub warnings: u64,
 }
@@ -47,6 +50,7 @@ impl Facts {
             connections: Limit::new(maxconn),
             stop: StopSignal::default(),
             listeners: AtomicUsize::new(0),
+            scripts: Scripts::default(),
             warnings: 0,
         })
     }

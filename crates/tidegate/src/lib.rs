@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod adapters;
+pub mod alarm;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -12,9 +13,13 @@ pub mod control;
 pub mod demo;
 pub mod facts;
 pub mod fd;
+pub mod lua;
 pub mod net;
 pub mod process;
+pub mod resolver;
 pub mod services;
+pub mod spoa;
+pub mod tls;
 pub mod watchdog;
 pub mod wiring;
 pub mod worker;
@@ -29,11 +34,19 @@ use clap::Parser as _;
 enum Native {
     /// Run the built-in demonstration: three origins, Lua, an SPOE agent
     Demo(demo::DemoArgs),
+    /// What script authors need: the API as a table
+    #[command(subcommand)]
+    Lua(lua::LuaCommand),
+    /// Check, load and debug SPOE agents of any make
+    Spoa(spoa::SpoaArgs),
 }
+
+/// The words that begin one of them.
+const NATIVE: &[&str] = &["demo", "lua", "spoa"];
 
 /// Runs the program with the arguments that follow its name.
 pub fn run(args: Vec<String>) -> ExitCode {
-    if args.first().is_some_and(|word| word == "demo") {
+    if args.first().is_some_and(|word| NATIVE.contains(&word.as_str())) {
         return run_native(args);
     }
     match cli::parse(args) {
@@ -57,8 +70,12 @@ pub fn run(args: Vec<String>) -> ExitCode {
 }
 
 fn run_native(args: Vec<String>) -> ExitCode {
-    let Native::Demo(args) = Native::parse_from(std::iter::once("tidegate".to_owned()).chain(args));
-    demo::run(&args).unwrap_or_else(|error| {
+    let result = match Native::parse_from(std::iter::once("tidegate".to_owned()).chain(args)) {
+        Native::Demo(args) => demo::run(&args),
+        Native::Lua(command) => Ok(lua::run(command)),
+        Native::Spoa(args) => spoa::run(&args),
+    };
+    result.unwrap_or_else(|error| {
         eprintln!("tidegate: {error:#}");
         ExitCode::FAILURE
     })

@@ -2,7 +2,8 @@
 //!
 //! Scripts run without a hook, at full speed. The watchdog looks at each worker's count of runs; a
 //! run that it sees twice is interrupted, and so yields or has its limits checked
-//! (`tune.lua.*-timeout`). Where `tune.lua.forced-yield` counts instructions there is no watchdog.
+//! (`tune.lua.*-timeout`). Where `tune.lua.forced-yield` counts instructions it only looks. What it finds
+//! running is what `show lua` gives run time to.
 
 use std::{
     io,
@@ -31,7 +32,7 @@ impl Watchdog {
             let mut rounds = Rounds::new(scripts);
             let mut pause = IDLE;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                pause = if rounds.look() { SLICE } else { IDLE };
+                pause = if rounds.look(pause) { SLICE } else { IDLE };
             }
         };
         let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn(watch)?;
@@ -68,9 +69,11 @@ impl Rounds {
     }
 
     /// Interrupts every run that was there before; whether anything ran since.
-    fn look(&mut self) -> bool {
+    /// `since` is how long ago it looked last: what runs now is taken to have run for that long.
+    fn look(&mut self, since: Duration) -> bool {
         let mut busy = false;
         for seen in &mut self.0 {
+            seen.script.sample(since);
             busy |= seen.look();
         }
         busy

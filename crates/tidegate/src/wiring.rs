@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hlua::{Interrupter, Preemption, Runtime};
+use hlua::{Interrupter, Runtime};
 use parking_lot::Mutex;
 use proxy_core::{
     backend::pool::Pools,
@@ -36,16 +36,19 @@ use scheduler::Handle;
 use crate::adapters::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::Catalog,
+    hlua_proxy_core::{Catalog, LuaHttpClient},
     hlua_scheduler::WorkerCore,
-    proxy_core_event_hdl::ServerEvents,
+    proxy_core_event_hdl::{PatternEvents, ServerEvents},
     proxy_core_hlua::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
     },
-    proxy_core_spoe::{self, EnginePlan},
+    proxy_core_spoe::{self, EnginePlan, Engines},
 };
-use crate::facts::Facts;
+use crate::{
+    facts::Facts,
+    services::http_client::{self, HttpClientPlan},
+};
 
 /// The clocks of one world, real or simulated.
 #[derive(Clone)]
@@ -73,6 +76,7 @@ pub struct Preparation {
     lua: Rc<RefCell<LuaSetup>>,
     sites: Arc<Sites>,
     engines: Arc<EnginePlan>,
+    http_client: Rc<RefCell<HttpClientPlan>>,
     private_slot: usize,
 }
 
@@ -83,18 +87,20 @@ impl Preparation {
         let mut registry = Registry::builtin();
         let private_slot = registry.private_slot();
         let sites = Arc::new(Sites::default());
-        let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone());
+        let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone(), registry.patterns.clone());
         let lua = Rc::new(RefCell::new(LuaSetup::new(core.clone(), sites.clone())));
         keywords::register(&mut registry, &lua);
         let engines = Arc::new(EnginePlan::default());
         proxy_core_spoe::register(&mut registry, &engines);
-        Self { registry, clocks, core, lua, sites, engines, private_slot }
+        let http_client = Rc::default();
+        http_client::register(&mut registry, &http_client);
+        Self { registry, clocks, core, lua, sites, engines, http_client, private_slot }
     }
 
     /// Lets scripts run without counting instructions: whoever starts the process then watches
     /// [`Process::interrupters`]. Before a configuration is read.
     pub fn watch_scripts(&self) {
-        self.lua.borrow_mut().set_preemption(Preemption::OnDemand);
+        self.lua.borrow_mut().watch();
     }
 
     /// What extensions find wrong with a configuration that was read.
@@ -114,8 +120,14 @@ impl Preparation {
     ) -> (Arc<Process>, FirstWorker) {
         config.env = registry.env.clone();
         let loaded = self.lua.borrow().finish();
+        let http_client = self.http_client.take();
+        if config.global.chroot.is_some() {
+            http_client.prepare();
+        }
         let wall = self.clocks.wall.clone();
         let events = ServerEvents::new(move || wall());
+        let wall = self.clocks.wall.clone();
+        let pattern_events = PatternEvents::new(config.patterns.clone(), move || wall());
         let shared = Arc::new(Shared {
             config: Arc::new(config),
             observer: events.clone(),
@@ -127,12 +139,15 @@ impl Preparation {
         let process = Process {
             shared,
             events,
+            pattern_events,
             lua: loaded.plan,
             sites: self.sites,
+            engines: self.engines,
             catalog: Arc::new(Catalog::new(registry)),
             private_slot: self.private_slot,
             clocks: self.clocks,
             facts,
+            http_client: Arc::new(http_client),
             interrupters: Mutex::default(),
         };
         (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
@@ -151,18 +166,22 @@ pub struct Process {
     pub shared: Arc<Shared>,
     /// The event bus.
     pub events: Arc<ServerEvents>,
+    /// The same for pattern references.
+    pub pattern_events: Arc<PatternEvents>,
     /// What the process knows about itself.
     pub facts: Arc<Facts>,
     lua: LuaPlan,
     sites: Arc<Sites>,
+    engines: Arc<EnginePlan>,
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
+    http_client: Arc<HttpClientPlan>,
     interrupters: Mutex<Vec<Interrupter>>,
 }
 
 impl Process {
-    /// What stops the long runs of each worker made so far; none where instructions are counted.
+    /// What watches the runs of each worker made so far; none where the start did not ask for it.
     #[must_use]
     pub fn interrupters(&self) -> Vec<Interrupter> {
         self.interrupters.lock().clone()
@@ -175,6 +194,7 @@ pub struct Node {
     pub worker: Rc<Worker>,
     handle: Handle,
     events: Arc<ServerEvents>,
+    pattern_events: Arc<PatternEvents>,
 }
 
 impl Node {
@@ -194,25 +214,26 @@ impl Node {
             Some(first) => first,
             None => {
                 let clocks = &process.clocks;
-                let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone());
+                let patterns = process.shared.config.patterns.clone();
+                let core = WorkerCore::new(clocks.instant.clone(), clocks.wall.clone(), patterns);
                 core.set_env(process.shared.config.env.clone());
                 let runtimes = process.lua.runtimes(&core, thread)?;
                 FirstWorker { core, runtimes }
             }
         };
         core.set_routes(process.lua.routes);
-        if process.lua.preemption() == Preemption::OnDemand {
+        if process.lua.watched() {
             process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
         }
-        let [shared, per_thread] = runtimes;
+        runtimes.iter().flatten().for_each(|runtime| process.facts.scripts.add(runtime.usage()));
         let extension = Extension::new(
             process.catalog.clone(),
             process.private_slot,
             process.facts.clone(),
             process.lua.routes,
             process.sites.clone(),
-            shared,
-            per_thread,
+            Engines::new(process.engines.clone()),
+            runtimes,
         );
         let worker = Rc::new(Worker {
             thread,
@@ -222,11 +243,14 @@ impl Node {
             pools: Pools::default(),
             extension,
         });
-        core.link(&worker, handle.clone(), LuaEvents(process.events.clone()));
+        let events = LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() };
+        let http = LuaHttpClient::new(&worker, process.http_client.client(&worker));
+        core.link(&worker, handle.clone(), events, http);
         if thread == 0 {
             set_process_variables(&worker);
         }
-        Ok(Self { worker, handle, events: process.events.clone() })
+        let (events, pattern_events) = (process.events.clone(), process.pattern_events.clone());
+        Ok(Self { worker, handle, events, pattern_events })
     }
 
     /// Runs what scripts asked to run once the configuration is read. On every thread, before any
@@ -249,7 +273,13 @@ impl Node {
         for runtime in extension.runtimes() {
             runtime.start_tasks()?;
         }
+        let plan = extension.engines.plan.clone();
+        if !plan.is_empty() {
+            self.handle
+                .spawn("spoe report", proxy_core_spoe::report::report(plan, Rc::downgrade(&self.worker)));
+        }
         if self.worker.thread == 0 {
+            self.worker.shared.config.patterns.seal();
             self.start_checks();
         }
         Ok(())
@@ -276,6 +306,7 @@ impl Node {
         Extension::of(&self.worker).engines.stop();
         if self.worker.thread == 0 {
             self.events.close();
+            self.pattern_events.close();
         }
     }
 

@@ -16,17 +16,17 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
-    time::Instant,
 };
 
 use pin_project_lite::pin_project;
 use scheduler::{Budget, Scheduler};
-pub use scheduler::{Handle, TaskHandle};
+pub use scheduler::{Handle, TaskRef};
 
-use crate::clock::Turn;
+use crate::{alarm::Alarm, clock::Turn};
 
 /// A worker's loop, before it runs.
 pub struct Worker {
+    alarm: Alarm,
     runtime: tokio::runtime::Runtime,
     scheduler: Scheduler,
     turn: Rc<Turn>,
@@ -51,7 +51,18 @@ impl Worker {
                 panic.message()
             );
         });
-        Ok(Self { runtime, scheduler, turn, budget: Budget::for_threads(threads), stop: Rc::default() })
+        let alarm = {
+            let _guard = runtime.enter();
+            Alarm::new()?
+        };
+        Ok(Self {
+            alarm,
+            runtime,
+            scheduler,
+            turn,
+            budget: Budget::for_threads(threads),
+            stop: Rc::default(),
+        })
     }
 
     /// The scheduler, to spawn on.
@@ -79,11 +90,11 @@ impl Worker {
 
     /// Runs until the stop flag is set. What is left then is dropped.
     pub fn run(self) {
-        let Self { runtime, mut scheduler, turn, budget, stop } = self;
-        let mut park = Park::default();
+        let Self { runtime, mut alarm, mut scheduler, turn, budget, stop } = self;
         let turns = poll_fn(|cx| {
             scheduler.set_pender(cx.waker());
-            let outcome = scheduler.run(turn.advance(), budget);
+            let now = turn.advance();
+            let outcome = scheduler.run(now, budget);
             if stop.get() {
                 return Poll::Ready(());
             }
@@ -91,41 +102,22 @@ impl Worker {
                 cx.waker().wake_by_ref(); // look at the sockets, then go on
                 return Poll::Pending;
             }
-            park.until(outcome.next_expiry, cx);
+            alarm.until(outcome.next_expiry, now, cx);
             Poll::Pending
         });
         runtime.block_on(tokio::task::coop::unconstrained(turns));
-        let _guard = runtime.enter(); // sockets unregister as tasks are dropped
+        let guard = runtime.enter(); // sockets unregister as tasks are dropped
         drop(scheduler);
-    }
-}
-
-/// The one timer that wakes the loop for the scheduler's next expiry.
-#[derive(Default)]
-struct Park {
-    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
-}
-
-impl Park {
-    /// Wakes the loop at `deadline` at the latest. An earlier one that is still armed is left: the
-    /// turn it causes finds nothing due, which is cheaper than moving it each turn.
-    fn until(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) {
-        let Some(deadline) = deadline else { return };
-        let deadline = tokio::time::Instant::from_std(deadline);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() > deadline || sleep.is_elapsed() {
-            sleep.as_mut().reset(deadline);
-        }
-        if sleep.as_mut().poll(cx).is_ready() {
-            cx.waker().wake_by_ref();
-        }
+        drop(guard);
+        // Names still being looked up are not waited for.
+        runtime.shutdown_background();
     }
 }
 
 /// The tasks that serve connections on one worker: counted, and woken together when a stop begins.
 #[derive(Default)]
 pub struct Sessions {
-    running: RefCell<slab::Slab<TaskHandle>>,
+    running: RefCell<slab::Slab<TaskRef>>,
     emptied: RefCell<Option<std::task::Waker>>,
 }
 

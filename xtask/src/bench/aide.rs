@@ -18,16 +18,16 @@ pub(super) struct Aide {
     stdout: BufReader<ChildStdout>,
 }
 
-/// A command that runs `program` on one core only.
-pub(super) fn on_core(core: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
+/// A command that runs `program` on these cores only, in the form that `taskset` takes.
+pub(super) fn on_cores(cores: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string()]).arg(program);
+    command.args(["-c", cores]).arg(program);
     command
 }
 
 /// The words of a command for one of our hidden subcommands, as a batch task on `core`.
 pub(super) fn batch(core: usize, subcommand: &str) -> Result<Command> {
-    let mut command = on_core(core, "chrt");
+    let mut command = on_cores(&core.to_string(), "chrt");
     command.args(["-b", "0"]).arg(std::env::current_exe()?).arg(subcommand);
     Ok(command)
 }

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write, stdin, stdout};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -32,9 +33,13 @@ pub(crate) struct Options {
     /// Ask once on each connection, then hold them all until standard input ends.
     #[arg(long)]
     idle: bool,
+    /// With `--idle`: ask for what is never answered, and wait for no answer.
+    #[arg(long, requires = "idle")]
+    park: bool,
 }
 
 const REQUEST: &[u8] = b"GET /bench/page HTTP/1.1\r\nhost: bench.example\r\nuser-agent: bench\r\naccept: */*\r\nx-bench: value\r\n\r\n";
+const PARK: &[u8] = b"GET /park HTTP/1.1\r\nhost: bench.example\r\nuser-agent: bench\r\naccept: */*\r\nx-bench: value\r\n\r\n";
 
 /// Runs, and prints how many requests were answered or bytes read.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -153,15 +158,19 @@ fn drink(options: &Options) -> Result<u64> {
     Ok(bytes)
 }
 
-/// Connections that have all had one answer and now stay idle.
+/// Connections that have all had one answer and now stay idle, or wait for theirs.
 fn hold(options: &Options) -> Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let mut connections = connect(options, &epoll)?;
     let mut buffer = vec![0; 65536];
     for connection in &mut connections {
         connection.stream.set_nonblocking(false)?;
-        connection.stream.write_all(REQUEST)?;
-        while !connection.answered(&mut buffer)? {}
+        connection.stream.write_all(if options.park { PARK } else { REQUEST })?;
+        while !options.park && !connection.answered(&mut buffer)? {}
+    }
+    if options.park {
+        // Nothing tells when the last request has been read.
+        thread::sleep(Duration::from_millis(300));
     }
     println!("{}", connections.len());
     stdout().flush()?;

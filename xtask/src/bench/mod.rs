@@ -9,13 +9,16 @@ pub(crate) mod agent;
 mod aide;
 mod callgrind;
 pub(crate) mod load;
+pub(crate) mod lua;
 mod meter;
+pub(crate) mod micro;
 pub(crate) mod origin;
 mod proxy;
 mod report;
 mod row;
 mod sample;
 mod server;
+pub(crate) mod spoe;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -84,11 +87,8 @@ struct Bench<'a> {
 
 /// Measures and prints the table.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let core = match options.core {
-        Some(core) => core,
-        None => std::thread::available_parallelism()?.get() - 1,
-    };
-    let peers = peers(workspace, options)?;
+    let core = measured_core(options.core)?;
+    let peers = peers(workspace, options.bin.as_deref(), options.haproxy.as_deref(), options.peer_only)?;
     let counters = meter::counters_work();
     if !counters {
         eprintln!("no hardware counters here: ratios are of run time; --callgrind counts user instructions");
@@ -114,17 +114,30 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// The core asked for, or the last one.
+fn measured_core(asked: Option<usize>) -> Result<usize> {
+    Ok(match asked {
+        Some(core) => core,
+        None => std::thread::available_parallelism()?.get() - 1,
+    })
+}
+
 /// The programs compared; the reference comes last.
-fn peers(workspace: &Workspace, options: &Options) -> Result<Vec<Peer>> {
+fn peers(
+    workspace: &Workspace,
+    bin: Option<&Path>,
+    haproxy: Option<&Path>,
+    peer_only: bool,
+) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
-    if !options.peer_only {
-        let program = match &options.bin {
+    if !peer_only {
+        let program = match bin {
             Some(bin) => bin.canonicalize().with_context(|| format!("no program at {}", bin.display()))?,
             None => built(workspace)?,
         };
         peers.push(Peer { name: "tidegate", program });
     }
-    let reference = options.haproxy.clone().or_else(|| find_program("haproxy"));
+    let reference = haproxy.map(Path::to_owned).or_else(|| find_program("haproxy"));
     let program =
         reference.context("no haproxy to compare with (Debian package haproxy, or --haproxy FILE)")?;
     peers.push(Peer { name: "haproxy", program });
@@ -164,14 +177,14 @@ impl Bench<'_> {
         }
         let series = self.peers.iter().zip(samples).map(|(peer, samples)| {
             let callgrind = self.options.callgrind && row.kind() == Kind::Requests;
-            let count = || callgrind::instructions(peer, row, &self.backstage);
+            let count = || callgrind::instructions(peer, &row.setup(), &self.backstage);
             Ok(Series { peer: peer.name, samples, callgrind: callgrind.then(count).transpose()? })
         });
         Ok(Measured { row, series: series.collect::<Result<_>>()? })
     }
 
     fn start(&self, peer: &Peer, row: Row) -> Result<Proxy> {
-        peer.start(row, &self.backstage, &[])
+        peer.start(&row.setup(), &self.backstage, &[])
     }
 
     /// One run of the load against one proxy.

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::aide::{Backstage, on_core};
-use super::row::Row;
+use super::aide::{Backstage, on_cores};
+use super::row::Setup;
 
 /// One of the programs compared.
 pub(super) struct Peer {
@@ -26,39 +26,55 @@ pub(super) struct Proxy {
     pub(super) addr: SocketAddr,
 }
 
+/// As `taskset` takes it.
+const EVERY_CORE: &str = "0-1023";
+
 /// Valgrind is some fifty times slower; nothing else needs this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Peer {
-    /// The command that runs this peer with `row`'s configuration, `under` another program or not.
-    fn command(&self, row: Row, backstage: &Backstage, under: &[String]) -> Command {
+    /// The command that runs this peer with `setup`'s configuration, `under` another program or not.
+    fn command(&self, setup: &Setup, backstage: &Backstage, under: &[String]) -> Command {
         let mut words: Vec<&std::ffi::OsStr> = under.iter().map(std::ffi::OsStr::new).collect();
         words.push(self.program.as_os_str());
-        let mut command = on_core(backstage.core, words[0]);
-        command.args(&words[1..]).args(["-db", "-f", row.config()]).current_dir(&backstage.folder);
+        let core = backstage.core.to_string();
+        let mut command = on_cores(if setup.every_core { EVERY_CORE } else { &core }, words[0]);
+        command.args(&words[1..]).args(["-db", "-f", setup.config]).current_dir(&backstage.folder);
+        command.envs(setup.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// Starts it and waits until it has proved that it does the row's work.
-    pub(super) fn start(&self, row: Row, backstage: &Backstage, under: &[String]) -> Result<Proxy> {
+    /// Starts it and waits until it has proved that it does the work.
+    pub(super) fn start(&self, setup: &Setup, backstage: &Backstage, under: &[String]) -> Result<Proxy> {
+        let mut proxy = self.launch(setup, backstage, under, Stdio::null())?;
+        proxy.wait_until_it_listens().with_context(|| self.name.to_owned())?;
+        if let Some(proof) = setup.proof {
+            proxy
+                .prove(proof)
+                .with_context(|| format!("{} does not do the work of {}", self.name, setup.config))?;
+        }
+        Ok(proxy)
+    }
+
+    /// Starts it, and waits for nothing.
+    pub(super) fn launch(
+        &self,
+        setup: &Setup,
+        backstage: &Backstage,
+        under: &[String],
+        stdout: Stdio,
+    ) -> Result<Proxy> {
         let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let mut command = self.command(row, backstage, under);
+        let mut command = self.command(setup, backstage, under);
         command
             .env("BENCH_LISTEN", addr.to_string())
             .env("BENCH_ORIGIN", backstage.http.to_string())
             .env("BENCH_BULK", backstage.bulk.to_string())
             .env("BENCH_AGENT", backstage.agent.to_string())
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            .stdout(stdout);
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
-        let mut proxy = Proxy { child, addr };
-        proxy.wait_until_it_listens().with_context(|| self.name.to_owned())?;
-        if let Some(proof) = row.proof() {
-            proxy
-                .prove(proof)
-                .with_context(|| format!("{} does not do the work of row {row:?}", self.name))?;
-        }
-        Ok(proxy)
+        Ok(Proxy { child, addr })
     }
 }
 
@@ -66,6 +82,11 @@ impl Proxy {
     /// Its process. (`taskset` and valgrind become the program they start.)
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The end of its standard output, if that is a pipe.
+    pub(super) fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// Ends it as an operator would, and waits.

@@ -27,7 +27,12 @@ pub(super) fn table(measured: &[Measured], markdown: bool) -> String {
     for measured in measured {
         lines.extend(measured.series.iter().map(|series| measured.cells(series)));
     }
-    if markdown { as_markdown(&lines) } else { aligned(&lines) }
+    laid_out(&lines, markdown)
+}
+
+/// Lines of cells, the first of them headings: aligned for a terminal, or as Markdown.
+pub(super) fn laid_out<const N: usize>(lines: &[[String; N]], markdown: bool) -> String {
+    if markdown { as_markdown(lines) } else { aligned(lines) }
 }
 
 impl Measured {
@@ -123,7 +128,7 @@ fn mebibytes(bytes: f64) -> String {
     format!("{:.1}", bytes / 1024.0 / 1024.0)
 }
 
-fn as_markdown(lines: &[[String; HEADINGS.len()]]) -> String {
+fn as_markdown<const N: usize>(lines: &[[String; N]]) -> String {
     let mut out = String::new();
     for (index, line) in lines.iter().enumerate() {
         out += &format!("| {} |\n", line.join(" | "));
@@ -134,8 +139,8 @@ fn as_markdown(lines: &[[String; HEADINGS.len()]]) -> String {
     out
 }
 
-fn aligned(lines: &[[String; HEADINGS.len()]]) -> String {
-    let widths: [usize; HEADINGS.len()] =
+fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
+    let widths: [usize; N] =
         std::array::from_fn(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0));
     let mut out = String::new();
     for line in lines {

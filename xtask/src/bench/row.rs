@@ -21,6 +21,20 @@ pub(crate) enum Row {
     G,
 }
 
+/// How a peer is started: its configuration, and what is asked of it before it is measured.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    /// A file of `xtask/bench`.
+    pub(super) config: &'static str,
+    /// What the answer to `GET /echo` (the origin shows the request it got) must contain: a proxy that
+    /// leaves the work out is not fast.
+    pub(super) proof: Option<&'static str>,
+    /// Environment beside the addresses.
+    pub(super) env: Vec<(&'static str, String)>,
+    /// It may use every core, not only that of the measurement.
+    pub(super) every_core: bool,
+}
+
 /// What a row counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -52,8 +66,21 @@ impl Row {
         }
     }
 
+    /// How its peers are started.
+    pub(super) fn setup(self) -> Setup {
+        let proof = match self {
+            Self::A | Self::G => Some("GET /echo HTTP/1.1\r\n"),
+            Self::B => Some("x-lua: value/value\r\n"),
+            Self::C => Some("hello from lua, GET /echo value"),
+            Self::D => Some("x-lua: [value]\r\n"),
+            Self::E => Some("x-score: 42\r\n"),
+            Self::F => None,
+        };
+        Setup { config: self.config(), proof, ..Setup::default() }
+    }
+
     /// Its configuration.
-    pub(super) fn config(self) -> &'static str {
+    fn config(self) -> &'static str {
         match self {
             Self::A | Self::G => "proxy.cfg",
             Self::B => "lua_action.cfg",
@@ -61,19 +88,6 @@ impl Row {
             Self::D => "lua_fetch.cfg",
             Self::E => "spoe.cfg",
             Self::F => "tcp.cfg",
-        }
-    }
-
-    /// What the answer to `GET /echo` (the origin shows the request it got) must contain before the row
-    /// is measured: a proxy that leaves the work out is not fast.
-    pub(super) fn proof(self) -> Option<&'static str> {
-        match self {
-            Self::A | Self::G => Some("GET /echo HTTP/1.1\r\n"),
-            Self::B => Some("x-lua: value/value\r\n"),
-            Self::C => Some("hello from lua, GET /echo value"),
-            Self::D => Some("x-lua: [value]\r\n"),
-            Self::E => Some("x-score: 42\r\n"),
-            Self::F => None,
         }
     }
 }

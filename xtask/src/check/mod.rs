@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use crate::cli::Check;
 use crate::command::{cargo, shown, succeeds};
-use crate::workspace::Workspace;
+use crate::workspace::{LIBRARIES, Workspace};
 
 /// Something wrong at a place in the repository.
 struct Finding {
@@ -36,6 +36,7 @@ pub(crate) fn run(workspace: &Workspace, what: Check) -> Result<bool> {
             let args = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
             external(&mut cargo(workspace, &args))?
         }
+        Check::Features => alone(workspace)?,
         Check::Deps => report(deps::check(workspace)?),
         Check::Tidy => report(tidy::check(workspace)?),
         Check::Docs => external(
@@ -45,6 +46,17 @@ pub(crate) fn run(workspace: &Workspace, what: Check) -> Result<bool> {
     };
     if !green {
         println!("check {name} failed; repeat it with: cargo xtask check {name}");
+    }
+    Ok(green)
+}
+
+/// Each library by itself, as who takes only that one builds it: without features and with its own.
+fn alone(workspace: &Workspace) -> Result<bool> {
+    let mut green = true;
+    for library in LIBRARIES {
+        for features in ["--no-default-features", "--all-features"] {
+            green &= external(&mut cargo(workspace, &["check", "--quiet", "--package", library, features]))?;
+        }
     }
     Ok(green)
 }

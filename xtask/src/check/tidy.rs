@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use super::Finding;
 use crate::workspace::Workspace;
 
-const FOLDERS: [&str; 5] = ["crates", "tests", "xtask", "fuzz", "examples"];
+const FOLDERS: [&str; 6] = ["benches", "crates", "tests", "xtask", "fuzz", "examples"];
 const IGNORANT: &str = "crates/proxy-core";
 const UNKNOWN_TO_IT: [&str; 2] = ["lua", "spoe"];
 

@@ -5,6 +5,7 @@
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::api::date::{asctime, date, imf, rfc850};
 use crate::api::{Class, Library, Method};
 use crate::context::ContextKind::{self, *};
 use crate::context::Contexts;
@@ -25,8 +26,17 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("register_converters", "(name, func)", register_converters).only(BODY),
         Method::new("register_service", "(name, mode, func)", register_service).only(BODY),
         Method::new("register_filter", "(name, Flt, func)", super::filter::register).only(BODY),
+        Method::new("register_cli", "(path, usage, func)", register_cli).only(BODY),
         Method::new("register_init", "(func)", register_init).only(BODY),
         Method::new("register_task", "(func [, arg1 [, arg2 [, arg3 [, arg4]]]])", register_task),
+        Method::new("use_native_mailers_config", "()", |stack| {
+            super::mailers::claim(stack, "use_native_mailers_config")
+        })
+        .only(BODY),
+        Method::new("disable_legacy_mailers", "()", |stack| {
+            super::mailers::claim(stack, "disable_legacy_mailers")
+        })
+        .only(BODY),
         Method::new("log", "(loglevel, msg)", log),
         Method::new("Debug", "(msg)", |stack| log_at(stack, Level::Debug, "debug")),
         Method::new("Info", "(msg)", |stack| log_at(stack, Level::Info, "info")),
@@ -35,7 +45,12 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("sleep", "(seconds)", |stack| sleep(stack, 1000, "sleep")).waits(),
         Method::new("msleep", "(milliseconds)", |stack| sleep(stack, 1, "msleep")).waits(),
         Method::new("yield", "()", turn).waits(),
+        Method::new("wait", "([milliseconds])", wait).waits(),
         Method::new("now", "()", now),
+        Method::new("http_date", "(date)", |stack| date(stack, &[imf, rfc850, asctime])),
+        Method::new("imf_date", "(date)", |stack| date(stack, &[imf])),
+        Method::new("rfc850_date", "(date)", |stack| date(stack, &[rfc850])),
+        Method::new("asctime_date", "(date)", |stack| date(stack, &[asctime])),
         Method::new("done", "(data)", done),
         Method::new("set_nice", "(nice)", set_nice),
         Method::new("get_info", "()", get_info),
@@ -43,11 +58,12 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("tokenize", "(str, separators [, noblank])", tokenize),
         Method::new("concat", "()", concat),
         Method::new("queue", "()", super::queue::new),
-        Method::new("wait", "([milliseconds])", wait).waits(),
         Method::new("tcp", "()", super::socket::new),
+        Method::new("httpclient", "()", super::httpclient::new),
         Method::new("event_sub", "(event_types, func)", super::event_sub::core_event_sub),
         Method::new("parse_addr", "(address)", super::address::parse),
         Method::new("match_addr", "(addr1, addr2)", super::address::matches),
+        Method::new("get_patref", "(name)", super::patref::get_patref),
         Method::new("add_acl", "(name, key)", |stack| pattern(stack, "add_acl", true, false)),
         Method::new("del_acl", "(name, key)", |stack| pattern(stack, "del_acl", false, false)),
         Method::new("set_map", "(name, key, value)", |stack| pattern(stack, "set_map", true, true)),
@@ -100,6 +116,10 @@ fn lazy(stack: &mut Stack<'_>) -> Flow {
 
 fn register(stack: &mut Stack<'_>, name: i32, function: i32, kind: FunctionKind) -> Flow {
     let name = stack.text(name)?;
+    register_as(stack, name, function, kind)
+}
+
+fn register_as(stack: &mut Stack<'_>, name: String, function: i32, kind: FunctionKind) -> Flow {
     if !stack.is_function(function) {
         return Err(stack.expected(function, "function"));
     }
@@ -109,9 +129,13 @@ fn register(stack: &mut Stack<'_>, name: i32, function: i32, kind: FunctionKind)
     let info = FunctionInfo { kind, name };
     let same = |entry: &Registered| entry.info.name == info.name && entry.info.kind.is_like(&info.kind);
     if let Some(at) = registered.iter().position(same) {
+        let name = match &info.kind {
+            FunctionKind::Cli { words, .. } => words.join(" "),
+            _ => info.name.clone(),
+        };
         let text = format!(
-            "Trying to register {} 'lua.{}' more than once. This will become a hard error in version 2.5.",
-            info.kind, info.name
+            "Trying to register {} 'lua.{name}' more than once. This will become a hard error in version 2.5.",
+            info.kind
         );
         registered[at] = Registered { info, function };
         drop(registered);
@@ -167,6 +191,38 @@ fn register_service(stack: &mut Stack<'_>) -> Flow {
     };
     register(stack, 1, 3, FunctionKind::Service(mode))
 }
+
+/// The handler gets an applet and every word of the command.
+fn register_cli(stack: &mut Stack<'_>) -> Flow {
+    stack.need(3, "register_cli")?;
+    if !stack.is_table(1) {
+        return Err(Failure::Arg(1, "1st argument must be a table".into()));
+    }
+    let count = stack.raw_len(1);
+    if count > CLI_WORDS_MAX {
+        let text = format!("1st argument must be a table with a maximum of {CLI_WORDS_MAX} entries");
+        return Err(Failure::Arg(1, text.into()));
+    }
+    let mut words = Vec::new();
+    for at in 1..=count {
+        stack.push_element(1, at);
+        let word = if stack.type_name(-1) == "string" { Some(stack.text(-1)?) } else { None };
+        stack.pop(1);
+        let word = word.filter(|word| !word.is_empty());
+        words.push(
+            word.ok_or_else(|| Failure::Arg(1, "1st argument must be a table filled with strings".into()))?,
+        );
+    }
+    if words.is_empty() {
+        return Err(Failure::Arg(1, "1st argument must be a table filled with strings".into()));
+    }
+    let usage = stack.text(2)?;
+    let name = format!("cli.{}", words.join("."));
+    register_as(stack, name, 3, FunctionKind::Cli { words, usage })
+}
+
+/// Words of a command.
+const CLI_WORDS_MAX: i64 = 5;
 
 fn register_init(stack: &mut Stack<'_>) -> Flow {
     stack.need(1, "register_init")?;
@@ -260,6 +316,9 @@ const SLEEP_MS_MAX: u64 = 10 * 365 * 24 * 3600 * 1000;
 /// Gives way once. Where nothing may wait it does nothing, as in HAProxy.
 fn turn(stack: &mut Stack<'_>) -> Flow {
     if !stack.context().may_yield() {
+        return Ok(Ret::Count(0));
+    }
+    if stack.may_suspend() && stack.vm().pass_turn() {
         return Ok(Ret::Count(0));
     }
     Ok(Ret::Block(Op::Turn { taken: false }))
@@ -361,18 +420,25 @@ fn concat(stack: &mut Stack<'_>) -> Flow {
     super::concat::new(stack)
 }
 
+/// The legacy calls by name. A key that cannot be read changes nothing, as in HAProxy.
 fn pattern(stack: &mut Stack<'_>, name: &str, add: bool, with_value: bool) -> Flow {
     stack.need(if with_value { 3 } else { 2 }, name)?;
-    let (file, key) = (stack.text(1)?, stack.text(2)?);
-    let value = if with_value { Some(stack.text(3)?) } else { None };
+    let (file, key) = (stack.text(1)?, stack.bytes(2)?);
+    let value = if with_value { Some(stack.bytes(3)?) } else { None };
+    // There is nothing yet while the configuration is read.
+    if stack.context() == Body {
+        return Ok(Ret::Count(0));
+    }
     let core = stack.core();
     let patterns = core.patterns().ok_or(HostError::Unsupported("pattern files"))?;
-    let found = if add { patterns.set(&file, &key, value.as_deref()) } else { patterns.del(&file, &key) };
-    if !found {
-        return Err(Failure::Error(
-            format!("'{name}': unknown {} file '{file}'", if name.ends_with("map") { "map" } else { "acl" })
-                .into(),
-        ));
+    let Some(reference) = patterns.find(&file) else {
+        let kind = if name == "set_map" { "map" } else { "acl" };
+        return Err(Failure::Error(format!("'{name}': unknown {kind} file '{file}'").into()));
+    };
+    match value {
+        Some(value) => drop(reference.set(None, &key, &value, true)),
+        None if add => drop(reference.add(None, &key, None, true)),
+        None => drop(reference.del(None, &key)),
     }
     Ok(Ret::Count(0))
 }

@@ -1,4 +1,4 @@
-//! The class `EventSub`, `core.event_sub` and `Server:event_sub`.
+//! The class `EventSub`, `core.event_sub`, `Server:event_sub` and `Patref:event_sub`.
 //!
 //! Subscribing before the process runs waits for the scheduler, like tasks; of the per-thread VMs only the first
 //! subscribes then.
@@ -33,8 +33,8 @@ pub(crate) fn server_event_sub(stack: &mut Stack<'_>) -> Flow {
 }
 
 /// Types at `index`, the handler after them.
-fn subscribe(stack: &mut Stack<'_>, scope: Scope, index: i32) -> Flow {
-    let names = event_names(stack, index)?;
+pub(crate) fn subscribe(stack: &mut Stack<'_>, scope: Scope, index: i32) -> Flow {
+    let names = event_names(stack, scope, index)?;
     if !stack.is_function(index + 1) {
         return Err(stack.expected(index + 1, "function"));
     }
@@ -50,7 +50,7 @@ fn subscribe(stack: &mut Stack<'_>, scope: Scope, index: i32) -> Flow {
     Ok(Ret::Count(1))
 }
 
-fn event_names(stack: &mut Stack<'_>, index: i32) -> Result<Vec<String>, Failure> {
+fn event_names(stack: &mut Stack<'_>, scope: Scope, index: i32) -> Result<Vec<String>, Failure> {
     if !stack.is_table(index) {
         return Err(Failure::error("register_event_sub: first argument must be a table of strings"));
     }
@@ -62,11 +62,31 @@ fn event_names(stack: &mut Stack<'_>, index: i32) -> Result<Vec<String>, Failure
         stack.pop(1);
         let name = name
             .map_err(|_| Failure::error("register_event_sub: first argument must be a table of strings"))?;
-        let known = core.events().map_or(is_server_event(&name), |events| events.is_known(&name));
+        let known = core.events().map_or(is_event(&name), |events| events.is_known(&name));
         if !known {
             return Err(Failure::Error(format!("'{name}' event type is unknown").into()));
         }
         names.push(name);
+    }
+    let of_patterns = |name: &String| name.starts_with("PAT_REF");
+    let first_is = names.first().is_some_and(of_patterns);
+    if let Some(other) = names.iter().find(|name| of_patterns(name) != first_is) {
+        let text = format!("'{other}' is of another family than '{}': subscribe to it by itself", names[0]);
+        return Err(Failure::Error(text.into()));
+    }
+    match (scope, first_is) {
+        (Scope::Pattern { .. }, false) if !names.is_empty() => {
+            let text = format!("'{}' is no event of pattern references", names[0]);
+            return Err(Failure::Error(text.into()));
+        }
+        (Scope::Server { .. }, true) => {
+            return Err(Failure::Error(format!("'{}' is no event of servers", names[0]).into()));
+        }
+        (Scope::Global, true) => core.log(
+            crate::host::Level::Warning,
+            "core.event_sub: events of pattern references reach subscriptions of one reference only (Patref:event_sub)",
+        ),
+        _ => {}
     }
     if names.is_empty() {
         return Err(Failure::error("no valid event types were provided"));
@@ -75,8 +95,9 @@ fn event_names(stack: &mut Stack<'_>, index: i32) -> Result<Vec<String>, Failure
 }
 
 /// While a configuration is read there may be no bus yet to ask.
-fn is_server_event(name: &str) -> bool {
-    const NAMES: [&str; 8] = [
+fn is_event(name: &str) -> bool {
+    const NAMES: [&str; 15] = [
+        "SERVER",
         "SERVER_ADD",
         "SERVER_DEL",
         "SERVER_UP",
@@ -85,6 +106,12 @@ fn is_server_event(name: &str) -> bool {
         "SERVER_ADMIN",
         "SERVER_CHECK",
         "SERVER_INETADDR",
+        "PAT_REF",
+        "PAT_REF_ADD",
+        "PAT_REF_DEL",
+        "PAT_REF_SET",
+        "PAT_REF_COMMIT",
+        "PAT_REF_CLEAR",
     ];
     NAMES.contains(&name)
 }

@@ -10,18 +10,26 @@ pub(crate) mod applet_tcp;
 pub(crate) mod channel;
 pub(crate) mod concat;
 pub(crate) mod core;
+pub(crate) mod date;
 pub(crate) mod event_sub;
 pub(crate) mod filter;
 pub(crate) mod http;
 pub(crate) mod http_message;
+pub(crate) mod httpclient;
+pub(crate) mod json;
 pub(crate) mod listener;
+pub(crate) mod mailers;
+pub(crate) mod map;
+pub(crate) mod patref;
 pub(crate) mod proxy;
 pub(crate) mod queue;
+pub(crate) mod records;
 pub(crate) mod regex;
 pub(crate) mod reply;
 pub(crate) mod samples;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod stick_table;
 pub(crate) mod stream;
 pub(crate) mod txn;
 
@@ -35,6 +43,8 @@ pub(crate) struct Method {
     pub(crate) call: ApiFn,
     pub(crate) contexts: Contexts,
     pub(crate) yields: bool,
+    /// What HAProxy says where it may not be called.
+    pub(crate) refusal: Option<&'static str>,
     /// Called again from its start when what it waited for has come.
     pub(crate) again: bool,
 }
@@ -42,7 +52,8 @@ pub(crate) struct Method {
 impl Method {
     /// Callable everywhere, never waits.
     pub(crate) const fn new(name: &'static str, signature: &'static str, call: ApiFn) -> Method {
-        Method { name, signature, call, contexts: Contexts::ALL, yields: false, again: false }
+        let contexts = Contexts::ALL;
+        Method { name, signature, call, contexts, yields: false, refusal: None, again: false }
     }
 
     /// May wait.
@@ -63,8 +74,19 @@ impl Method {
         self
     }
 
+    /// HAProxy has its own words for it.
+    pub(crate) const fn refusing(mut self, text: &'static str) -> Method {
+        self.refusal = Some(text);
+        self
+    }
+
     pub(crate) fn forbidden(&self, context: ContextKind) -> String {
-        format!("'{}' is not available in the {context} context; it is in: {}", self.name, self.contexts)
+        let text =
+            format!("'{}' is not available in the {context} context; it is in: {}", self.name, self.contexts);
+        match self.refusal {
+            Some(refusal) => format!("{refusal} {text}"),
+            None => text,
+        }
     }
 }
 
@@ -90,7 +112,11 @@ pub(crate) struct Library {
 }
 
 /// The global tables.
-pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &regex::LIBRARY, &filter::LIBRARY];
+pub(crate) const LIBRARIES: &[&Library] =
+    &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY, &filter::LIBRARY];
+
+/// Modules that `require` finds where the script's path has none of that name.
+pub(crate) const MODULES: &[&Library] = &[&json::LIBRARY];
 
 /// What of Lua's own library `os` the host answers.
 pub(crate) const OS: &[Method] = &[Method::new("getenv", "(name)", core::getenv)];
@@ -124,6 +150,7 @@ classes! {
     AppletHttp => applet_http::CLASS,
     AppletTcp => applet_tcp::CLASS,
     Socket => socket::CLASS,
+    HttpClient => httpclient::CLASS,
     Proxy => proxy::CLASS,
     ProxyList => proxy::LIST,
     Server => server::CLASS,
@@ -132,9 +159,14 @@ classes! {
     EventSub => event_sub::CLASS,
     Concat => concat::CLASS,
     Address => address::CLASS,
+    MapObject => map::CLASS,
+    Patref => patref::CLASS,
+    PatrefCursor => patref::CURSOR,
+    StickTable => stick_table::CLASS,
     Queue => queue::CLASS,
     Regex => regex::CLASS,
     HttpMessage => http_message::CLASS,
+    JsonObject => json::OBJECT,
 }
 
 impl Class {
@@ -144,6 +176,11 @@ impl Class {
             Class::Txn | Class::AppletHttp => 4,
             _ => 1,
         }
+    }
+
+    /// Only metatables: scripts meet no member of theirs.
+    pub(crate) fn is_hidden(self) -> bool {
+        matches!(self, Class::Stale | Class::JsonObject)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -165,9 +202,10 @@ pub(crate) use to_string;
 /// The API as text, one string a class, for snapshots and documentation: every entry with signature, contexts and
 /// whether it waits.
 pub fn describe() -> Vec<(String, String)> {
-    let mut pages: Vec<_> = LIBRARIES.iter().map(|library| describe_library(library)).collect();
+    let libraries = LIBRARIES.iter().chain(MODULES);
+    let mut pages: Vec<_> = libraries.map(|library| describe_library(library)).collect();
     for class in Class::ALL {
-        if *class == Class::Stale {
+        if class.is_hidden() {
             continue;
         }
         let (name, page) = describe_class(*class);

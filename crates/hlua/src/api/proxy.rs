@@ -22,6 +22,7 @@ pub(crate) const CLASS: ClassDef = ClassDef {
         Method::new("get_srv_act", "(self)", |stack| number(stack, |proxy| proxy.usable_servers().0)),
         Method::new("get_srv_bck", "(self)", |stack| number(stack, |proxy| proxy.usable_servers().1)),
         Method::new("get_stats", "(self)", get_stats),
+        Method::new("get_mailers", "(self)", super::mailers::get),
         Method::new("pause", "(self)", |stack| command(stack, ProxyCommand::Pause)),
         Method::new("resume", "(self)", |stack| command(stack, ProxyCommand::Resume)),
         Method::new("stop", "(self)", |stack| command(stack, ProxyCommand::Stop)),
@@ -33,6 +34,7 @@ pub(crate) const CLASS: ClassDef = ClassDef {
         ("uuid", "string"),
         ("servers", "list of Server by name"),
         ("listeners", "table of Listener by name"),
+        ("stktable", "StickTable, or nil"),
     ],
     meta: &[to_string!("Proxy")],
 };
@@ -96,23 +98,23 @@ pub(crate) fn push_pairs(stack: &mut Stack<'_>, pairs: Vec<(Out, Out)>) -> Flow 
 
 /// A proxy as an object.
 pub(crate) fn out(proxy: &dyn host::Proxy) -> Out {
-    Out::Dressed(
-        Class::Proxy,
-        proxy.uuid(),
-        vec![
-            (Out::text("name"), Out::text(proxy.name())),
-            (Out::text("uuid"), Out::text(proxy.uuid().to_string())),
-            (Out::text("servers"), Out::Object(Class::ServerList, proxy.uuid())),
-            (Out::text("listeners"), super::listener::table(proxy)),
-        ],
-    )
+    let mut fields = vec![
+        (Out::text("name"), Out::text(proxy.name())),
+        (Out::text("uuid"), Out::text(proxy.uuid().to_string())),
+        (Out::text("servers"), Out::Object(Class::ServerList, proxy.uuid())),
+        (Out::text("listeners"), super::listener::table(proxy)),
+    ];
+    if proxy.stick_table().is_some() {
+        fields.push((Out::text("stktable"), Out::Object(Class::StickTable, proxy.uuid())));
+    }
+    Out::Dressed(Class::Proxy, proxy.uuid(), fields)
 }
 
 pub(crate) fn push(stack: &mut Stack<'_>, proxy: &dyn host::Proxy) -> Result<(), Failure> {
     stack.push_out(&out(proxy))
 }
 
-fn find(stack: &mut Stack<'_>) -> Result<Option<Rc<dyn host::Proxy>>, Failure> {
+pub(crate) fn find(stack: &mut Stack<'_>) -> Result<Option<Rc<dyn host::Proxy>>, Failure> {
     let uuid = stack.object(1, Class::Proxy)?;
     let core = stack.core();
     Ok(core.proxies().and_then(|proxies| proxies.by_uuid(uuid)))

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Regex, Sockets, Value};
+use super::{
+    Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets, Value,
+};
+use crate::Failure;
 
 /// Syslog severities, as in the constants of `core`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +49,12 @@ pub trait Core {
     /// Destinations (loggers, stderr) are the host's business. Control bytes are already dots.
     fn log(&self, level: Level, message: &str);
 
+    /// A run ended by an error. Told in addition to the error that its caller gets or that is logged; nothing is
+    /// expected of the host.
+    fn failed(&self, failure: &Failure) {
+        let _ = failure;
+    }
+
     /// The wall clock behind `core.now()`.
     fn wall_clock(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH
@@ -66,6 +75,14 @@ pub trait Core {
     fn spawn(&self, task: LocalFuture<()>) -> HostResult<()> {
         drop(task);
         Err(HostError::Unsupported("tasks"))
+    }
+
+    /// Whether giving way now would come straight back: nothing else is ready on this worker, and its sockets were
+    /// looked at not long ago. Then `core.yield` and forced yields go on without leaving the VM.
+    ///
+    /// A host that answers true must answer false before long, whatever it is asked in between.
+    fn nothing_else_ready(&self) -> bool {
+        false
     }
 
     /// Changes the priority of the running task (`core.set_nice`), -1024 to 1024.
@@ -104,13 +121,18 @@ pub trait Core {
         None
     }
 
+    /// The HTTP client.
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        None
+    }
+
     /// Compiles a regular expression, for `Regex.new`. The error's text reaches the script as a value.
     fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn Regex>> {
         let _ = (pattern, case_sensitive);
         Err(HostError::Unsupported("regular expressions"))
     }
 
-    /// Pattern files, for the legacy `core.add_acl`, `core.del_acl`, `core.set_map`, `core.del_map`.
+    /// Maps and pattern references, for `Map.new`, `core.get_patref`, `core.set_map` and their kin.
     fn patterns(&self) -> Option<&dyn Patterns> {
         None
     }

@@ -1,10 +1,10 @@
-//! Subscriptions: `core.event_sub`, `Server:event_sub`.
+//! Subscriptions: `core.event_sub`, `Server:event_sub`, `Patref:event_sub`.
 
 use std::task::{Context, Poll};
 
 use super::{HostResult, ServerEvent};
 
-/// The event bus, for `core.event_sub` and `Server:event_sub`.
+/// The event bus, for `core.event_sub`, `Server:event_sub` and `Patref:event_sub`.
 pub trait Events {
     /// Whether an event of this name exists; scripts get an error for one that does not.
     fn is_known(&self, name: &str) -> bool;
@@ -27,6 +27,11 @@ pub enum Scope {
         puid: i64,
         /// [`Server::rid`](super::Server::rid)
         rid: i64,
+    },
+    /// One pattern reference's own list.
+    Pattern {
+        /// [`PatternRef::id`](super::PatternRef::id)
+        id: i64,
     },
 }
 

@@ -15,8 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Proxies, Sockets, Value};
-use crate::{Error, Execution, Outcome};
+use super::{
+    Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Patterns, Proxies, Sockets,
+    Value,
+};
+use crate::{Error, Execution, Failure, Outcome};
 
 mod applet;
 mod events;
@@ -24,13 +27,17 @@ mod net;
 mod proxies;
 mod regex;
 mod samples;
+mod stick_table;
+mod tables;
 mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
 pub use events::MemoryEvents;
-pub use net::MemorySockets;
+pub use net::{MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::MemoryCatalog;
+pub use stick_table::MemoryStickTable;
+pub use tables::MemoryPatterns;
 pub use txn::{MemoryStream, MemoryTxn};
 
 /// A worker in memory.
@@ -38,12 +45,18 @@ pub struct MemoryCore {
     clock: Rc<Clock>,
     log: RefCell<Vec<(Level, String)>>,
     tasks: RefCell<VecDeque<LocalFuture<()>>>,
+    failures: RefCell<Vec<Failure>>,
+    alone: Cell<u32>,
     /// Proxies and servers; empty until a test adds some.
     pub proxies: MemoryProxies,
     /// The event bus.
     pub events: MemoryEvents,
+    /// Maps and ACL lists.
+    pub patterns: MemoryPatterns,
     /// Peers to connect to.
     pub sockets: MemorySockets,
+    /// Responses to scripts' requests.
+    pub http: MemoryHttp,
     catalog: MemoryCatalog,
 }
 
@@ -80,6 +93,7 @@ impl Future for Sleep {
 impl MemoryCore {
     /// A worker whose clock reads `start`, whatever that is.
     pub fn new(start: Instant) -> Rc<MemoryCore> {
+        let queues = events::PatternQueues::default();
         Rc::new(MemoryCore {
             clock: Rc::new(Clock {
                 start,
@@ -89,9 +103,13 @@ impl MemoryCore {
             }),
             log: RefCell::default(),
             tasks: RefCell::default(),
+            failures: RefCell::default(),
+            alone: Cell::new(0),
             proxies: MemoryProxies::default(),
-            events: MemoryEvents::default(),
+            events: MemoryEvents::new(queues.clone()),
+            patterns: MemoryPatterns::new(queues),
             sockets: MemorySockets::default(),
+            http: MemoryHttp::default(),
             catalog: MemoryCatalog,
         })
     }
@@ -99,6 +117,11 @@ impl MemoryCore {
     /// Makes each reading of the clock move it by `step`: run time then passes while Lua runs.
     pub fn tick_on_reading(&self, step: Duration) {
         self.clock.step.set(step);
+    }
+
+    /// Says, the next `times` that it is asked, that nothing else is ready.
+    pub fn leave_alone(&self, times: u32) {
+        self.alone.set(times);
     }
 
     /// Moves the clock and wakes who slept that long.
@@ -125,6 +148,11 @@ impl MemoryCore {
     pub fn take_log(&self) -> Vec<String> {
         let lines = std::mem::take(&mut *self.log.borrow_mut());
         lines.into_iter().map(|(level, text)| format!("{}: {text}", level_name(level))).collect()
+    }
+
+    /// The runs that failed so far, and forgets them.
+    pub fn take_failures(&self) -> Vec<Failure> {
+        std::mem::take(&mut *self.failures.borrow_mut())
     }
 
     fn next_sleeper(&self) -> Option<Instant> {
@@ -191,8 +219,18 @@ impl Core for MemoryCore {
         self.log.borrow_mut().push((level, message.to_string()));
     }
 
+    fn failed(&self, failure: &Failure) {
+        self.failures.borrow_mut().push(failure.clone());
+    }
+
     fn wall_clock(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.clock.elapsed.get()
+    }
+
+    fn nothing_else_ready(&self) -> bool {
+        let left = self.alone.get();
+        self.alone.set(left.saturating_sub(1));
+        left > 0
     }
 
     fn sleep_until(&self, at: Instant) -> Option<LocalFuture<()>> {
@@ -226,6 +264,14 @@ impl Core for MemoryCore {
 
     fn sockets(&self) -> Option<&dyn Sockets> {
         Some(&self.sockets)
+    }
+
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        Some(&self.http)
+    }
+
+    fn patterns(&self) -> Option<&dyn Patterns> {
+        Some(&self.patterns)
     }
 
     fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn super::Regex>> {

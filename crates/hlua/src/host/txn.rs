@@ -43,6 +43,11 @@ pub trait Stream: Any {
         self.log(Level::Info, message);
     }
 
+    /// What the host calls this stream in its logs, for reports of failures. None: it has no name.
+    fn id(&mut self) -> Option<String> {
+        None
+    }
+
     /// A place, one a stream, in which this crate keeps what `set_priv` stored. Keep it until the stream ends
     /// and drop it then. None: `set_priv` is an error.
     fn extension(&mut self) -> Option<&mut Option<Box<dyn Any>>> {
@@ -145,6 +150,16 @@ impl Lent {
         match self {
             Lent::Txn(txn) => Some(txn),
             _ => None,
+        }
+    }
+
+    /// [`Stream::id`] of what was lent.
+    pub(crate) fn stream_id(&mut self) -> Option<String> {
+        match self {
+            Lent::Nothing => None,
+            Lent::Txn(txn) => txn.id(),
+            Lent::AppletHttp(applet) => applet.id(),
+            Lent::AppletTcp(applet) => applet.id(),
         }
     }
 

@@ -87,6 +87,9 @@ unsafe fn step(l: *mut ffi::lua_State, args: c_int, mode: ffi::lua_KContext) -> 
             return failed(l, mode);
         }
         ffi::lua_xmove(l, co, args);
+        if crate::record::is_on() {
+            crate::record::reached("coroutine", "create");
+        }
 
         let free = vm.run.boundary_free.get();
         vm.run.boundary_free.set(free && ffi::lua_isyieldable(l) != 0);

@@ -10,10 +10,10 @@ use super::stack::{Failure, Ret, Stack};
 use crate::api::Method;
 use crate::vm::VmState;
 
-/// Tail actions of [`entry`], beside a count of results (0 and up).
+/// Tail actions of [`entry`] and [`recorded`](super::recorded), beside a count of results (0 and up).
 const RAISE_WITH_PLACE: c_int = -1;
 const RAISE: c_int = -2;
-const BLOCK: c_int = -3;
+pub(super) const BLOCK: c_int = -3;
 /// `ARGUMENT - n` complains about argument n.
 const ARGUMENT: c_int = -10;
 
@@ -32,7 +32,7 @@ pub(super) unsafe extern "C-unwind" fn entry(l: *mut ffi::lua_State) -> c_int {
     unsafe { tail(l, code) }
 }
 
-unsafe fn call(l: *mut ffi::lua_State, vm: &VmState, method: &Method) -> c_int {
+pub(super) unsafe fn call(l: *mut ffi::lua_State, vm: &VmState, method: &Method) -> c_int {
     // SAFETY: Lua gives a C function 20 free slots.
     let mut stack = unsafe { Stack::new(l, vm) };
     if !method.contexts.allows(vm.run.context.get()) {
@@ -52,9 +52,7 @@ unsafe fn call(l: *mut ffi::lua_State, vm: &VmState, method: &Method) -> c_int {
 }
 
 fn block(stack: &mut Stack<'_>, method: &Method, op: crate::op::Op) -> c_int {
-    // SAFETY: reads the state.
-    let here = unsafe { ffi::lua_isyieldable(stack.l) != 0 };
-    if !here || !stack.vm.run.boundary_free.get() {
+    if !stack.may_suspend() {
         return fail(
             stack,
             Failure::Error(
@@ -90,7 +88,7 @@ fn fail(stack: &mut Stack<'_>, failure: Failure) -> c_int {
 }
 
 /// Raises or yields: does not come back.
-unsafe fn tail(l: *mut ffi::lua_State, code: c_int) -> c_int {
+pub(super) unsafe fn tail(l: *mut ffi::lua_State, code: c_int) -> c_int {
     // SAFETY: called at the tail of a C function with the message on top.
     unsafe {
         match code {

@@ -6,11 +6,11 @@ use std::ffi::{CString, c_int, c_void};
 use mlua::{Lua, LuaOptions, StdLib, ffi};
 
 use super::stack::{Failure, Stack};
-use super::{coroutine, preempt, trace};
+use super::{coroutine, modules, preempt, recorded, trace};
 use crate::api::{self, Class, Method};
 use crate::error::Error;
 use crate::limits::Config;
-use crate::vm::VmState;
+use crate::vm::{ClassTable, VmState};
 
 /// A pooled coroutine: its state, kept alive by `anchor`; `slot` is where its run's own object stays.
 pub(crate) struct Coroutine {
@@ -45,6 +45,10 @@ pub(crate) struct Fault {
     pub(crate) memory: bool,
     pub(crate) message: Option<String>,
     pub(crate) trace: String,
+    /// Every active call, innermost first.
+    pub(crate) frames: Vec<String>,
+    /// What the outermost function was called with.
+    pub(crate) arguments: Vec<String>,
 }
 
 /// Makes the Lua VM itself.
@@ -83,8 +87,8 @@ pub(crate) fn main_state(lua: &Lua) -> *mut c_void {
     state.cast()
 }
 
-/// Fills globals: `core`, `act`, class metatables, the coroutine functions. Returns the classes' references.
-pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<c_int>, Error> {
+/// Fills globals: `core`, `act`, class metatables, the coroutine functions. Returns the classes' metatables.
+pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<ClassTable>, Error> {
     let mut classes = Vec::new();
     // SAFETY: runs protected on the main state; what raises is Lua's memory error, before any limit is set.
     let result = unsafe {
@@ -95,6 +99,12 @@ pub(crate) fn install(lua: &Lua, vm: &VmState) -> Result<Vec<c_int>, Error> {
             }
             for library in api::LIBRARIES {
                 make_library(l, vm, library);
+                let name = CString::new(library.name).expect("invariant: globals' names are plain text");
+                ffi::lua_setglobal(l, name.as_ptr());
+            }
+            for module in api::MODULES {
+                make_library(l, vm, module);
+                modules::offer(l, module);
             }
             preempt::arm_by_count(l, vm.preemption.get());
             override_os(l, vm);
@@ -110,7 +120,7 @@ unsafe fn override_os(l: *mut ffi::lua_State, vm: &VmState) {
     // SAFETY: as `make_class`.
     unsafe {
         if ffi::lua_getglobal(l, c"os".as_ptr()) == ffi::LUA_TTABLE {
-            set_methods(l, vm, api::OS);
+            set_methods(l, vm, &"os", api::OS);
         }
         ffi::lua_settop(l, -2);
     }
@@ -125,7 +135,7 @@ pub(crate) fn rearm(vm: &VmState) {
     }
 }
 
-unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_int {
+unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> ClassTable {
     let def = class.definition();
     // SAFETY: in a protected call with an almost empty stack.
     unsafe {
@@ -134,23 +144,25 @@ unsafe fn make_class(l: *mut ffi::lua_State, vm: &VmState, class: Class) -> c_in
         ffi::lua_pushstring(l, name.as_ptr());
         ffi::lua_setfield(l, -2, c"__name".as_ptr());
         ffi::lua_createtable(l, 0, def.methods.len() as c_int);
-        set_methods(l, vm, def.methods);
+        set_methods(l, vm, &def.name, def.methods);
         if let Some(lazy) = def.lazy {
             ffi::lua_createtable(l, 0, 1);
-            set_methods(l, vm, std::slice::from_ref(lazy));
+            set_methods(l, vm, &def.name, std::slice::from_ref(lazy));
             ffi::lua_setmetatable(l, -2);
         }
         ffi::lua_setfield(l, -2, c"__index".as_ptr());
-        set_methods(l, vm, def.meta);
-        ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX)
+        set_methods(l, vm, &def.name, def.meta);
+        let address = ffi::lua_topointer(l, -1);
+        ClassTable { reference: ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX), address }
     }
 }
 
-unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &api::Library) {
+/// Leaves the library's table on top.
+unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &'static api::Library) {
     // SAFETY: as `make_class`.
     unsafe {
         ffi::lua_createtable(l, 0, (library.functions.len() + library.constants.len()) as c_int);
-        set_methods(l, vm, library.functions);
+        set_methods(l, vm, &library.name, library.functions);
         for (name, number) in library.constants {
             let name = CString::new(*name).expect("invariant: constants' names are plain text");
             ffi::lua_pushinteger(l, *number);
@@ -158,23 +170,34 @@ unsafe fn make_library(l: *mut ffi::lua_State, vm: &VmState, library: &api::Libr
         }
         if let Some(lazy) = library.lazy {
             ffi::lua_createtable(l, 0, 1);
-            set_methods(l, vm, std::slice::from_ref(lazy));
+            set_methods(l, vm, &library.name, std::slice::from_ref(lazy));
             ffi::lua_setmetatable(l, -2);
         }
-        let name = CString::new(library.name).expect("invariant: globals' names are plain text");
-        ffi::lua_setglobal(l, name.as_ptr());
+        if crate::record::is_on() {
+            recorded::watch_constants(l, library);
+        }
     }
 }
 
 /// Sets each method in the table on top, under its name.
-unsafe fn set_methods(l: *mut ffi::lua_State, vm: &VmState, methods: &'static [Method]) {
+unsafe fn set_methods(
+    l: *mut ffi::lua_State,
+    vm: &VmState,
+    owner: &'static &'static str,
+    methods: &'static [Method],
+) {
+    let is_recorded = crate::record::is_on();
     for method in methods {
         // SAFETY: as `make_class`; pointers outlive the VM's functions.
         unsafe {
             let name = CString::new(method.name).expect("invariant: methods' names are plain text");
             ffi::lua_pushlightuserdata(l, std::ptr::from_ref(vm).cast_mut().cast());
             ffi::lua_pushlightuserdata(l, std::ptr::from_ref(method).cast_mut().cast());
-            ffi::lua_pushcclosure(l, super::entry::entry, 2);
+            if is_recorded {
+                recorded::push_entry(l, owner);
+            } else {
+                ffi::lua_pushcclosure(l, super::entry::entry, 2);
+            }
             ffi::lua_setfield(l, -2, name.as_ptr());
         }
     }
@@ -250,8 +273,18 @@ impl Coroutine {
         unsafe {
             let stack = Stack::new(self.l, vm);
             let message = stack.try_bytes(-1).map(|text| String::from_utf8_lossy(&text).into_owned());
-            Fault { memory: status == ffi::LUA_ERRMEM, message, trace: trace::frames(self.l, ", ") }
+            let memory = status == ffi::LUA_ERRMEM;
+            let frames = trace::frames(self.l);
+            let trace = trace::one_line(&frames);
+            let arguments = if memory { Vec::new() } else { trace::arguments(self.l) };
+            Fault { memory, message, trace, frames, arguments }
         }
+    }
+
+    /// Its active calls, and what the outermost was called with.
+    pub(crate) fn calls(&self) -> (Vec<String>, Vec<String>) {
+        // SAFETY: a live, suspended state.
+        unsafe { (trace::frames(self.l), trace::arguments(self.l)) }
     }
 
     /// Compiles a chunk onto its stack.
@@ -346,8 +379,17 @@ unsafe extern "C-unwind" fn make_on(l: *mut ffi::lua_State) -> c_int {
 
 /// Lets the collector have what a registry reference names.
 pub(crate) fn unref(vm: &VmState, reference: c_int) {
+    vm.usage.forget(reference);
     // SAFETY: frees a registry slot that `make_ref` took; allocates nothing.
     unsafe { ffi::luaL_unref(vm.main(), ffi::LUA_REGISTRYINDEX, reference) }
+}
+
+/// Where the function that a registry reference names is defined: `file.lua:12`.
+pub(crate) fn place_of(vm: &VmState, reference: c_int) -> String {
+    let mut stack = main_stack(vm);
+    stack.push_ref(reference);
+    // SAFETY: the main state is live; the value on top is popped either way.
+    unsafe { trace::place(vm.main()) }
 }
 
 /// Collects all garbage: after a run hit the memory cap. Lua collects by itself when an allocation fails, but not when
@@ -356,6 +398,15 @@ pub(crate) fn collect(vm: &VmState) {
     // SAFETY: the main state is live; collecting raises nothing, finalizers' errors become warnings.
     unsafe {
         ffi::lua_gc(vm.main(), ffi::LUA_GCCOLLECT);
+    }
+}
+
+/// Collects what was made lately and dropped since. In the collector's generational mode this costs as much as the
+/// young objects and the live coroutines, however large the rest of the heap is.
+pub(crate) fn collect_young(vm: &VmState) {
+    // SAFETY: as `collect`.
+    unsafe {
+        ffi::lua_gc(vm.main(), ffi::LUA_GCSTEP, 0);
     }
 }
 

@@ -14,6 +14,8 @@
 pub(crate) mod coroutine;
 pub(crate) mod entry;
 pub(crate) mod machine;
+mod modules;
 pub(crate) mod preempt;
+mod recorded;
 pub(crate) mod stack;
 pub(crate) mod trace;

@@ -125,10 +125,8 @@ unsafe fn decide(l: *mut ffi::lua_State) -> Tail {
                 if vm.preemption.get() == Preemption::OnDemand {
                     disarm(l);
                 }
-                let may = matches!(judgement, Judgement::Slice)
-                    && vm.run.boundary_free.get()
-                    && ffi::lua_isyieldable(l) != 0;
-                if !may {
+                let may = matches!(judgement, Judgement::Slice) && Stack::new(l, vm).may_suspend();
+                if !may || vm.pass_turn() {
                     return Tail::GoOn;
                 }
                 vm.run.suspending.set(true);

@@ -44,6 +44,21 @@ pub(crate) enum Failure {
     Exit,
 }
 
+/// What a slot holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Nil,
+    /// The null of `json` and other modules.
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text,
+    Table,
+    /// Its type's name.
+    Other(&'static str),
+}
+
 impl Failure {
     pub(crate) fn error(text: impl Into<Cow<'static, str>>) -> Failure {
         Failure::Error(text.into())
@@ -83,6 +98,12 @@ impl<'a> Stack<'a> {
 
     pub(crate) fn core(&self) -> Rc<dyn Core> {
         self.vm.worker().core.clone()
+    }
+
+    /// Whether the script can be suspended here: no C function is in between.
+    pub(crate) fn may_suspend(&self) -> bool {
+        // SAFETY: reads the state.
+        self.vm.run.boundary_free.get() && unsafe { ffi::lua_isyieldable(self.l) != 0 }
     }
 
     // ---- arguments -------------------------------------------------------------------------------------------
@@ -256,24 +277,36 @@ impl<'a> Stack<'a> {
 
     /// Whether the table at `index` is an object of that class.
     pub(crate) fn is_object(&mut self, index: c_int, class: Class) -> bool {
-        // SAFETY: pushes at most two values and pops them.
+        // SAFETY: pushes at most one value and pops it.
         unsafe {
             if ffi::lua_getmetatable(self.l, index) == 0 {
                 return false;
             }
-            ffi::lua_rawgeti(self.l, ffi::LUA_REGISTRYINDEX, self.vm.class(class).into());
-            let same = ffi::lua_rawequal(self.l, -1, -2) != 0;
-            ffi::lua_settop(self.l, -3);
+            let same = ffi::lua_topointer(self.l, -1) == self.vm.class_address(class);
+            ffi::lua_settop(self.l, -2);
             same
         }
     }
 
     /// The handle of an object of that class, or HAProxy's complaint about argument `index`.
     pub(crate) fn object(&mut self, index: c_int, class: Class) -> Result<i64, Failure> {
-        if self.is_object(index, class)
-            && let Some(handle) = self.handle(index)
-        {
-            return Ok(handle);
+        // SAFETY: pushes at most two values and pops them. What has a class's metatable is a table, so that the
+        // second read is allowed; it is raw, and neither calls nor allocates.
+        unsafe {
+            if ffi::lua_getmetatable(self.l, index) != 0 {
+                let same =
+                    ffi::lua_topointer(self.l, -1) == self.vm.class_address(class) && self.is_table(index);
+                let mut ok = 0;
+                let mut handle = 0;
+                if same {
+                    ffi::lua_rawgeti(self.l, index, 0);
+                    handle = ffi::lua_tointegerx(self.l, -1, &mut ok);
+                }
+                ffi::lua_settop(self.l, if same { -3 } else { -2 });
+                if ok != 0 {
+                    return Ok(handle);
+                }
+            }
         }
         Err(self.expected(index, class.name()))
     }
@@ -282,6 +315,42 @@ impl<'a> Stack<'a> {
     pub(crate) fn upvalue_int(&self) -> i64 {
         // SAFETY: an upvalue index that does not exist reads as none.
         unsafe { ffi::lua_tointeger(self.l, ffi::lua_upvalueindex(3)) }
+    }
+
+    /// What is at `index`, with the values that need no memory.
+    pub(crate) fn kind_of(&self, index: c_int) -> Kind {
+        match self.kind(index) {
+            ffi::LUA_TNONE | ffi::LUA_TNIL => Kind::Nil,
+            ffi::LUA_TBOOLEAN => Kind::Bool(self.truthy(index)),
+            // SAFETY: the slot holds a number.
+            ffi::LUA_TNUMBER => unsafe {
+                if ffi::lua_isinteger(self.l, index) != 0 {
+                    Kind::Int(ffi::lua_tointeger(self.l, index))
+                } else {
+                    Kind::Float(ffi::lua_tonumber(self.l, index))
+                }
+            },
+            ffi::LUA_TSTRING => Kind::Text,
+            ffi::LUA_TTABLE => Kind::Table,
+            // SAFETY: reads the slot's pointer.
+            ffi::LUA_TLIGHTUSERDATA if unsafe { ffi::lua_touserdata(self.l, index) }.is_null() => Kind::Null,
+            _ => Kind::Other(self.type_name(index)),
+        }
+    }
+
+    /// Makes room for `slots` more values.
+    pub(crate) fn reserve(&mut self, slots: c_int) -> bool {
+        // SAFETY: fails by its result, not by raising.
+        unsafe { ffi::lua_checkstack(self.l, slots) != 0 }
+    }
+
+    /// Gives the table at `index` a class's metatable.
+    pub(crate) fn set_class(&mut self, index: c_int, class: Class) {
+        // SAFETY: callers pass an absolute index of a table; the metatable is popped.
+        unsafe {
+            ffi::lua_rawgeti(self.l, ffi::LUA_REGISTRYINDEX, self.vm.class(class).into());
+            ffi::lua_setmetatable(self.l, index);
+        }
     }
 
     // ---- tables ----------------------------------------------------------------------------------------------
@@ -400,6 +469,12 @@ impl<'a> Stack<'a> {
     pub(crate) fn push_nil(&mut self) {
         // SAFETY: a free slot is there (callers leave few values).
         unsafe { ffi::lua_pushnil(self.l) }
+    }
+
+    /// `json.null`
+    pub(crate) fn push_null(&mut self) {
+        // SAFETY: as `push_nil`.
+        unsafe { ffi::lua_pushlightuserdata(self.l, std::ptr::null_mut()) }
     }
 
     pub(crate) fn push_bool(&mut self, flag: bool) {
@@ -736,12 +811,20 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
             Out::Nil => ffi::lua_pushnil(l),
             Out::Bool(flag) => ffi::lua_pushboolean(l, (*flag).into()),
             Out::Int(int) => ffi::lua_pushinteger(l, *int),
+            Out::Float(number) => ffi::lua_pushnumber(l, *number),
+            Out::Null => ffi::lua_pushlightuserdata(l, std::ptr::null_mut()),
+            Out::Empty(class) => {
+                ffi::lua_createtable(l, 0, 0);
+                ffi::lua_rawgeti(l, ffi::LUA_REGISTRYINDEX, vm.class(*class).into());
+                ffi::lua_setmetatable(l, -2);
+            }
             Out::Bytes(bytes) => {
                 ffi::lua_pushlstring(l, bytes.as_ptr().cast(), bytes.len());
             }
             Out::Object(class, handle) => make_object(l, *handle, vm.class(*class), 1),
             Out::Dressed(class, handle, fields) => {
                 make_object(l, *handle, vm.class(*class), 1 + fields.len().min(64) as c_int);
+                note_fields(*class, fields);
                 set_pairs(l, vm, fields);
             }
             Out::Table(pairs) => {
@@ -754,6 +837,17 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
                     push_tree(l, vm, item);
                     ffi::lua_rawseti(l, -2, at);
                 }
+            }
+        }
+    }
+}
+
+/// Notes the fields that a new object comes with; holds nothing when it returns.
+fn note_fields(class: Class, fields: &[(Out, Out)]) {
+    if crate::record::is_on() {
+        for (key, _) in fields {
+            if let Out::Bytes(name) = key {
+                crate::record::reached(class.name(), &String::from_utf8_lossy(name));
             }
         }
     }

@@ -396,3 +396,22 @@ fn environment_variables_come_from_the_host() {
     bench.load("assert(os.getenv('PATH') and os.getenv('SURELY_NOT_SET') == nil)").unwrap();
     assert!(bench.load("os.getenv()").is_err());
 }
+
+#[test]
+fn a_cli_command_gets_an_applet_and_the_words_typed() {
+    let bench = Bench::new(
+        &Config::default(),
+        r#"core.register_cli({"show", "x"}, "show x: usage", function(applet, ...)
+             applet:send(table.concat({...}, "|") .. ":" .. applet:getline())
+           end)"#,
+    );
+    let registered = bench.runtime.registry().functions.remove(0);
+    let words = vec!["show".to_owned(), "x".to_owned()];
+    assert_eq!(registered.kind, FunctionKind::Cli { words, usage: "show x: usage".into() });
+    let site = bench.runtime.call_site(&registered.kind, &registered.name, &[]).unwrap();
+    let mut run = bench.runtime.start_with(site, &[b"show", b"x", b"y"]);
+    let (lent, result) = bench.core.block_on(&mut run, Lent::AppletTcp(MemoryAppletTcp::new(&["line\n"])));
+    result.unwrap();
+    let applet: Box<MemoryAppletTcp> = downcast(lent);
+    assert_eq!(applet.sent(), b"show|x|y:line\n");
+}

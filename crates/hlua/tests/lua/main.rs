@@ -3,12 +3,15 @@
 mod api;
 mod bench;
 mod calls;
+mod clients;
 mod errors;
 mod events;
 mod filters;
+mod json;
 mod limits;
-mod misuse;
 mod queues;
 mod regexes;
 mod shared;
+mod tables;
+mod usage;
 mod waiting;

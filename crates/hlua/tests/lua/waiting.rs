@@ -55,6 +55,37 @@ fn sleeping_works_in_pcall_metamethods_iterators_and_own_coroutines() {
 }
 
 #[test]
+fn who_is_alone_gives_way_without_leaving() {
+    for (alone, polls) in [(0, 11), (4, 7), (10, 1), (100, 1)] {
+        let bench = bench(
+            r#"core.register_action("ten", {"http-req"}, function() for _ = 1, 10 do core.yield() end end)"#,
+        );
+        let mut cx = Context::from_waker(Waker::noop());
+        let site = bench.runtime.call_site(&ACTION, "ten", &[]).unwrap();
+        let mut run = bench.runtime.start(site);
+        bench.core.leave_alone(alone);
+        let (mut lent, mut polled) = (Lent::Txn(get()), 0);
+        loop {
+            polled += 1;
+            let (back, poll) = run.poll(lent, bench.now(), &mut cx);
+            lent = back;
+            if poll.is_ready() {
+                break;
+            }
+        }
+        assert_eq!(polled, polls, "alone {alone} times");
+    }
+}
+
+#[test]
+fn waiting_across_a_c_function_is_an_error_that_says_so_even_to_who_is_alone() {
+    let bench = bench("");
+    bench.core.leave_alone(100);
+    let yields = r#"core.Info(select(2, pcall(string.gsub, "abc", "b", function() core.yield() end)))"#;
+    assert!(bench.probe(yields)[0].contains("'yield' cannot wait here: a C function is in between"));
+}
+
+#[test]
 fn waiting_across_a_c_function_is_an_error_that_says_so() {
     let bench = bench("");
     let lines =
@@ -233,4 +264,25 @@ fn a_task_that_never_ends_may_start_others() {
     bench.runtime.start_tasks().unwrap();
     assert_eq!(bench.core.run_tasks(), 1);
     assert_eq!(bench.core.take_log(), ["info: child"]);
+}
+
+#[test]
+fn waiting_ends_with_its_time_or_with_anything_that_wakes_the_run() {
+    let bench = bench("");
+    assert_eq!(bench.probe("core.wait(5) core.Info('on')"), ["info: on"]);
+    assert_eq!(bench.core.elapsed(), Duration::from_millis(5));
+
+    bench
+        .load(
+            r#"core.register_action("wait", {"http-req"}, function(txn) core.wait() core.Info("woken") end)"#,
+        )
+        .unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let site = bench.runtime.call_site(&ACTION, "wait", &[]).unwrap();
+    let mut run = bench.runtime.start(site);
+    let (lent, poll) = run.poll(Lent::Txn(get()), bench.now(), &mut cx);
+    assert!(poll.is_pending());
+    let (_, poll) = run.poll(lent, bench.now(), &mut cx);
+    assert!(poll.is_ready(), "being polled again means that something woke it");
+    assert_eq!(bench.core.take_log(), ["info: woken"]);
 }

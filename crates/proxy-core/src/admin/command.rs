@@ -4,13 +4,13 @@ use crate::config::AccessLevel;
 
 /// A command as `help` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Command {
+pub struct Command<'a> {
     /// The words that call it (`show stat`).
-    pub words: &'static str,
+    pub words: &'a str,
     /// How it is written with its arguments.
-    pub usage: &'static str,
-    /// What it does.
-    pub help: &'static str,
+    pub usage: &'a str,
+    /// What it does; empty where the usage says it all.
+    pub help: &'a str,
     /// Who may use it. Others may see it.
     pub level: AccessLevel,
 }
@@ -20,14 +20,33 @@ const fn command(
     usage: &'static str,
     help: &'static str,
     level: AccessLevel,
-) -> Command {
+) -> Command<'static> {
     Command { words, usage, help, level }
 }
 
 /// The commands that [`run`](super::run) handles.
-pub const COMMANDS: &[Command] = {
-    use AccessLevel::{Admin, User};
+pub const COMMANDS: &[Command<'static>] = {
+    use AccessLevel::{Admin, Operator, User};
     &[
+        command("add acl", "add acl [@<ver>] <acl> <pattern>", "add an acl entry", User),
+        command(
+            "add map",
+            "add map [@<ver>] <map> <key> <val>",
+            "add a map entry (payload supported instead of key/val)",
+            User,
+        ),
+        command("clear acl", "clear acl [@<ver>] <acl>", "clear the contents of this acl", User),
+        command("clear map", "clear map [@<ver>] <map>", "clear the contents of this map", User),
+        command(
+            "clear table",
+            "clear table <table> [<filter>]*",
+            "remove an entry from a table (filter: data/key)",
+            Operator,
+        ),
+        command("commit acl", "commit acl @<ver> <acl>", "commit the ACL at this version", User),
+        command("commit map", "commit map @<ver> <map>", "commit the map at this version", User),
+        command("del acl", "del acl <acl> [<key>|#<ref>]", "delete acl entries matching <key>", User),
+        command("del map", "del map <map> [<key>|#<ref>]", "delete map entries matching <key>", User),
         command("disable agent", "disable agent", "disable agent checks", Admin),
         command("disable health", "disable health", "disable health checks", Admin),
         command(
@@ -44,7 +63,17 @@ pub const COMMANDS: &[Command] = {
             "enable a disabled server (use 'set server' instead)",
             Admin,
         ),
+        command("get acl", "get acl <acl> <value>", "report the patterns matching a sample for an ACL", User),
+        command(
+            "get map",
+            "get map <acl> <value>",
+            "report the keys and values matching a sample for a map",
+            User,
+        ),
         command("get weight", "get weight <bk>/<srv>", "report a server's current weight", User),
+        command("prepare acl", "prepare acl <acl>", "prepare a new version for atomic ACL replacement", User),
+        command("prepare map", "prepare map <acl>", "prepare a new version for atomic map replacement", User),
+        command("set map", "set map <map> [<key>|#<ref>] <value>", "modify a map entry", User),
         command(
             "set maxconn server",
             "set maxconn server <bk>/<srv>",
@@ -58,14 +87,27 @@ pub const COMMANDS: &[Command] = {
             Admin,
         ),
         command(
+            "set table",
+            "set table <table> key <k> [data.* <v>]*",
+            "update or create a table entry's data",
+            Operator,
+        ),
+        command(
             "set weight",
             "set weight <bk>/<srv>  (DEPRECATED)",
             "change a server's weight (use 'set server' instead)",
             Admin,
         ),
+        command(
+            "show acl",
+            "show acl [@<ver>] <acl>]",
+            "report available acls or dump an acl's contents",
+            User,
+        ),
         command("show backend", "show backend", "list backends in the current running config", User),
         command("show cli level", "show cli level", "display the level of the current CLI session", User),
         command("show info", "show info", "report information about the running process", User),
+        command("show map", "show map [@ver] [map]", "report available maps or dump a map's contents", User),
         command(
             "show servers state",
             "show servers state [<backend>]",
@@ -73,6 +115,12 @@ pub const COMMANDS: &[Command] = {
             User,
         ),
         command("show stat", "show stat [no-maint|up]*", "report counters for each proxy and server", User),
+        command(
+            "show table",
+            "show table <table> [<filter>]*",
+            "report table usage stats or dump this table's contents (filter: data/key)",
+            User,
+        ),
         command("show version", "show version", "show version of the current process", User),
     ]
 };
@@ -89,10 +137,10 @@ const OFFERED: usize = 5;
 const ALIKE: f64 = 0.5;
 
 /// The answer to `help`, with or without words to look for.
-pub(super) fn help(words: &[&str], more: &[Command]) -> String {
+pub(super) fn help(words: &[&str], more: &[Command<'_>]) -> String {
     let all = sorted(more);
     let wanted = words.join(" ");
-    let matching: Vec<&Command> = all.iter().filter(|c| c.words.starts_with(&wanted)).collect();
+    let matching: Vec<&Command<'_>> = all.iter().filter(|c| c.words.starts_with(&wanted)).collect();
     if matching.is_empty() {
         return unknown(words, more);
     }
@@ -100,11 +148,11 @@ pub(super) fn help(words: &[&str], more: &[Command]) -> String {
 }
 
 /// The answer to a command that does not exist.
-pub(super) fn unknown(words: &[&str], more: &[Command]) -> String {
+pub(super) fn unknown(words: &[&str], more: &[Command<'_>]) -> String {
     let all = sorted(more);
     let typed = words.join(" ");
     let likenesses = all.iter().map(|c| (likeness(&typed, c), c));
-    let mut offers: Vec<((usize, f64), &Command)> =
+    let mut offers: Vec<((usize, f64), &Command<'_>)> =
         likenesses.filter(|((shared, alike), _)| *shared > 0 || *alike >= ALIKE).collect();
     if offers.is_empty() || typed.is_empty() {
         let title = "Unknown command. Please enter one of the following commands only:";
@@ -123,20 +171,23 @@ pub(super) fn unknown(words: &[&str], more: &[Command]) -> String {
 
 /// How much what was typed is like a command: whole words in common at the front, then how alike
 /// the letters are as far as both go.
-fn likeness(typed: &str, command: &Command) -> (usize, f64) {
+fn likeness(typed: &str, command: &Command<'_>) -> (usize, f64) {
     let pairs = || typed.split(' ').zip(command.words.split(' '));
     let shared = pairs().take_while(|(a, b)| a == b).count();
     let front = |text: &str| text.split(' ').take(pairs().count()).collect::<Vec<_>>().join(" ");
     (shared, strsim::jaro_winkler(&front(typed), &front(command.words)))
 }
 
-fn sorted(more: &[Command]) -> Vec<Command> {
-    let mut all: Vec<Command> = COMMANDS.iter().chain(more).copied().collect();
+fn sorted<'a>(more: &[Command<'a>]) -> Vec<Command<'a>> {
+    let mut all: Vec<Command<'a>> = COMMANDS.iter().chain(more).copied().collect();
     all.sort_by_key(|c| c.words);
     all
 }
 
-fn list(title: &str, commands: Vec<&Command>) -> String {
+fn list(title: &str, commands: Vec<&Command<'_>>) -> String {
     let lines = commands.into_iter().map(|c| (c.usage, c.help)).chain(ALWAYS.iter().copied());
-    lines.fold(format!("{title}\n"), |out, (usage, help)| out + &format!("  {usage:<40}: {help}\n"))
+    lines.fold(format!("{title}\n"), |out, (usage, help)| match help {
+        "" => out + &format!("  {usage}\n"),
+        help => out + &format!("  {usage:<40}: {help}\n"),
+    })
 }

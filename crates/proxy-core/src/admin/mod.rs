@@ -8,9 +8,11 @@
 
 pub mod command;
 pub mod info;
+mod patterns;
 mod server;
 pub mod stat;
 mod state;
+mod tables;
 mod words;
 
 use std::{
@@ -42,7 +44,7 @@ pub struct AdminContext<'a> {
     /// What only the embedder knows about the process.
     pub process: &'a ProcessInfo,
     /// The embedder's own commands, for `help`.
-    pub commands: &'a [Command],
+    pub commands: &'a [Command<'a>],
 }
 
 /// What a command says.
@@ -89,6 +91,17 @@ impl Answer {
 /// Runs one command line at a level. Unknown commands get a list of those that are like it.
 #[must_use]
 pub fn run(line: &str, level: AccessLevel, cx: &AdminContext<'_>) -> Answer {
+    run_with_payload(line, None, level, cx)
+}
+
+/// As [`run`], with the lines that followed a command's `<<`.
+#[must_use]
+pub fn run_with_payload(
+    line: &str,
+    payload: Option<&str>,
+    level: AccessLevel,
+    cx: &AdminContext<'_>,
+) -> Answer {
     let words = split_words(line);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let may = |needed: AccessLevel| level >= needed;
@@ -99,6 +112,13 @@ pub fn run(line: &str, level: AccessLevel, cx: &AdminContext<'_>) -> Answer {
         ["show", "backend", ..] => state::show_backends(cx),
         ["show", "cli", "level", ..] => Answer::text(format!("{}\n", level_name(level))),
         ["show", "version", ..] => Answer::text(format!("{}\n", cx.process.version)),
+        [verb, what @ ("map" | "acl"), rest @ ..] if patterns::VERBS.contains(verb) => {
+            patterns::run(verb, what, rest, payload, cx)
+        }
+        ["show", "table", rest @ ..] => tables::show(rest, level, cx),
+        ["set" | "clear", "table", ..] if !may(AccessLevel::Operator) => Answer::denied(),
+        ["set", "table", rest @ ..] => tables::set(rest, cx),
+        ["clear", "table", rest @ ..] => tables::clear(rest, cx),
         ["get", "weight", rest @ ..] => server::get_weight(rest, cx),
         ["set", "server" | "weight", ..]
         | ["set", "maxconn", "server", ..]

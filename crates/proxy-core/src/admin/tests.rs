@@ -325,3 +325,167 @@ fn help_and_unknown_commands_list_what_fits() {
     }
     insta::assert_snapshot!(log);
 }
+
+#[test]
+fn maps_and_acls_are_shown_and_changed() {
+    use crate::{pattern_ref::Output, rules::pattern::Method};
+    let scene = Scene::new();
+    let patterns = scene.shared.config.patterns.clone();
+    let map = |method, output| patterns.map("virt@names", method, output).unwrap();
+    let names = map(Method::Str, Output::Str).reference().clone();
+    for (key, value) in [("a", "A"), ("b", "B b"), ("b", "again")] {
+        names.add(None, key.as_bytes(), Some(value.as_bytes())).unwrap();
+    }
+    map(Method::Beg, Output::Key);
+    let nets = patterns.map("virt@nets", Method::Ip, Output::Int).unwrap().reference().clone();
+    nets.add(None, b"10.0.0.0/8", Some(b"8")).unwrap();
+    let own = patterns.inline("src", Some(7), Method::Ip, false).unwrap();
+    own.load("127.0.0.0/8").unwrap();
+    patterns.acl("virt@names", true, Method::Str, true).unwrap();
+    patterns.seal();
+    let mut log = String::new();
+    for line in [
+        "show map",
+        "show acl",
+        "show map virt@names",
+        "show acl #7",
+        "show map #7",
+        "show map @3 #0",
+        "get map virt@names b",
+        "get map #1 10.1.1.1",
+        "get map #1 9.9.9.9",
+        "get acl #7 127.1.2.3",
+        "get map #1",
+        "get acl",
+        "add map virt@names c C more",
+        "add map virt@names",
+        "add map nosuch k v",
+        "add acl #7 ::1",
+        "add acl #7 zz",
+        "add acl virt@names z",
+        "add acl #7",
+        "add map virt@nets 1.1.1.1 word",
+        "show map virt@names",
+        "set map virt@names b BB",
+        "set map virt@names d D",
+        "set map virt@names #0x1 first",
+        "set map virt@names #0x99 x",
+        "set map virt@names",
+        "set map nosuch a b",
+        "del map virt@names c",
+        "del map virt@names c",
+        "del map virt@names",
+        "del acl #7 ::1",
+        "del acl #7",
+        "del acl nosuch x",
+        "del map virt@names #0x2",
+        "show map virt@names",
+        "prepare map virt@names",
+        "prepare map",
+        "add map @1 virt@names n N",
+        "add map @2 virt@names n N",
+        "show map @1 virt@names",
+        "commit map virt@names",
+        "commit map @2 virt@names",
+        "commit map @1 nosuch",
+        "commit map @1 virt@names",
+        "commit map @1 virt@names",
+        "show map",
+        "show map virt@names",
+        "clear map",
+        "clear acl",
+        "clear map nosuch",
+        "clear acl #7",
+        "show acl #7",
+        "clear map @9 virt@names",
+        "clear map virt@names",
+        "show map virt@names",
+    ] {
+        let _ = write!(log, "> {line}\n{}", scene.ask(line));
+    }
+    let payload = "k1 v1\n\n  k2   v2 with blanks \r\n";
+    let answer = run_with_payload("add map virt@names", Some(payload), AccessLevel::User, &scene.context());
+    let _ = write!(log, "> payload\n{}{}", answer.text, scene.ask("show map virt@names"));
+    let answer = run_with_payload("add map virt@names", Some("alone\n"), AccessLevel::User, &scene.context());
+    let _ = write!(log, "> payload\n{}", answer.text);
+    insta::assert_snapshot!(log);
+}
+
+#[test]
+fn stick_tables_are_shown_and_changed() {
+    use crate::stick_table::{Column, DataType, Key, KeyType, StickTable, StickTableConfig, Tracked};
+    let mut scene = Scene::new();
+    let tables = scene.shared.config.tables.clone();
+    let add = |name: &str, key_type, columns: &[Column]| {
+        let (name, columns) = (name.to_owned(), columns.to_vec());
+        let expire = Some(Duration::from_secs(30));
+        tables.add(StickTable::new(StickTableConfig {
+            name,
+            key_type,
+            size: 10,
+            expire,
+            nopurge: false,
+            columns,
+        }))
+    };
+    let rate = Column::new(DataType::HttpReqRate, 1, 10_000);
+    let counters = [Column::new(DataType::Gpc0, 1, 0), rate, Column::new(DataType::ConnCur, 1, 0)];
+    assert!(add("web", KeyType::Ipv4, &counters));
+    assert!(!add("web", KeyType::Ipv4, &[]));
+    assert!(add("words", KeyType::String(5), &[Column::new(DataType::Gpt, 2, 0)]));
+    let web = tables.find("web").unwrap();
+    let held = Tracked::start(&web, &Key::Ipv4([127, 0, 0, 1].into()), scene.now).unwrap();
+    let mut log = String::new();
+    for line in [
+        "show table",
+        "show table nosuch",
+        "show table web",
+        "show table web key",
+        "show table web key zz",
+        "show table web foo",
+        "set table",
+        "set table nosuch",
+        "set table web",
+        "set table web key",
+        "set table web key 10.0.0.1 data.gpc0 5 data.http_req_rate 8",
+        "set table web key 10.0.0.2 data.gpc0 1",
+        "set table web key 10.0.0.2 data.gpc0",
+        "set table web key 10.0.0.2 data.gpc0 x",
+        "set table web key 10.0.0.2 foo 1",
+        "set table web key 10.0.0.2 data.nosuch 1",
+        "set table web key 10.0.0.2 data.gpt0 1",
+        "set table web key zz data.gpc0 1",
+        "set table web foo",
+        "set table web data.gpc0 gt 1",
+        "show table web",
+        "show table web data.gpc0 gt 1 data.http_req_rate le 8",
+        "show table web data.gpc0",
+        "show table web data.gpc0 gt",
+        "show table web data.nosuch gt 1",
+        "show table web data.gpt0 gt 1",
+        "show table web key 10.0.0.2",
+        "show table web ptr 0x2",
+        "set table words key abcdefgh data.gpt[1] 7",
+        "set table words key abc data.gpt[2] 7",
+        "show table words",
+        "clear table",
+        "clear table nosuch",
+        "clear table web foo",
+        "clear table web key 127.0.0.1",
+        "clear table web key 10.0.0.2",
+        "clear table web data.gpc0 gt 3",
+        "show table web",
+        "clear table words",
+        "show table",
+    ] {
+        let _ = write!(log, "> {line}\n{}", scene.ask(line));
+    }
+    scene.now += Duration::from_secs(5);
+    let _ = write!(log, "> 5 s later\n{}", scene.ask("show table web"));
+    drop(held);
+    scene.now += Duration::from_secs(31);
+    let _ = write!(log, "> 31 s later\n{}", scene.ask("show table web"));
+    let user = |line| run(line, AccessLevel::User, &scene.context()).text;
+    let _ = write!(log, "> as a user\n{}{}", user("show table web"), user("clear table web"));
+    insta::assert_snapshot!(log);
+}

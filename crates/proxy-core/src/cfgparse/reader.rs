@@ -10,15 +10,16 @@ use super::{
     finish::{self, Parts},
     global::{self, GlobalLine},
     header::{Header, unfit},
-    known, lexer, options,
+    known, lexer, mailers, options,
     proxy::{self, ProxyLine},
     server::is_name_char,
     words,
 };
 use crate::{
-    config::{Global, Place},
+    config::{Config, Global, Mailers, Place},
     registry::Registry,
     rules::acl::AclTable,
+    stick_table::Wanted,
 };
 
 /// The state between lines.
@@ -51,6 +52,7 @@ enum Current {
     Nothing,
     Global,
     Proxy(Box<Draft>),
+    Mailers(Mailers),
     /// One that was refused: its lines are not looked at.
     Refused(String),
 }
@@ -63,6 +65,7 @@ impl Current {
             Self::Global => "global",
             Self::Proxy(draft) if draft.name.is_empty() => draft.section.name(),
             Self::Proxy(draft) => &draft.name,
+            Self::Mailers(section) => &section.name,
             Self::Refused(name) => name,
         }
     }
@@ -80,7 +83,12 @@ impl Reader {
             build,
             resolve,
             diagnostics,
-            parts: Parts { global: Global::default(), proc_vars: Vec::new(), drafts: Vec::new() },
+            parts: Parts {
+                global: Global::default(),
+                proc_vars: Vec::new(),
+                drafts: Vec::new(),
+                mailers: Vec::new(),
+            },
             defaults: Vec::new(),
             current: Current::Nothing,
         }
@@ -132,6 +140,8 @@ impl Reader {
             return;
         }
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        self.registry.patterns.set_place(&place);
+        self.registry.tables.set_present(self.current.name(), &place);
         let mut warnings = Vec::new();
         let result = self.statement(&words, &place, &mut warnings);
         for warning in warnings {
@@ -159,6 +169,12 @@ impl Reader {
         if let Some(section) = Section::from_name(words[0]) {
             return self.section(section, words, place, warnings);
         }
+        if words[0] == "mailers" {
+            self.leave();
+            self.current = Current::Refused(words.get(1).unwrap_or(&words[0]).to_string());
+            self.current = Current::Mailers(mailers::begin(words, place, &self.parts.mailers)?);
+            return Ok(());
+        }
         if known::words(known::SECTIONS).any(|section| section == words[0]) {
             self.leave();
             self.current = Current::Refused(words.get(1).unwrap_or(&words[0]).to_string());
@@ -172,6 +188,8 @@ impl Reader {
                 Err(ParseError::at(0, format!("unknown keyword '{}' out of section.", words[0])))
             }
             Current::Refused(_) => Ok(()),
+            Current::Mailers(_) if negated => Err(ParseError::at(0, NEGATION)),
+            Current::Mailers(section) => mailers::line(section, words, &*self.resolve),
             Current::Global if negated => Err(ParseError::at(0, NEGATION)),
             Current::Global => global::line(GlobalLine {
                 words,
@@ -330,6 +348,8 @@ impl Reader {
     fn replay(&mut self, draft: &mut Draft, line: &Line) {
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
         let place = Place { file: line.file.clone(), line: line.number };
+        self.registry.patterns.set_place(&place);
+        self.registry.tables.set_present(&draft.name, &place);
         let mut warnings = Vec::new();
         let result = proxy::line(ProxyLine {
             words: &words,
@@ -387,6 +407,7 @@ impl Reader {
                 }
                 self.parts.drafts.push(*draft);
             }
+            Current::Mailers(section) => self.parts.mailers.push(section),
             Current::Nothing | Current::Global | Current::Refused(_) => {}
         }
     }
@@ -395,7 +416,11 @@ impl Reader {
     pub(super) fn outcome(mut self) -> Outcome {
         let mut config = None;
         if self.alerts() == 0 {
-            config = Some(finish::finish(self.parts, &mut self.diagnostics));
+            let patterns = self.registry.patterns.clone();
+            patterns.number();
+            let tables = self.registry.tables.clone();
+            self.diagnostics.extend(tables.missing().iter().map(missing_table));
+            config = Some(Config { patterns, tables, ..finish::finish(self.parts, &mut self.diagnostics) });
         }
         if self.diagnostics.iter().any(|d| d.severity == Severity::Alert) {
             config = None;
@@ -418,6 +443,18 @@ impl Reader {
     fn tell(&mut self, severity: Severity, form: Form, place: &Place, text: String) {
         self.diagnostics.push(Diagnostic::line(severity, form, place, text));
     }
+}
+
+/// A stick table that a line refers to and nobody declares.
+fn missing_table(wanted: &Wanted) -> Diagnostic {
+    let Wanted { name, proxy, by, place } = wanted;
+    if by.starts_with("track-sc") {
+        return Diagnostic::alert(format!(
+            "Proxy '{proxy}': unable to find table '{name}' referenced by {by}."
+        ));
+    }
+    let text = format!("unable to find table '{name}' referenced {by} in proxy '{proxy}'.");
+    Diagnostic::line(Severity::Alert, Form::Lexical, place, text)
 }
 
 /// `no` or `default` in front of a keyword: how many words to skip, and whether.

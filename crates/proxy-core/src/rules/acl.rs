@@ -9,12 +9,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::pattern::{Matcher, Method};
+use super::pattern::{Method, Operators};
 use crate::{
     cfgparse::ParseError,
+    pattern_ref::PatternList,
     registry::Registry,
     sample::{
-        Fetch, SampleType,
+        Fetch, SampleRef, SampleType,
         expr::{Expr, id_end, whole},
     },
     txn::{Direction, Txn},
@@ -41,7 +42,9 @@ struct Link {
 #[derive(Clone)]
 struct Test {
     expr: Expr,
-    matcher: Matcher,
+    method: Method,
+    /// Those of files, then those of the line itself.
+    lists: Vec<PatternList>,
 }
 
 impl AclTable {
@@ -144,39 +147,61 @@ impl Test {
         let (expr, end) = Expr::parse_with(word, registry, &|_| criterion.fetch.clone()).map_err(in_acl)?;
         whole(word, end).map_err(in_acl)?;
         let implied = criterion.method.filter(|_| !expr.has_converters());
-        let matcher = Self::matcher(words, implied, &expr)?;
-        Ok(Self { expr, matcher })
+        let (method, lists) = Self::patterns(words, implied, &expr, registry)?;
+        Ok(Self { expr, method, lists })
     }
 
     /// Reads flags and patterns behind the criterion.
-    fn matcher(words: &[&str], implied: Option<Method>, expr: &Expr) -> Result<Matcher, ParseError> {
+    fn patterns(
+        words: &[&str],
+        implied: Option<Method>,
+        expr: &Expr,
+        registry: &Registry,
+    ) -> Result<(Method, Vec<PatternList>), ParseError> {
         let (flags, at) = Flags::parse(words)?;
+        let name = &words[0][..id_end(words[0])];
         let method = flags.method.or(implied).or_else(|| Method::of_type(expr.output()));
         let Some(method) = method else {
-            let name = &words[0][..id_end(words[0])];
             let text = format!(
                 "matching method must be specified first (using '-m') when using a sample fetch of this type ('{name}')"
             );
             return Err(ParseError::at(0, text));
         };
-        let mut matcher = Matcher::new(method);
+        let refs = &registry.patterns;
+        let mut lists = Vec::new();
         for (file, ignore_case, place) in flags.files {
-            load(&mut matcher, file, ignore_case).map_err(|e| ParseError::at(place, e.message))?;
+            let list = refs.acl(file, flags.as_map, method, ignore_case);
+            lists.push(list.map_err(|e| ParseError::at(place, e.message))?);
         }
+        let own = refs.inline(name, flags.id, method, flags.ignore_case)?;
+        let numbers = matches!(method, Method::Int | Method::Len);
+        let mut operators = Operators::default();
         for (place, word) in words.iter().enumerate().skip(at) {
-            matcher.add(word, flags.ignore_case).map_err(|e| ParseError::at(place, e.message))?;
+            let text = if numbers { operators.word(word) } else { Ok(Some((*word).to_owned())) };
+            text.and_then(|text| text.map_or(Ok(()), |text| own.load(&text)))
+                .map_err(|e| ParseError::at(place, e.message))?;
         }
-        Ok(matcher.finish())
+        lists.push(own);
+        Ok((method, lists))
     }
 
     fn decide(&self, txn: &mut Txn, direction: Direction) -> Option<bool> {
         txn.sampling.may_change = false;
-        let matcher = &self.matcher;
-        let found = self.expr.scan(txn, direction, &mut |value| matcher.matches(value));
+        let found = self.expr.scan(txn, direction, &mut |value| self.matches(value));
         match found {
             Some(true) => Some(true),
             _ if txn.sampling.may_change => None,
             _ => Some(false),
+        }
+    }
+}
+
+impl Test {
+    fn matches(&self, value: SampleRef<'_>) -> bool {
+        match self.method {
+            Method::Found => true,
+            Method::Bool => value.int().is_some_and(|i| i != 0),
+            _ => self.lists.iter().any(|list| list.matches(value)),
         }
     }
 }
@@ -186,6 +211,10 @@ impl Test {
 struct Flags<'a> {
     method: Option<Method>,
     ignore_case: bool,
+    /// `-M`
+    as_map: bool,
+    /// `-u`
+    id: Option<u32>,
     /// Names after `-f`, whether case is ignored in them, and where they stand.
     files: Vec<(&'a str, bool, usize)>,
 }
@@ -206,7 +235,18 @@ impl<'a> Flags<'a> {
                 }
                 "-n" => 1,
                 "--" => return Ok((flags, at + 1)),
-                "-u" => operand.map(|_| 2)?,
+                "-u" => {
+                    let id = operand?;
+                    let unreadable = || {
+                        ParseError::at(at + 1, format!("the argument of -u must be an integer (got '{id}')"))
+                    };
+                    flags.id = Some(id.parse().map_err(|_| unreadable())?);
+                    2
+                }
+                "-M" => {
+                    flags.as_map = true;
+                    1
+                }
                 "-f" => {
                     flags.files.push((operand?, flags.ignore_case, at + 1));
                     2
@@ -215,7 +255,6 @@ impl<'a> Flags<'a> {
                     flags.set_method(operand?, at)?;
                     2
                 }
-                "-M" => return Err(ParseError::at(at, "'-M' (maps in ACLs) is not supported yet")),
                 other => {
                     let text = format!(
                         "'{other}' is not a valid ACL option. Please use '--' before any pattern beginning with a '-'"
@@ -240,26 +279,6 @@ impl<'a> Flags<'a> {
         self.method = Some(Method::from_name(name).ok_or_else(unknown)?);
         Ok(())
     }
-}
-
-/// Adds the lines of a file. One marked optional or virtual may be missing: it is an empty list.
-fn load(matcher: &mut Matcher, name: &str, ignore_case: bool) -> Result<(), ParseError> {
-    let (path, may_miss) = match name.split_once('@') {
-        Some(("opt", path)) => (path, true),
-        Some(("virt", _)) => return Ok(()),
-        Some(("file", path)) => (path, false),
-        _ => (name, false),
-    };
-    let text = match std::fs::read(path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(_) if may_miss => return Ok(()),
-        Err(_) => return Err(ParseError::new(format!("failed to open pattern file <{path}>"))),
-    };
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.trim_start_matches([' ', '\t']))
-        .filter(|line| !line.is_empty())
-        .try_for_each(|line| matcher.add(line, ignore_case))
 }
 
 /// A criterion's fetch, and the method that its name implies.

@@ -10,8 +10,10 @@
 
 pub mod acl;
 mod action;
+mod counters;
 mod parse;
 pub mod pattern;
+mod patterns;
 mod redirect;
 mod reply;
 mod tarpit;
@@ -20,7 +22,9 @@ use std::task::{Context, Poll};
 
 use acl::Cond;
 pub use action::{RuleAction, replace_in_headers};
+pub use counters::{CounterRule, TrackRule};
 pub use parse::parse_rule;
+pub use patterns::PatternRule;
 
 use crate::{
     action::{Action, Verdict},

@@ -10,6 +10,7 @@ use std::{
 use super::{
     Conn,
     analyse::{Passed, choose_backend, evaluate, evaluate_all, has_rules},
+    counted,
     deadline::after,
     fault::{Fault, Letters, NORMAL},
     filters::Filters,
@@ -134,6 +135,7 @@ impl Exchange {
         conn.requests += 1;
         conn.txn.started = now;
         conn.txn.log.request_done = Some(now);
+        counted::request(conn);
         if !conn.session.frontend.logs.is_empty() {
             let mut line = std::mem::take(&mut conn.txn.log.request_line);
             conn.txn.req.write_start_line(&mut line);
@@ -358,6 +360,7 @@ impl Exchange {
             }
         }
         bump(&conn.worker.shared.counters.requests);
+        counted::end(conn, self.letters);
         crate::log::log_exchange(&mut conn.txn);
     }
 

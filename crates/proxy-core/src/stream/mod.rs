@@ -12,7 +12,8 @@
 
 mod analyse;
 mod conn;
-mod deadline;
+mod counted;
+pub(crate) mod deadline;
 mod exchange;
 mod fault;
 mod filtered;

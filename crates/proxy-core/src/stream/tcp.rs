@@ -10,6 +10,7 @@ use std::{
 use super::{
     Conn,
     analyse::{Passed, choose_backend, evaluate, evaluate_fed, has_rules},
+    counted,
     deadline::after,
     fault::{Fault, Letters, NORMAL},
     filters::Filters,
@@ -309,5 +310,6 @@ fn finish(conn: &mut Conn, letters: Letters) {
             bump(&traffic.server_aborts);
         }
     }
+    counted::end(conn, letters);
     crate::log::log_exchange(&mut conn.txn);
 }

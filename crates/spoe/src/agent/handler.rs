@@ -4,7 +4,9 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
+use super::typed::{FromMessage, MessageError};
 use crate::frame::{AckWriter, DecodeError, FrameId, Message, MessageReader, Scope, StreamId, TypedData};
 
 /// Decides about the messages of a NOTIFY. Implemented for closures: `|request| async move { Reply::new() }`.
@@ -14,6 +16,17 @@ pub trait Handler {
     /// Answers one NOTIFY. The future is dropped, wherever it is, when the answer is no longer wanted: when the proxy says
     /// DISCONNECT or the connection breaks. If it panics, the answer is empty and nothing else suffers.
     fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
+
+    /// How long [`handle`](Self::handle) may take for this request; `None` leaves it to
+    /// [`Options::deadline`](super::Options::deadline). A proxy stops waiting after its `timeout processing`.
+    fn deadline(&self, _request: &Request) -> Option<Duration> {
+        None
+    }
+
+    /// The answer in place of one that did not come in time. The default sets nothing.
+    fn late(&self) -> Reply {
+        Reply::new()
+    }
 }
 
 impl<F, Fut> Handler for F
@@ -46,6 +59,20 @@ impl Request {
     /// The messages, in the order of the configuration.
     pub fn messages(&self) -> impl Iterator<Item = Message<'_>> + '_ {
         MessageReader::new(&self.payload).map_while(Result::ok)
+    }
+
+    /// The first message of the struct's name, read into that struct; see [`message!`](crate::message!).
+    ///
+    /// # Errors
+    /// No such message, or the first argument that is missing or of another type.
+    pub fn read<'a, T: FromMessage<'a>>(&'a self) -> Result<T, MessageError> {
+        let message = self.message(T::NAME).ok_or(MessageError::NoMessage(T::NAME))?;
+        T::from_message(&message)
+    }
+
+    /// The size of all messages, in bytes.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.len()
     }
 
     /// The first message of that name.

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Sleep;
 
 use super::handler::Handler;
-use super::serve::{Options, serve_connection};
+use super::options::Options;
+use super::serve::serve_connection;
 use crate::host::{Clock, Timer};
 
 /// What [`listen`] can accept from: tokio's TCP and unix listeners.
@@ -47,7 +48,8 @@ impl Listener for UnixListener {
 /// Accepts and serves connections until `stop` is ready; then accepts no more, lets each connection finish its exchanges and
 /// say DISCONNECT, and returns when all have. Must run inside a tokio runtime with time and I/O.
 ///
-/// A connection's own failure ends that connection only. A failure to accept (out of descriptors, say) is tried again after a
+/// No more than [`Options::connections_max`] are served at once: the others wait to be accepted. A connection's own failure
+/// ends that connection only. A failure to accept (out of descriptors, say) is tried again after a
 /// moment.
 pub async fn listen<L, H, S>(listener: L, handler: H, options: Options, stop: S)
 where
@@ -57,14 +59,15 @@ where
 {
     let handler = Arc::new(handler);
     let (stop_all, stopped) = watch::channel(false);
+    let places = Arc::new(Semaphore::new(options.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &places) => accepted,
         };
         match accepted {
-            Ok(io) => {
+            Ok((io, place)) => {
                 let (handler, options, mut stopped) =
                     (Arc::clone(&handler), options.clone(), stopped.clone());
                 spawn(async move {
@@ -74,6 +77,7 @@ where
                     };
                     // How a connection ended concerns nobody but its proxy, which was told.
                     let _ = serve_connection(io, &*handler, &TokioClock, options, stop).await;
+                    drop(place);
                 });
             }
             Err(_) => TokioClock.sleep(ACCEPT_RETRY).await,
@@ -82,6 +86,16 @@ where
     drop((listener, stopped));
     stop_all.send_replace(true);
     stop_all.closed().await;
+}
+
+/// The next connection, once one more may be served.
+async fn accept<L: Listener>(
+    listener: &L,
+    places: &Arc<Semaphore>,
+) -> io::Result<(L::Io, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await;
+    let place = place.expect("invariant: nobody closes the semaphore");
+    Ok((listener.accept().await?, place))
 }
 
 /// Tokio's clock, which a test can pause.

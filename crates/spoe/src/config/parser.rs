@@ -4,8 +4,10 @@
 
 mod agent;
 mod args;
+mod suggest;
 
 use self::args::{Args, Outcome};
+use self::suggest::did_you_mean;
 use super::agent::Agent;
 use super::diagnostic::{ConfigErrors, Diagnostic, Place};
 use super::message::{Argument, Condition, EventRule, Group, Message, Name, Words};
@@ -90,7 +92,10 @@ impl Parser {
             "spoe-message" => self.section(line, Self::begin_message),
             "spoe-group" => self.section(line, Self::begin_group),
             word => match self.section {
-                Section::None => Err((0, format!("unknown keyword '{word}' outside of a section"))),
+                Section::None => {
+                    let hint = did_you_mean(word, &SECTIONS);
+                    Err((0, format!("unknown keyword '{word}' outside of a section{hint}")))
+                }
                 Section::Skipped => Ok(()),
                 Section::Agent => self.agent_line(line),
                 Section::Message => self.message_line(line),
@@ -177,7 +182,7 @@ impl Parser {
                 message.event = Some(event(&args)?);
                 Ok(())
             }
-            word => Err((0, format!("unknown keyword '{word}' in a 'spoe-message' section"))),
+            word => Err((0, unknown(word, "spoe-message", &["args", "acl", "event"]))),
         }
     }
 
@@ -185,7 +190,7 @@ impl Parser {
         let group = self.groups.last_mut().expect("invariant: in a group section there is a group");
         match line.words[0].as_str() {
             "messages" => add_names(&Args { line, from: 1 }, &mut group.messages, "message"),
-            word => Err((0, format!("unknown keyword '{word}' in a 'spoe-group' section"))),
+            word => Err((0, unknown(word, "spoe-group", &["messages"]))),
         }
     }
 
@@ -237,9 +242,13 @@ impl Parser {
         let Self { messages, groups, errors, warnings, .. } = self;
         let mut error = |name: &Name, message| errors.push(Diagnostic { place: name.place.clone(), message });
         let message = |name: &Name| messages.iter().find(|message| message.name.text == name.text);
+        let names: Vec<&str> = messages.iter().map(|message| message.name.text.as_str()).collect();
+        let undefined = |name: &Name| {
+            format!("undefined SPOE message '{}'{}", name.text, did_you_mean(&name.text, &names))
+        };
         for name in &agent.messages {
             match message(name) {
-                None => error(name, format!("undefined SPOE message '{}'", name.text)),
+                None => error(name, undefined(name)),
                 Some(found) if found.event.is_none() => warnings.push(Diagnostic {
                     place: name.place.clone(),
                     message: format!("message '{}' has no event and is never sent", name.text),
@@ -249,14 +258,16 @@ impl Parser {
         }
         for name in &agent.groups {
             if !groups.iter().any(|group| group.name.text == name.text) {
-                error(name, format!("undefined SPOE group '{}'", name.text));
+                let names: Vec<&str> = groups.iter().map(|group| group.name.text.as_str()).collect();
+                let hint = did_you_mean(&name.text, &names);
+                error(name, format!("undefined SPOE group '{}'{hint}", name.text));
             }
         }
         let mut owners: Vec<(&str, &str)> = Vec::new();
         for group in groups.iter() {
             for name in &group.messages {
                 if message(name).is_none() {
-                    error(name, format!("undefined SPOE message '{}'", name.text));
+                    error(name, undefined(name));
                 }
                 match owners.iter().find(|(text, _)| *text == name.text) {
                     Some((_, owner)) => {
@@ -286,7 +297,10 @@ fn add_names(args: &Args<'_>, names: &mut Vec<Name>, what: &str) -> Outcome {
 fn event(args: &Args<'_>) -> Result<EventRule, (usize, String)> {
     args.some()?;
     let name = &args.all()[0];
-    let event = Event::from_name(name).ok_or((1, format!("unknown event '{name}'")))?;
+    let event = Event::from_name(name).ok_or_else(|| {
+        let hint = did_you_mean(name, &Event::ALL.map(Event::as_str));
+        (1, format!("unknown event '{name}'{hint}"))
+    })?;
     let condition = match args.all().get(1).map(String::as_str) {
         None => None,
         Some(word @ ("if" | "unless")) => {
@@ -301,5 +315,12 @@ fn event(args: &Args<'_>) -> Result<EventRule, (usize, String)> {
     Ok(EventRule { event, condition, place: args.place(1) })
 }
 
+/// Complains of a keyword that a section does not know; a section's name may be meant as well.
+fn unknown(word: &str, section: &str, known: &[&str]) -> String {
+    let hint = did_you_mean(word, &[known, &SECTIONS].concat());
+    format!("unknown keyword '{word}' in a '{section}' section{hint}")
+}
+
+const SECTIONS: [&str; 3] = ["spoe-agent", "spoe-message", "spoe-group"];
 /// What one byte counts.
 const ARGS_MAX: usize = 255;

@@ -203,6 +203,23 @@ impl AgentEnd {
         };
         self.waiting.swap_remove(at);
         self.last_exchange = now;
+        self.write_ack(terms, stream, frame, actions);
+        true
+    }
+
+    /// Answers a NOTIFY that came on another connection of the same engine. Gives false, and sends nothing, unless ASYNC was
+    /// agreed on this one.
+    pub fn ack_for_sibling(&mut self, stream: StreamId, frame: FrameId, actions: &[u8]) -> bool {
+        match self.state {
+            State::Running(terms) if terms.capabilities.contains(Capabilities::ASYNC) => {
+                self.write_ack(terms, stream, frame, actions);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn write_ack(&mut self, terms: Terms, stream: StreamId, frame: FrameId, actions: &[u8]) {
         let head = Header::of(FrameType::Ack, Flags::FIN, stream, frame);
         let fits = head.encoded_len() + actions.len() <= terms.frame_size_bytes_max as usize;
         let start = header::begin(head, &mut self.out);
@@ -210,7 +227,6 @@ impl AgentEnd {
             self.out.extend_from_slice(actions);
         }
         header::end(start, &mut self.out);
-        true
     }
 
     /// Says DISCONNECT, once. An agent closes right behind it, so nothing more is heard: acknowledge what waits first.
@@ -276,7 +292,8 @@ impl AgentEnd {
 
     fn on_notify(&mut self, now: Instant, terms: Terms, frame: &Frame<'_>) -> Result<(), Violation> {
         let Header { flags, stream, frame: id, .. } = frame.header;
-        if self.partial.is_some() {
+        // After a refusal the rest of the fragments need not come.
+        if self.partial.take_if(|partial| partial.payload.is_none()).is_none() && self.partial.is_some() {
             return Err(Violation::new(Status::INTERLACED));
         }
         if flags.abort() {

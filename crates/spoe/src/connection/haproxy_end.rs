@@ -3,6 +3,9 @@
 //! Greets first, then takes NOTIFYs from its owner as long as [`can_notify`](HaproxyEnd::can_notify) says so, and gives back
 //! ACKs in any order. An exchange that its owner gives up is forgotten at once; an ACK that comes late for it is skipped.
 //!
+//! A large payload in fragments is written as the output is taken away. While one is, no other NOTIFY is taken: frames of
+//! two streams must not mix. If it is given up half-way an ABORT says so, and the rest stays unsaid.
+//!
 //! **Invariants:** `in_flight` never exceeds the limit agreed. After the first [`HaproxyEvent::Closed`] no other event comes.
 //!
 //! Source: SPOE.txt §3.2.3 to §3.2.9.
@@ -11,12 +14,13 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::fragment;
-use super::state::{EngineId, State, Terms, Transmit, drain_output};
+use super::fragment::Fragments;
+use super::state::{EngineId, State, Terms, Traffic, Transmit, drain_output};
 use crate::error::{Error, Violation};
 use crate::frame::{
     AgentHello, Capabilities, DecodeError, DecodeErrorKind, Disconnect, Flags, Frame, FrameId, FrameType,
     HaproxyHello, Header, Status, StreamId, Version,
+    header::{self, LENGTH_BYTES},
 };
 
 /// What the proxy's end offers and how long it waits.
@@ -94,11 +98,33 @@ pub struct HaproxyEnd {
     state: State,
     in_flight: Vec<InFlight>,
     out: Vec<u8>,
+    /// The payload of which not all frames are in the output.
+    fragments: Option<Fragments>,
     events: VecDeque<Stored>,
+    /// Whether the end was among the events.
+    told_closed: bool,
     /// Payloads of queued ACKs; emptied when `events` is.
     arena: Vec<u8>,
     last_exchange: Instant,
     last_input: Instant,
+    traffic: Traffic,
+}
+
+/// The output of a connection, lent for a NOTIFY to be written into.
+#[derive(Debug)]
+pub(crate) struct Open {
+    /// The output: the payload goes to its end.
+    pub(crate) out: Vec<u8>,
+    header: Header,
+    start: usize,
+    payload_at: usize,
+}
+
+impl Open {
+    /// The payload written so far.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.out[self.payload_at..]
+    }
 }
 
 #[derive(Debug)]
@@ -135,10 +161,13 @@ impl HaproxyEnd {
             state: State::Greeting { deadline },
             in_flight: Vec::new(),
             out,
+            fragments: None,
             events: VecDeque::new(),
+            told_closed: false,
             arena: Vec::new(),
             last_exchange: now,
             last_input: now,
+            traffic: Traffic { frames_sent: 1, ..Traffic::default() },
         }
     }
 
@@ -169,6 +198,8 @@ impl HaproxyEnd {
                 Ok(None) => return Ok(used),
                 Ok(Some((frame, len))) => {
                     used += len;
+                    self.traffic.frames_received += 1;
+                    self.traffic.bytes_received += len as u64;
                     self.on_frame(now, &frame)
                 }
                 Err(error) => Err(error.into()),
@@ -185,6 +216,7 @@ impl HaproxyEnd {
         self.on_closed(Status::IO);
         self.state = State::Closed;
         self.out.clear();
+        self.fragments = None;
     }
 
     /// Acts on deadlines that have passed; harmless when early.
@@ -221,9 +253,18 @@ impl HaproxyEnd {
     }
 
     /// Appends what is to be sent to `buf`, or gives `None` if that is nothing. NOTIFYs queued since the last call come
-    /// together.
+    /// together. Of a payload in fragments so much comes that `buf` holds some 64 KiB: call again when that is written, as
+    /// long as [`has_output`](Self::has_output). Afterwards a NOTIFY may be [possible](Self::can_notify) that was not.
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
-        drain_output(&mut self.out, buf)
+        self.write_fragments(buf.len());
+        let moved = drain_output(&mut self.out, buf)?;
+        self.traffic.bytes_sent += moved.bytes as u64;
+        Some(moved)
+    }
+
+    /// What was said and heard so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); ask again after every other call.
@@ -238,10 +279,18 @@ impl HaproxyEnd {
         }
     }
 
-    /// Whether [`notify`](Self::notify) would find room.
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something to give.
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.fragments.is_some()
+    }
+
+    /// Whether [`notify`](Self::notify) would find room: fewer exchanges wait than may, no payload is half sent, and the
+    /// agent takes in what it is sent.
     #[inline]
     pub fn can_notify(&self) -> bool {
         self.in_flight.len() < self.waiting_frames_max()
+            && self.fragments.is_none()
+            && self.out.len() < OUTPUT_BYTES_MAX
     }
 
     /// How many exchanges may wait at once: 0 unless greeted and not closing.
@@ -269,26 +318,76 @@ impl HaproxyEnd {
         frame: FrameId,
         payload: &[u8],
     ) -> Result<(), NotifyError> {
+        let Some(mut open) = self.open(stream, frame) else { return Err(NotifyError::NotNow) };
+        open.out.extend_from_slice(payload);
+        self.send(now, open).map_err(|(error, open)| {
+            self.give_back(open);
+            error
+        })
+    }
+
+    /// Lends the output with a NOTIFY begun in it, for the payload to be written behind. It must come back by
+    /// [`send`](Self::send) or [`give_back`](Self::give_back), and until then only [`close`](Self::close) and
+    /// [`forget`](Self::forget) may be called.
+    #[inline]
+    pub(crate) fn open(&mut self, stream: StreamId, frame: FrameId) -> Option<Open> {
+        if !self.can_notify() {
+            return None;
+        }
+        let header = Header::of(FrameType::Notify, Flags::FIN, stream, frame);
+        let mut out = std::mem::take(&mut self.out);
+        let start = header::begin(header, &mut out);
+        Some(Open { header, start, payload_at: out.len(), out })
+    }
+
+    /// Sends what was written into the lent output, in fragments if it must be.
+    ///
+    /// # Errors
+    /// What was written comes back with the error.
+    #[inline]
+    pub(crate) fn send(&mut self, now: Instant, mut open: Open) -> Result<(), (NotifyError, Open)> {
         let terms = match self.state {
             State::Running(terms) if self.can_notify() => terms,
-            _ => return Err(NotifyError::NotNow),
+            _ => return Err((NotifyError::NotNow, open)),
         };
-        let header = Header::of(FrameType::Notify, Flags::FIN, stream, frame);
-        let fragmented = header.encoded_len() + payload.len() > terms.frame_size_bytes_max as usize;
+        let size = open.out.len() - open.start - LENGTH_BYTES;
+        let fragmented = size > terms.frame_size_bytes_max as usize;
+        let Header { stream, frame, .. } = open.header;
         if fragmented {
-            self.fragments(header, payload, terms)?;
+            self.send_fragments(open, terms)?;
         } else {
-            Frame { header, payload }.encode(&mut self.out);
+            header::end(open.start, &mut open.out);
+            self.restore(open.out);
+            self.traffic.frames_sent += 1;
         }
         self.in_flight.push(InFlight { stream, frame, fragmented });
         self.last_exchange = now;
         Ok(())
     }
 
-    /// Forgets an exchange: its ACK will be skipped. Without pipelining the connection closes, because the agent must not be
-    /// asked again before it has answered. Gives whether it was known.
+    /// Takes the lent output back and what was begun in it away.
+    pub(crate) fn give_back(&mut self, mut open: Open) {
+        open.out.truncate(open.start);
+        self.restore(open.out);
+    }
+
+    /// Puts the output back, before what was said meanwhile.
+    #[inline]
+    fn restore(&mut self, out: Vec<u8>) {
+        let meanwhile = std::mem::replace(&mut self.out, out);
+        if !meanwhile.is_empty() {
+            self.out.extend_from_slice(&meanwhile);
+        }
+    }
+
+    /// Forgets an exchange: its ACK will be skipped. If its payload is half sent an ABORT follows instead of the rest, and no
+    /// ACK comes. Otherwise, without pipelining, the connection closes, because the agent must not be asked again before it
+    /// has answered. Gives whether it was known.
     pub fn forget(&mut self, now: Instant, stream: StreamId, frame: FrameId) -> bool {
         let known = self.take_in_flight(stream, frame).is_some();
+        if known && self.abort_fragments(stream, frame) {
+            return true;
+        }
         if known && self.waiting_frames_max() == 1 && !self.pipelining() {
             self.close(now, Status::NORMAL);
         }
@@ -300,7 +399,9 @@ impl HaproxyEnd {
         if matches!(self.state, State::Closing { .. } | State::Closed) {
             return;
         }
+        self.fragments = None;
         Disconnect::new(status).encode(FrameType::HaproxyDisconnect, &mut self.out);
+        self.traffic.frames_sent += 1;
         self.state = State::Closing { deadline: now + self.config.linger };
         self.on_closed(status);
     }
@@ -334,12 +435,48 @@ impl HaproxyEnd {
         matches!(self.state, State::Running(terms) if terms.capabilities.contains(Capabilities::PIPELINING))
     }
 
-    fn fragments(&mut self, head: Header, payload: &[u8], terms: Terms) -> Result<(), NotifyError> {
+    fn send_fragments(&mut self, open: Open, terms: Terms) -> Result<(), (NotifyError, Open)> {
         if !self.config.send_fragments || !terms.capabilities.contains(Capabilities::FRAGMENTATION) {
-            return Err(NotifyError::TooBig);
+            return Err((NotifyError::TooBig, open));
         }
-        let frames = fragment::encode(head, payload, terms.frame_size_bytes_max, &mut self.out);
-        frames.map(drop).ok_or(NotifyError::TooBig)
+        let payload = open.out[open.payload_at..].to_vec();
+        match Fragments::new(open.header, payload, terms.frame_size_bytes_max) {
+            Some(fragments) => {
+                self.give_back(open);
+                self.fragments = Some(fragments);
+                self.write_fragments(0);
+                Ok(())
+            }
+            None => Err((NotifyError::TooBig, open)),
+        }
+    }
+
+    /// Writes fragments until `before` and the output together hold enough.
+    fn write_fragments(&mut self, before: usize) {
+        while let Some(fragments) = &mut self.fragments {
+            if before + self.out.len() >= OUTPUT_BYTES_USUAL {
+                return;
+            }
+            self.traffic.frames_sent += 1;
+            if fragments.write(&mut self.out) {
+                self.fragments = None;
+            }
+        }
+    }
+
+    /// Gives the rest of a payload up, and says so if some of it was sent. False if there is no rest.
+    fn abort_fragments(&mut self, stream: StreamId, frame: FrameId) -> bool {
+        let Some(fragments) = self.take_fragments(stream, frame) else { return false };
+        if !fragments.is_untouched() {
+            fragments.abort(&mut self.out);
+            self.traffic.frames_sent += 1;
+        }
+        true
+    }
+
+    /// The payload half sent, if it is this exchange's.
+    fn take_fragments(&mut self, stream: StreamId, frame: FrameId) -> Option<Fragments> {
+        self.fragments.take_if(|f| f.header().stream == stream && f.header().frame == frame)
     }
 
     /// What the agent may send: the size agreed, and ours until there is one.
@@ -403,12 +540,20 @@ impl HaproxyEnd {
             self.last_exchange = now;
             // HAProxy takes a late refusal for an empty answer; but an agent that gave up has not agreed to anything.
             if flags.abort() && own.fragmented {
+                // The rest is not sent: the agent skips what it has of it, and the next frame is another NOTIFY.
+                self.take_fragments(stream, frame);
                 self.events.push_back(Stored::FragmentAborted { stream, frame });
                 return Ok(());
             }
+            // Answered before all of it was asked: the rest is not wanted.
+            self.abort_fragments(stream, frame);
         } else if !terms.capabilities.contains(Capabilities::ASYNC) {
             // The answer to an exchange that was given up; without pipelining there is none such.
-            return if self.pipelining() { Ok(()) } else { Err(Violation::new(Status::FRAME_ID_NOT_FOUND)) };
+            if !self.pipelining() {
+                return Err(Violation::new(Status::FRAME_ID_NOT_FOUND));
+            }
+            self.traffic.late_acks += 1;
+            return Ok(());
         }
         let start = self.arena.len();
         self.arena.extend_from_slice(ack.payload);
@@ -433,8 +578,7 @@ impl HaproxyEnd {
     }
 
     fn on_closed(&mut self, status: Status) {
-        if !matches!(self.state, State::Closed) && !self.events.iter().any(|e| matches!(e, Stored::Closed(_)))
-        {
+        if !std::mem::replace(&mut self.told_closed, true) {
             self.events.push_back(Stored::Closed(status));
         }
     }
@@ -456,3 +600,8 @@ pub(super) fn check_control(head: Header) -> Result<(), Violation> {
     }
     Ok(())
 }
+
+/// What a socket is given at once of a payload in fragments.
+const OUTPUT_BYTES_USUAL: usize = 64 << 10;
+/// No NOTIFY is taken while so much waits to be transmitted.
+const OUTPUT_BYTES_MAX: usize = 256 << 10;

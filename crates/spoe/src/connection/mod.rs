@@ -15,5 +15,6 @@ pub mod health_check;
 mod state;
 
 pub use agent_end::{AgentEnd, AgentEndConfig, AgentEvent};
+pub(crate) use haproxy_end::Open;
 pub use haproxy_end::{HaproxyEnd, HaproxyEndConfig, HaproxyEvent, NotifyError};
-pub use state::{EngineId, Transmit};
+pub use state::{EngineId, Traffic, Transmit};

@@ -38,6 +38,21 @@ pub struct Transmit {
     pub bytes: usize,
 }
 
+/// What an end has said and heard so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames written to the output, each fragment one.
+    pub frames_sent: u64,
+    /// Whole frames taken from the input.
+    pub frames_received: u64,
+    /// ACKs among them that answered no waiting exchange.
+    pub late_acks: u64,
+    /// Bytes moved out by `poll_transmit`.
+    pub bytes_sent: u64,
+    /// Bytes of the input used.
+    pub bytes_received: u64,
+}
+
 /// Moves pending output to the end of `buf`; a swap if that is empty, so that two buffers serve a connection for good.
 pub(crate) fn drain_output(out: &mut Vec<u8>, buf: &mut Vec<u8>) -> Option<Transmit> {
     let bytes = out.len();

@@ -4,12 +4,14 @@
 //! is queued and, as far as back-off and `maxconnrate` allow, connections are opened for what is queued. A connection whose
 //! greeting fails takes down those that waited for it and nobody else, and the next one is tried after a moment.
 //!
+//! A connection with room lends its output, so that messages are encoded where they leave from.
+//!
 //! **Invariants:** no NOTIFY is sent on a connection that is not greeted. Every slot that is [`Stage::Sent`] stands in its
-//! connection's `in_flight`.
+//! connection's `in_flight`. `room` holds exactly the connections that take a NOTIFY.
 //!
 //! Source: SPOE.txt §2.2, §3.5.
 
-mod connections;
+pub(super) mod connections;
 
 use std::task::Waker;
 use std::time::Instant;
@@ -17,9 +19,10 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::limits::{BackOff, Rate};
+use super::room::Room;
 use super::slots::{List, Slots, Stage};
 use super::{EngineConfig, EngineStats};
-use crate::connection::{EngineId, HaproxyEnd, NotifyError};
+use crate::connection::{EngineId, HaproxyEnd, NotifyError, Open, Traffic};
 use crate::error::StreamError;
 use crate::frame::header::FRAME_BYTES_MIN;
 use crate::frame::{FrameId, StreamId};
@@ -36,6 +39,17 @@ pub(super) struct Connection {
     ended: bool,
     /// Gets no new NOTIFY: its agent has stalled. Closed when nothing waits on it.
     retired: bool,
+    /// Its output is lent to an exchange that encodes.
+    lent: bool,
+}
+
+/// The output of a connection, lent to an exchange that encodes, with the slot kept for it.
+pub(super) struct Loan {
+    pub(super) open: Open,
+    now: Instant,
+    stream: StreamId,
+    key: usize,
+    index: u32,
 }
 
 /// What is to be done once the pool is no longer borrowed.
@@ -67,6 +81,8 @@ pub(super) struct Pool {
     stopping: bool,
     slots: Slots,
     spares: Vec<Vec<u8>>,
+    /// The connections that take a NOTIFY now.
+    room: Room,
     /// The connection that got the last exchange, where they are spread.
     turn: usize,
     greeting: usize,
@@ -92,6 +108,7 @@ impl Pool {
             stopping: false,
             slots: Slots::new(),
             spares: Vec::new(),
+            room: Room::new(),
             turn: 0,
             greeting: 0,
             back_off: BackOff::default(),
@@ -102,8 +119,71 @@ impl Pool {
         }
     }
 
-    /// Starts an exchange: sends `payload`, or queues it and leaves an empty buffer instead.
+    /// Lends the output of a connection with room, if there is one.
     #[inline]
+    pub(super) fn lend(&mut self, now: Instant, stream: StreamId) -> Option<Loan> {
+        if self.stopping {
+            return None;
+        }
+        let key = self.pick()?;
+        let index = self.slots.insert(now, stream, Stage::Sent { connection: key, at: now })?;
+        let frame = self.slots.frame_id(index);
+        let connection = &mut self.connections[key];
+        let end = connection.end.as_mut().expect("invariant: connections with room are greeted");
+        let open = end.open(stream, frame).expect("invariant: connections with room take a NOTIFY");
+        connection.lent = true;
+        self.room.set(key, false);
+        Some(Loan { open, now, stream, key, index })
+    }
+
+    /// Takes a loan back: nothing is sent.
+    pub(super) fn give_back(&mut self, loan: Loan) {
+        self.slots.remove(loan.index);
+        if let Some(end) = self.lender(loan.key) {
+            end.give_back(loan.open);
+            self.connections[loan.key].lent = false;
+            self.refresh(loan.key);
+        }
+    }
+
+    /// Sends what was encoded into a loan.
+    #[inline]
+    pub(super) fn send_loan(&mut self, loan: Loan) -> Result<(u32, FrameId), StreamError> {
+        let Loan { open, now, stream, key, index } = loan;
+        // Whatever the encoder did meanwhile, to the engine even, is borne.
+        let sent = match self.lender(key) {
+            Some(end) => end.send(now, open),
+            None => Err((NotifyError::NotNow, open)),
+        };
+        match sent {
+            Ok(()) => {
+                self.stats.processed += 1;
+                let connection = &mut self.connections[key];
+                connection.lent = false;
+                self.effects.wakes.extend(connection.waker.take());
+                self.refresh(key);
+                if self.config.spread > 1 {
+                    self.open_for_spread(now);
+                }
+                self.started(index);
+                Ok((index, self.slots.frame_id(index)))
+            }
+            Err((error, open)) => {
+                let mut payload = open.payload().to_vec();
+                self.give_back(Loan { open, now, stream, key, index });
+                match error {
+                    NotifyError::TooBig => {
+                        self.stats.processed += 1;
+                        self.count_error(now, StreamError::TooBig);
+                        Err(StreamError::TooBig)
+                    }
+                    NotifyError::NotNow => self.begin(now, stream, &mut payload),
+                }
+            }
+        }
+    }
+
+    /// Starts an exchange for which no output was lent: queues `payload`, and leaves another buffer instead.
     pub(super) fn begin(
         &mut self,
         now: Instant,
@@ -114,43 +194,34 @@ impl Pool {
             return Err(StreamError::Interrupted);
         }
         self.stats.processed += 1;
-        let begun = match self.pick() {
-            Some(key) => self.send(now, key, stream, payload),
-            None => self.queue(now, stream, payload),
-        };
-        let index = begun.inspect_err(|_| self.count_error(now))?;
-        if let Some(timeout) = self.config.processing_timeout {
-            self.slots.get(index).deadline = Some(now + timeout);
+        let begun = self.queue(now, stream, payload);
+        let index = begun.inspect_err(|error| self.count_error(now, *error))?;
+        self.started(index);
+        // What the encoder did may have made room.
+        self.send_queued(now);
+        Ok((index, self.slots.frame_id(index)))
+    }
+
+    /// Counts an exchange that fails before it begins.
+    pub(super) fn refuse(&mut self, now: Instant, error: StreamError) {
+        self.stats.processed += 1;
+        self.count_error(now, error);
+    }
+
+    /// Puts an exchange under its deadline.
+    #[inline]
+    fn started(&mut self, index: u32) {
+        if self.config.processing_timeout.is_some() {
             self.slots.link(List::Deadlines, index);
             if std::mem::take(&mut self.keeper_idles) {
                 self.effects.wakes.extend(self.keeper.take());
             }
         }
-        Ok((index, self.slots.frame_id(index)))
     }
 
-    #[inline]
-    fn send(
-        &mut self,
-        now: Instant,
-        key: usize,
-        stream: StreamId,
-        payload: &[u8],
-    ) -> Result<u32, StreamError> {
-        let stage = Stage::Sent { connection: key, at: now };
-        let index = self.slots.insert(stream, stage).ok_or(StreamError::Resources)?;
-        let frame = self.slots.frame_id(index);
-        let connection = &mut self.connections[key];
-        let end = connection.end.as_mut().expect("invariant: picked connections are greeted");
-        if let Err(error) = end.notify(now, stream, frame, payload) {
-            self.slots.remove(index);
-            return Err(refused(error));
-        }
-        self.effects.wakes.extend(connection.waker.take());
-        if self.config.spread > 1 {
-            self.open_for_spread(now);
-        }
-        Ok(index)
+    /// The connection that lent its output, if it is still there.
+    fn lender(&mut self, key: usize) -> Option<&mut HaproxyEnd> {
+        self.connections.get_mut(key).filter(|connection| connection.lent)?.end.as_mut()
     }
 
     fn queue(&mut self, now: Instant, stream: StreamId, payload: &mut Vec<u8>) -> Result<u32, StreamError> {
@@ -160,7 +231,7 @@ impl Pool {
         }
         let spare = self.spares.pop().unwrap_or_default();
         let stage = Stage::Queued { payload: std::mem::replace(payload, spare), behind: None };
-        let index = self.slots.insert(stream, stage).ok_or(StreamError::Resources)?;
+        let index = self.slots.insert(now, stream, stage).ok_or(StreamError::Resources)?;
         self.slots.link(List::Queue, index);
         self.open_for_queue(now);
         if let Stage::Queued { behind, .. } = &mut self.slots.get(index).stage {
@@ -192,14 +263,15 @@ impl Pool {
                 }
                 Err(error) => self.finish_error(now, index, refused(error)),
             }
+            self.refresh(key);
         }
     }
 
     /// Fails what is over its time, and opens connections that had to wait. Gives when to come again.
     pub(super) fn keep(&mut self, now: Instant) -> Option<Instant> {
         let mut expired = false;
-        while let Some(index) = self.slots.head(List::Deadlines) {
-            if self.slots.get(index).deadline.is_some_and(|deadline| deadline > now) {
+        while let Some((index, deadline)) = self.next_deadline() {
+            if deadline > now {
                 break;
             }
             self.expire(now, index);
@@ -212,10 +284,15 @@ impl Pool {
             self.send_queued(now);
             self.open_for_queue(now);
         }
-        let head = self.slots.head(List::Deadlines).and_then(|index| self.slots.get(index).deadline);
+        let head = self.next_deadline().map(|(_, deadline)| deadline);
         let next = head.into_iter().chain(self.retry_at).min();
         self.keeper_idles = next.is_none();
         next
+    }
+
+    fn next_deadline(&mut self) -> Option<(u32, Instant)> {
+        let index = self.slots.head(List::Deadlines)?;
+        Some((index, self.slots.get(index).started + self.config.processing_timeout?))
     }
 
     fn expire(&mut self, now: Instant, index: u32) {
@@ -228,6 +305,7 @@ impl Pool {
             if silent {
                 // Not a byte since: whatever is sent there waits in vain. Others get a fresh connection.
                 self.connections[connection].retired = true;
+                self.refresh(connection);
                 self.close_if_idle(now, connection);
             }
         }
@@ -241,8 +319,13 @@ impl Pool {
             return;
         }
         match self.slots.remove(index) {
-            Stage::Queued { payload, .. } | Stage::Done(Ok(payload)) => self.recycle(payload),
+            Stage::Done(Ok(payload)) => self.recycle(payload),
+            Stage::Queued { payload, .. } => {
+                self.stats.abandoned += 1;
+                self.recycle(payload);
+            }
             Stage::Sent { connection, .. } => {
+                self.stats.abandoned += 1;
                 self.forget(now, connection, stream, frame);
                 if self.slots.list_len(List::Queue) > 0 {
                     self.send_queued(now);
@@ -279,8 +362,17 @@ impl Pool {
         None
     }
 
+    /// The answer is there.
+    #[inline]
+    fn finish_answer(&mut self, now: Instant, index: u32, payload: Vec<u8>) {
+        self.stats.answered += 1;
+        let started = self.slots.get(index).started;
+        self.stats.latency.record(now.saturating_duration_since(started));
+        self.finish(index, Ok(payload));
+    }
+
     fn finish_error(&mut self, now: Instant, index: u32, error: StreamError) {
-        self.count_error(now);
+        self.count_error(now, error);
         if let Stage::Queued { payload, .. } = &mut self.slots.get(index).stage {
             let payload = std::mem::take(payload);
             self.recycle(payload);
@@ -297,8 +389,9 @@ impl Pool {
         self.effects.wakes.extend(slot.waker.take());
     }
 
-    fn count_error(&mut self, now: Instant) {
+    fn count_error(&mut self, now: Instant, error: StreamError) {
         self.stats.errors += 1;
+        self.stats.failures.count(error);
         self.error_rate.count(now);
     }
 
@@ -338,7 +431,7 @@ impl Pool {
         let idle = |c: &&Connection| c.end.as_ref().is_some_and(|end| end.in_flight().len() == 0);
         let connections = || self.connections.iter().map(|(_, c)| c);
         let in_flight = |c: &Connection| c.end.as_ref().map_or(0, |end| end.in_flight().len());
-        EngineStats {
+        let mut stats = EngineStats {
             connections: self.connections.len(),
             greeting: self.greeting,
             idle: connections().filter(running).filter(idle).count(),
@@ -346,7 +439,11 @@ impl Pool {
             waiting: connections().filter(running).map(in_flight).sum(),
             exchanges: self.slots.len(),
             ..self.stats
+        };
+        for end in connections().filter_map(|c| c.end.as_ref()) {
+            add_traffic(&mut stats, end.traffic());
         }
+        stats
     }
 
     pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
@@ -355,13 +452,33 @@ impl Pool {
         }
     }
 
-    fn debug_assert_valid(&self) {
+    pub(super) fn debug_assert_valid(&self) {
+        if cfg!(not(debug_assertions)) {
+            return;
+        }
         debug_assert_eq!(
             self.greeting,
             self.connections.iter().filter(|(_, c)| !c.greeted && !c.ended).count(),
             "invariant: greeting counts the connections not greeted"
         );
+        for (key, connection) in &self.connections {
+            let able = connection.end.as_ref().is_some_and(HaproxyEnd::can_notify);
+            debug_assert_eq!(
+                self.room.contains(key),
+                able && !connection.retired && !connection.lent,
+                "invariant: room holds the connections that take a NOTIFY"
+            );
+        }
     }
+}
+
+/// Counts what a connection has moved.
+pub(super) fn add_traffic(stats: &mut EngineStats, traffic: Traffic) {
+    stats.frames_sent += traffic.frames_sent;
+    stats.frames_received += traffic.frames_received;
+    stats.late_acks += traffic.late_acks;
+    stats.bytes_sent += traffic.bytes_sent;
+    stats.bytes_received += traffic.bytes_received;
 }
 
 fn refused(error: NotifyError) -> StreamError {

@@ -31,7 +31,8 @@ pub(super) struct Slot {
     pub(super) stream: StreamId,
     pub(super) stage: Stage,
     pub(super) waker: Option<Waker>,
-    pub(super) deadline: Option<Instant>,
+    /// When the exchange began.
+    pub(super) started: Instant,
     generation: u32,
     links: [Link; 2],
 }
@@ -74,7 +75,7 @@ impl Slots {
 
     /// Takes a slot, or gives `None` if all are in use.
     #[inline]
-    pub(super) fn insert(&mut self, stream: StreamId, stage: Stage) -> Option<u32> {
+    pub(super) fn insert(&mut self, now: Instant, stream: StreamId, stage: Stage) -> Option<u32> {
         let index = self.free;
         if let Some(slot) = self.slots.get_mut(index as usize) {
             if let Stage::Free(next) = slot.stage {
@@ -82,6 +83,7 @@ impl Slots {
             }
             slot.generation = (slot.generation + 1) & GENERATION_MAX;
             slot.stream = stream;
+            slot.started = now;
             slot.stage = stage;
             self.used += 1;
             return Some(index);
@@ -90,7 +92,7 @@ impl Slots {
             return None;
         }
         let links = [Link::default(); 2];
-        self.slots.push(Slot { stream, stage, waker: None, deadline: None, generation: 0, links });
+        self.slots.push(Slot { stream, stage, waker: None, started: now, generation: 0, links });
         self.used += 1;
         Some((self.slots.len() - 1) as u32)
     }

@@ -31,6 +31,12 @@ impl Capabilities {
         self.0 & other.0 == other.0
     }
 
+    /// These less `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The comma-separated list, in HAProxy's order, without spaces.
     pub const fn as_str(self) -> &'static str {
         match self.0 {

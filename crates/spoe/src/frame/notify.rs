@@ -23,12 +23,15 @@ impl<'a> MessageReader<'a> {
     fn message(&mut self) -> Result<Message<'a>, DecodeError> {
         let name = self.reader.name()?;
         let nb_args = self.reader.u8()?;
-        let start = self.reader.at();
+        let arguments = self.reader;
+        // A copy keeps the cursor in registers.
+        let mut reader = self.reader;
         for _ in 0..nb_args {
-            self.reader.pass_name()?;
-            TypedData::skip(&mut self.reader)?;
+            reader.name()?;
+            TypedData::skip(&mut reader)?;
         }
-        Ok(Message { name, nb_args, arguments: self.reader.since(start) })
+        self.reader = reader;
+        Ok(Message { name, nb_args, arguments: reader.since(&arguments) })
     }
 }
 

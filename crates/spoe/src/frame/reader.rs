@@ -3,96 +3,99 @@
 use super::typed_data::TypedData;
 use super::{DecodeError, DecodeErrorKind, varint};
 
-/// Reads values one after the other; `at` never passes the end.
+/// Reads values one after the other. Holds what is left rather than an offset, so that each step is one comparison.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Bytes there were at first; offsets of errors come from it.
+    total: usize,
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { rest: bytes, total: bytes.len() }
     }
 
+    #[inline]
     pub(crate) const fn at(&self) -> usize {
-        self.at
+        self.total - self.rest.len()
     }
 
+    #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
-        self.at == self.bytes.len()
+        self.rest.is_empty()
     }
 
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.at..]
+    #[inline]
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
-    /// What lies between an earlier position of this reader and now.
-    pub(crate) fn since(&self, from: usize) -> &'a [u8] {
-        &self.bytes[from..self.at]
+    /// What lies between an earlier state of this reader and now.
+    #[inline]
+    pub(crate) fn since(&self, earlier: &Self) -> &'a [u8] {
+        &earlier.rest[..earlier.rest.len() - self.rest.len()]
     }
 
+    #[cold]
     pub(crate) fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError::new(kind, self.at)
+        DecodeError::new(kind, self.at())
     }
 
     #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
-        let byte = *self.bytes.get(self.at).ok_or_else(|| self.error(DecodeErrorKind::Truncated))?;
-        self.at += 1;
-        Ok(byte)
+        match self.rest {
+            [byte, rest @ ..] => {
+                self.rest = rest;
+                Ok(*byte)
+            }
+            [] => Err(self.error(DecodeErrorKind::Truncated)),
+        }
     }
 
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
-        match self.bytes.get(self.at) {
-            Some(&byte) if byte < 240 => {
-                self.at += 1;
-                Ok(byte.into())
+        match self.rest {
+            [byte, rest @ ..] if *byte < 240 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
             }
             _ => self.long_varint(),
         }
     }
 
     fn long_varint(&mut self) -> Result<u64, DecodeError> {
-        let (value, used) =
-            varint::decode(self.rest()).map_err(|e| DecodeError::new(e.kind, self.at + e.offset as usize))?;
-        self.at += used;
-        Ok(value)
+        match varint::decode(self.rest) {
+            Ok((value, used)) => {
+                self.rest = &self.rest[used..];
+                Ok(value)
+            }
+            Err(error) => Err(DecodeError::new(error.kind, self.at() + error.offset as usize)),
+        }
     }
 
     #[inline]
     pub(crate) fn take(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
-        let rest = self.rest();
-        if len > rest.len() as u64 {
-            return Err(self.error(DecodeErrorKind::Truncated));
+        let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
+        match split {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(self.error(DecodeErrorKind::Truncated)),
         }
-        let (taken, _) = rest.split_at(len as usize);
-        self.at += taken.len();
-        Ok(taken)
-    }
-
-    /// Steps over `len` bytes.
-    #[inline]
-    pub(crate) fn pass(&mut self, len: u64) -> Result<(), DecodeError> {
-        if len > (self.bytes.len() - self.at) as u64 {
-            return Err(self.error(DecodeErrorKind::Truncated));
-        }
-        self.at += len as usize;
-        Ok(())
-    }
-
-    /// Steps over a varint length and that many bytes.
-    #[inline]
-    pub(crate) fn pass_name(&mut self) -> Result<(), DecodeError> {
-        let len = self.varint()?;
-        self.pass(len)
     }
 
     #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let taken = self.take(N as u64)?;
-        Ok(taken.try_into().expect("invariant: take gives what was asked for"))
+        match self.rest.split_first_chunk::<N>() {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(*taken)
+            }
+            None => Err(self.error(DecodeErrorKind::Truncated)),
+        }
     }
 
     /// A varint length and that many bytes: a name, or the body of a string.

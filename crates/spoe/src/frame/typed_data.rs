@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::DecodeError;
-use super::reader::{Reader, encode_name};
+use super::reader::Reader;
 use super::varint;
 
 /// A value, borrowed from the frame it came in.
@@ -79,9 +79,9 @@ impl<'a> TypedData<'a> {
     pub(crate) fn skip(reader: &mut Reader<'a>) -> Result<(), DecodeError> {
         match reader.u8()? & 0x0f {
             INT32..=UINT64 => reader.varint().map(drop),
-            IPV4 => reader.pass(4),
-            IPV6 => reader.pass(16),
-            STRING | BINARY => reader.pass_name(),
+            IPV4 => reader.array::<4>().map(drop),
+            IPV6 => reader.array::<16>().map(drop),
+            STRING | BINARY => reader.name().map(drop),
             _ => Ok(()),
         }
     }
@@ -97,21 +97,15 @@ impl<'a> TypedData<'a> {
             Self::Int64(value) => number(INT64, value as u64, out),
             Self::Uint64(value) => number(UINT64, value, out),
             Self::Ipv4(address) => {
-                out.push(IPV4);
-                out.extend_from_slice(&address.octets());
+                let [a, b, c, d] = address.octets();
+                out.extend_from_slice(&[IPV4, a, b, c, d]);
             }
             Self::Ipv6(address) => {
                 out.push(IPV6);
                 out.extend_from_slice(&address.octets());
             }
-            Self::String(bytes) => {
-                out.push(STRING);
-                encode_name(bytes, out);
-            }
-            Self::Binary(bytes) => {
-                out.push(BINARY);
-                encode_name(bytes, out);
-            }
+            Self::String(bytes) => text(STRING, bytes, out),
+            Self::Binary(bytes) => text(BINARY, bytes, out),
         }
     }
 
@@ -248,8 +242,13 @@ impl<'a> From<&'a [u8]> for TypedData<'a> {
 
 #[inline]
 fn number(kind: u8, value: u64, out: &mut Vec<u8>) {
-    out.push(kind);
-    varint::encode(value, out);
+    varint::encode_tagged(kind, value, out);
+}
+
+#[inline]
+fn text(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    varint::encode_tagged(kind, bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
 }
 
 const NULL: u8 = 0;

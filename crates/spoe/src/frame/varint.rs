@@ -20,6 +20,17 @@ pub fn encode(value: u64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a byte and `value`, at one look at the buffer's room if the value is small, as nearly all are.
+#[inline]
+pub(super) fn encode_tagged(tag: u8, value: u64, out: &mut Vec<u8>) {
+    if value < 240 {
+        out.extend_from_slice(&[tag, value as u8]);
+    } else {
+        out.push(tag);
+        encode_long(value, out);
+    }
+}
+
 /// How many bytes [`encode`] appends.
 #[inline]
 pub const fn encoded_len(value: u64) -> usize {
@@ -50,13 +61,29 @@ pub fn decode(bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
 }
 
 fn encode_long(value: u64, out: &mut Vec<u8>) {
-    let mut buf = [0u8; LEN_MAX];
-    buf[0] = value as u8 | 0xf0;
-    let mut rest = (value - 240) >> 4;
-    let mut len = 1;
+    let first = value as u8 | 0xf0;
+    // Each further byte but the last takes seven bits, less the 128 that its continuation bit adds.
+    let more = |rest: u64| (rest as u8 | 0x80, (rest - 128) >> 7);
+    let a = (value - 240) >> 4;
+    if a < 128 {
+        return out.extend_from_slice(&[first, a as u8]);
+    }
+    let (second, b) = more(a);
+    if b < 128 {
+        return out.extend_from_slice(&[first, second, b as u8]);
+    }
+    let (third, c) = more(b);
+    if c < 128 {
+        return out.extend_from_slice(&[first, second, third, c as u8]);
+    }
+    let (fourth, d) = more(c);
+    if d < 128 {
+        return out.extend_from_slice(&[first, second, third, fourth, d as u8]);
+    }
+    let mut buf = [first, second, third, fourth, 0, 0, 0, 0, 0, 0];
+    let (mut rest, mut len) = (d, 4);
     while rest >= 128 {
-        buf[len] = rest as u8 | 0x80;
-        rest = (rest - 128) >> 7;
+        (buf[len], rest) = more(rest);
         len += 1;
     }
     buf[len] = rest as u8;
@@ -66,18 +93,21 @@ fn encode_long(value: u64, out: &mut Vec<u8>) {
 fn decode_long(first: u8, bytes: &[u8]) -> Result<(u64, usize), DecodeError> {
     let mut value = u64::from(first);
     let mut shift = 4u32;
-    let mut at = 1;
     // Nine bytes fill 60 bits, so nothing can overflow before the tenth.
-    while at < LEN_MAX - 1 {
-        let Some(&byte) = bytes.get(at) else { return Err(DecodeError::new(DecodeErrorKind::Truncated, at)) };
+    let more = &bytes[1..bytes.len().min(LEN_MAX - 1)];
+    let mut len = 1;
+    for &byte in more {
         value += u64::from(byte) << shift;
-        at += 1;
+        len += 1;
         if byte < 128 {
-            return Ok((value, at));
+            return Ok((value, len));
         }
         shift += 7;
     }
-    let Some(&byte) = bytes.get(at) else { return Err(DecodeError::new(DecodeErrorKind::Truncated, at)) };
+    let at = LEN_MAX - 1;
+    let Some(&byte) = bytes.get(at) else {
+        return Err(DecodeError::new(DecodeErrorKind::Truncated, bytes.len()));
+    };
     let last = (byte < 16).then(|| u64::from(byte) << shift).and_then(|part| value.checked_add(part));
     match last {
         Some(value) => Ok((value, LEN_MAX)),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use spoe::agent::{Handler, Options, serve_connection};
 use spoe::frame::{AgentHello, Capabilities, Disconnect, Flags, Frame, FrameType, Header, header};
-use spoe::host::{Clock, Connecting, Host, Timer};
+use spoe::host::{Clock, Connecting, Host, Notice, Timer};
 use spoe::{Engine, EngineConfig, FrameId, Status, StreamId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::time::Sleep;
@@ -31,6 +31,7 @@ pub(crate) struct Seen {
     pub(crate) writes: Rc<Cell<u32>>,
     pub(crate) largest_frame_to_agent: Rc<Cell<usize>>,
     pub(crate) tasks: Rc<Cell<u32>>,
+    pub(crate) notices: Rc<RefCell<Vec<Notice>>>,
 }
 
 impl World {
@@ -88,10 +89,14 @@ impl Host for TestHost {
     fn random(&self) -> u128 {
         42
     }
+
+    fn notice(&self, notice: Notice) {
+        self.seen.notices.borrow_mut().push(notice);
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is its own host")]
-pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> tokio::task::JoinHandle<()> {
+pub(crate) fn spawn<T: 'static>(task: impl Future<Output = T> + 'static) -> tokio::task::JoinHandle<T> {
     tokio::task::spawn_local(task)
 }
 
@@ -365,6 +370,25 @@ pub(crate) fn crossed_agents() -> AgentFn {
                         let _ = other.send(out);
                     }
                     Some(ack) = own.recv() => write.write_all(&ack).await.unwrap(),
+                }
+            }
+        }))
+    })
+}
+
+/// An agent that takes fragments, reads nothing for a while after the greeting, then notes each frame with its stream and
+/// answers what is whole and not aborted.
+pub(crate) fn late_reader(delay: Duration, seen: Rc<RefCell<Vec<(FrameType, Flags, u64)>>>) -> AgentFn {
+    Box::new(move |_, mut io| {
+        let seen = Rc::clone(&seen);
+        Some(Box::pin(async move {
+            read_frame(&mut io).await.unwrap();
+            io.write_all(&agent_hello("2.0", Some(16_380), "pipelining,fragmentation")).await.unwrap();
+            sleep(delay).await;
+            while let Some((header, _)) = read_frame(&mut io).await {
+                seen.borrow_mut().push((header.kind, header.flags, header.stream.0));
+                if header.flags == Flags::FIN && header.kind != FrameType::HaproxyDisconnect {
+                    let _ = io.write_all(&ack(header.stream.0, header.frame.0)).await;
                 }
             }
         }))

@@ -1,6 +1,6 @@
 //! Scripts' event subscriptions, made of the event bus.
 //!
-//! Source: lua-api `core.event_sub`, `Server.event_sub`, class ServerEvent.
+//! Source: lua-api `core.event_sub`, `Server.event_sub`, `Patref.event_sub`, class ServerEvent.
 
 use std::{
     borrow::Cow,
@@ -9,64 +9,88 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use event_hdl::{EventQueue, Item, Names, Overflow, QueuedEvent, Subscription, Subtypes};
+use event_hdl::{EventQueue, Family, Item, Names, Overflow, QueuedEvent, Subscription, Subtypes};
 use hlua::host::{
     self, Event, EventHandle, EventStream, HostError, HostResult, Scope, ServerEventAdmin, ServerEventCheck,
     ServerEventDetails, ServerEventState, Subscribed,
 };
 use proxy_core::backend::event::{AdminFlags, CheckSnapshot, ServerEvent, StateCause, StateChange};
 
-use super::proxy_core_event_hdl::{ServerEvents, ServerSnapshot, Servers, subtype_name};
+use super::proxy_core_event_hdl::{
+    PatternEvents, Patterns, ServerEvents, ServerSnapshot, Servers, pattern_subtype_name, subtype_name,
+};
 
 /// The event bus as scripts see it.
 #[derive(Clone)]
-pub struct LuaEvents(pub Arc<ServerEvents>);
+pub struct LuaEvents {
+    /// Servers.
+    pub servers: Arc<ServerEvents>,
+    /// Pattern references.
+    pub patterns: Arc<PatternEvents>,
+}
 
 impl host::Events for LuaEvents {
     fn is_known(&self, name: &str) -> bool {
-        Names::of::<Servers>().find(name).is_some()
+        Names::of::<Servers>().find(name).is_some() || Names::of::<Patterns>().find(name).is_some()
     }
 
     fn subscribe(&self, scope: Scope, names: &[String]) -> HostResult<Subscribed> {
-        let known = Names::of::<Servers>();
-        let subtypes =
-            names.iter().filter_map(|name| known.find(name)).fold(Subtypes::NONE, |all, one| all | one);
+        let servers = || subtypes::<Servers>(names);
         let queue = match scope {
-            Scope::Global => self.0.global().queue(subtypes, Overflow::LUA),
+            Scope::Global => self.servers.global().queue(servers(), Overflow::LUA),
             Scope::Server { proxy_uuid, puid, rid } => {
                 let key = (number(proxy_uuid)?, number(puid)?, number(rid)?);
-                self.0.with_own(key, |list| list.queue(subtypes, Overflow::LUA))
+                self.servers.with_own(key, |list| list.queue(servers(), Overflow::LUA))
+            }
+            Scope::Pattern { id } => {
+                let wanted = subtypes::<Patterns>(names);
+                let queue = self.patterns.with_own(number(id)?, |list| list.queue(wanted, Overflow::LUA));
+                let queue = queue.ok_or(HostError::Refused(Cow::Borrowed("no such pattern reference")))?;
+                return subscribed(queue, for_patterns);
             }
         };
-        let queue = queue.map_err(|error| HostError::Refused(Cow::Owned(error.to_string())))?;
-        let handle = Box::new(Handle(queue.subscription().clone()));
-        Ok(Subscribed { events: Box::new(Queue { queue, told: false }), handle })
+        subscribed(queue, for_scripts)
     }
 }
 
-fn number(id: i64) -> HostResult<u32> {
-    u32::try_from(id).map_err(|_| HostError::Refused(Cow::Borrowed("no such server")))
+fn subtypes<F: Family>(names: &[String]) -> Subtypes {
+    let known = Names::of::<F>();
+    names.iter().filter_map(|name| known.find(name)).fold(Subtypes::NONE, |all, one| all | one)
 }
 
-struct Handle(Subscription<Servers>);
+fn subscribed<F: Family>(
+    queue: Result<EventQueue<F>, event_hdl::Error>,
+    show: fn(&QueuedEvent<F>) -> Event,
+) -> HostResult<Subscribed> {
+    let queue = queue.map_err(|error| HostError::Refused(Cow::Owned(error.to_string())))?;
+    let handle = Box::new(Handle(queue.subscription().clone()));
+    Ok(Subscribed { events: Box::new(Queue { queue, show, told: false }), handle })
+}
 
-impl EventHandle for Handle {
+fn number(id: i64) -> HostResult<u32> {
+    u32::try_from(id).map_err(|_| HostError::Refused(Cow::Borrowed("no such server or pattern reference")))
+}
+
+struct Handle<F: Family>(Subscription<F>);
+
+impl<F: Family> EventHandle for Handle<F> {
     fn unsubscribe(&self) {
         self.0.unsubscribe();
     }
 }
 
-struct Queue {
-    queue: EventQueue<Servers>,
+struct Queue<F: Family> {
+    queue: EventQueue<F>,
+    show: fn(&QueuedEvent<F>) -> Event,
     /// Whether the present pause was reported.
     told: bool,
 }
 
-impl EventStream for Queue {
+impl<F: Family> EventStream for Queue<F> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
             match ready!(self.queue.poll_pop(cx)) {
-                Some(Item::Event(event)) => return Poll::Ready(Some(for_scripts(&event))),
+                Some(Item::Event(event)) => return Poll::Ready(Some((self.show)(&event))),
                 Some(Item::Lost(_)) => self.told = false,
                 Some(Item::End) | None => return Poll::Ready(None),
             }
@@ -81,6 +105,12 @@ impl EventStream for Queue {
         let first = !std::mem::replace(&mut self.told, true);
         first.then(|| self.queue.len() + 1)
     }
+}
+
+/// Without a table.
+fn for_patterns(event: &QueuedEvent<Patterns>) -> Event {
+    let when = i64::try_from(event.when.as_secs()).unwrap_or(i64::MAX);
+    Event { name: pattern_subtype_name(event.subtype), when, data: None }
 }
 
 /// The event's table.

@@ -67,8 +67,8 @@ impl Extension {
         facts: Arc<Facts>,
         routes: LogRoutes,
         sites: Arc<Sites>,
-        shared: Option<Runtime>,
-        per_thread: Option<Runtime>,
+        engines: Engines,
+        lua: [Option<Runtime>; 2],
     ) -> Rc<Self> {
         Rc::new(Self {
             catalog,
@@ -77,10 +77,10 @@ impl Extension {
             spare_applet: Cell::default(),
             fetch_calls: Compiled::default(),
             converter_calls: Compiled::default(),
-            engines: Engines::default(),
+            engines,
             facts,
             routes,
-            lua: [shared, per_thread],
+            lua,
             sites,
             calls: RefCell::default(),
         })
@@ -104,6 +104,12 @@ impl Extension {
     /// Both VMs, as far as there are any.
     pub fn runtimes(&self) -> impl Iterator<Item = &Runtime> {
         self.lua.iter().flatten()
+    }
+
+    /// The places of the configuration that name Lua functions, and the scripts' commands.
+    #[must_use]
+    pub fn sites(&self) -> &Sites {
+        &self.sites
     }
 
     /// A Lua function as one place of the configuration names it, bound to this worker's VM.
@@ -165,7 +171,11 @@ pub fn level_from_lua(level: hlua::host::Level) -> proxy_core::log::Level {
 }
 
 /// Calls `with` with what the runtime API's commands work on.
-pub fn with_admin<R>(worker: &Worker, commands: &[Command], with: impl FnOnce(&AdminContext<'_>) -> R) -> R {
+pub fn with_admin<R>(
+    worker: &Worker,
+    commands: &[Command<'_>],
+    with: impl FnOnce(&AdminContext<'_>) -> R,
+) -> R {
     let process = Extension::of(worker).facts.info(&worker.shared.config.global);
     with(&AdminContext {
         shared: &worker.shared,

@@ -5,6 +5,10 @@
 //!
 //! Source: event_hdl guide §1 (SERVER family).
 
+mod patterns;
+
+pub use patterns::{PatternEvents, Patterns, pattern_subtype_name};
+
 use std::{
     collections::BTreeMap,
     sync::{

@@ -32,7 +32,7 @@ use crate::{
     services::runtime_api,
     watchdog::Watchdog,
     wiring::{FirstWorker, Node, Process},
-    worker::{Handle, Sessions, TaskHandle, Worker},
+    worker::{Handle, Sessions, TaskRef, Worker},
 };
 
 /// Runs all workers to their end, this thread's among them.
@@ -142,7 +142,7 @@ impl WorkerThread {
         self.node.close();
     }
 
-    fn accept(&self, front: Front) -> io::Result<TaskHandle> {
+    fn accept(&self, front: Front) -> io::Result<TaskRef> {
         let acceptor = front.listening.register()?;
         let around = Accepted {
             node: self.node.clone(),
@@ -174,7 +174,7 @@ impl WorkerThread {
     }
 
     /// Soft stop: closes the listeners, lets sessions finish. Stop now: ends the loop.
-    fn stop_when_asked(&self, accepting: Vec<TaskHandle>) {
+    fn stop_when_asked(&self, accepting: Vec<TaskRef>) {
         let flag = self.worker.stop_flag();
         let process = self.process.clone();
         let now = flag.clone();

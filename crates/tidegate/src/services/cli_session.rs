@@ -54,17 +54,18 @@ impl CliSession {
     /// Takes bytes from the client.
     pub fn handle_input(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
-        let mut start = 0;
-        while let Some(length) = memchr(b'\n', &self.pending[start..]) {
-            let line = String::from_utf8_lossy(&self.pending[start..start + length]).into_owned();
-            start += length + 1;
-            self.take_line(line.strip_suffix('\r').unwrap_or(&line), &line);
-        }
-        self.pending.drain(..start);
-        if self.pending.len() > LINE_BYTES_MAX {
-            self.pending.clear();
-            self.ready.push_back(Input::TooLong);
-        }
+    }
+
+    /// Hands over what came after the last command, for a command that reads it itself, and whether more may come.
+    /// What is left of it is given back by [`resume`](Self::resume).
+    pub fn take_rest(&mut self) -> (Vec<u8>, bool) {
+        (std::mem::take(&mut self.pending), self.ended)
+    }
+
+    /// Goes on with what a command left unread.
+    pub fn resume(&mut self, (unread, ended): (Vec<u8>, bool)) {
+        self.pending = unread;
+        self.ended = ended;
     }
 
     /// The client will send no more. A last line without its end is not run.
@@ -74,13 +75,27 @@ impl CliSession {
 
     /// The next thing to do.
     pub fn poll_event(&mut self) -> Option<Input> {
+        while self.ready.is_empty() {
+            let Some(length) = memchr(b'\n', &self.pending) else {
+                if self.pending.len() > LINE_BYTES_MAX {
+                    self.pending.clear();
+                    return Some(Input::TooLong);
+                }
+                return None;
+            };
+            let line = String::from_utf8_lossy(&self.pending[..length]).into_owned();
+            self.pending.drain(..=length);
+            self.take_line(line.strip_suffix('\r').unwrap_or(&line), &line);
+        }
         self.ready.pop_front()
     }
 
     /// Whether the session is over once everything was answered.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.ready.is_empty() && (self.ended || (!self.prompt && self.lines > 0 && self.payload.is_none()))
+        self.ready.is_empty()
+            && memchr(b'\n', &self.pending).is_none()
+            && (self.ended || (!self.prompt && self.lines > 0 && self.payload.is_none()))
     }
 
     /// The bytes that answer a command: its text, an empty line, and the prompt.

@@ -1,4 +1,4 @@
-//! The runtime API on `stats socket`: HAProxy's commands, and `show events`.
+//! The runtime API on `stats socket`: HAProxy's commands, `show events` and `show spoe`.
 //!
 //! A client that does not read holds up nothing but its own task; `show events` has a bounded queue
 //! and says how many events it missed.
@@ -18,15 +18,22 @@ use std::{
 use event_hdl::{EventQueue, Item, Overflow, QueuedEvent, Subtypes};
 use proxy_core::{
     admin::{self, Command},
+    applet::ServiceMaker,
     config::AccessLevel,
     host::{BoxIo, Timer},
     worker::Worker,
 };
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
-use super::cli_session::{CliSession, CommandLine, Input};
+use super::{
+    cli_applet,
+    cli_session::{CliSession, CommandLine, Input},
+    scripts,
+};
 use crate::adapters::{
+    Extension,
     proxy_core_event_hdl::{ServerEvents, Servers, subtype_name},
+    proxy_core_spoe::report,
     with_admin,
 };
 
@@ -34,11 +41,17 @@ use crate::adapters::{
 const EVENTS_MAX: usize = 1024;
 
 /// The commands of this file, for `help`.
-const COMMANDS: &[Command] = &[
+const COMMANDS: &[Command<'static>] = &[
     Command {
         words: "show events",
         usage: "show events [<sink>] [-w] [-n]",
         help: "print what the event bus publishes, until the client leaves",
+        level: AccessLevel::User,
+    },
+    Command {
+        words: "show spoe",
+        usage: "show spoe [<proxy>[/<engine>]]",
+        help: "print what SPOE engines do and have done, of all threads together",
         level: AccessLevel::User,
     },
     Command {
@@ -85,6 +98,8 @@ enum Next {
     Answer(String),
     Quit,
     Events,
+    Spoe(Option<String>),
+    Service(Arc<dyn ServiceMaker>),
 }
 
 impl Client {
@@ -102,6 +117,17 @@ impl Client {
                     Next::Answer(text) => io.write_all(&self.session.frame(&text)).await?,
                     Next::Quit => return io.shutdown().await,
                     Next::Events => return self.show_events(io).await,
+                    Next::Spoe(only) => {
+                        let plan = &Extension::of(&self.worker).engines.plan;
+                        let text = report::show(plan, &self.worker, only.as_deref()).await;
+                        io.write_all(&self.session.frame(&text)).await?;
+                    }
+                    Next::Service(maker) => {
+                        let (unread, ended) = self.session.take_rest();
+                        let left = cli_applet::run(&self.worker, io, maker, unread, ended).await?;
+                        self.session.resume(left);
+                        io.write_all(&self.session.frame("")).await?;
+                    }
                 }
             }
             if self.session.is_over() || !self.read(io).await? {
@@ -141,11 +167,35 @@ impl Client {
             ["user"] => self.lower(AccessLevel::User),
             ["operator"] => self.lower(AccessLevel::Operator),
             ["show", "events", ..] => Next::Events,
+            ["show", "spoe"] => Next::Spoe(None),
+            ["show", "spoe", name] => Next::Spoe(Some(name.to_owned())),
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
-            _ => Next::Answer(with_admin(&self.worker, COMMANDS, |cx| {
-                admin::run(&command.text, self.level, cx).text
-            })),
+            _ => match Extension::of(&self.worker).sites().cli_command(&words) {
+                Some(maker) => Next::Service(maker),
+                None => Next::Answer(self.answer(&words, command)),
+            },
         }
+    }
+
+    /// What no script answers: a command about scripts, or one of proxy-core's, which also lists ours and the scripts'
+    /// own where it lists any.
+    fn answer(&self, words: &[&str], command: &CommandLine) -> String {
+        let extension = Extension::of(&self.worker);
+        if let Some(answer) = extension.facts.scripts.answer(words, self.level) {
+            return answer;
+        }
+        let registered = extension.sites().cli_commands();
+        let registered = registered.iter().map(|(words, usage)| Command {
+            words,
+            usage,
+            help: "",
+            level: AccessLevel::User,
+        });
+        let ours = COMMANDS.iter().chain(scripts::COMMANDS).copied();
+        let commands: Vec<Command<'_>> = ours.chain(registered).collect();
+        with_admin(&self.worker, &commands, |cx| {
+            admin::run_with_payload(&command.text, command.payload.as_deref(), self.level, cx).text
+        })
     }
 
     fn lower(&mut self, level: AccessLevel) -> Next {

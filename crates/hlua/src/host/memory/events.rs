@@ -14,12 +14,26 @@ const WAITING_MAX: usize = 100;
 #[derive(Default)]
 pub struct MemoryEvents {
     subscriptions: RefCell<Vec<Subscription>>,
+    patterns: PatternQueues,
+}
+
+/// Who listens to which pattern reference.
+pub(super) type PatternQueues = Arc<Mutex<Vec<(i64, Vec<String>, Arc<Mutex<Queue>>)>>>;
+
+/// Publishes an event of a pattern reference.
+pub(super) fn tell(queues: &PatternQueues, id: i64, name: &'static str) {
+    let listeners = queues.lock().expect("invariant: nothing panics with the list locked");
+    for (_, names, queue) in listeners.iter().filter(|(other, ..)| *other == id) {
+        if names.iter().any(|wanted| wanted == name || wanted == "PAT_REF") {
+            lock(queue).push(Event { name, when: 1_700_000_000, data: None });
+        }
+    }
 }
 
 type Subscription = (Scope, Vec<String>, Arc<Mutex<Queue>>);
 
 #[derive(Default)]
-struct Queue {
+pub(super) struct Queue {
     waiting: VecDeque<Event>,
     paused: bool,
     overflow: Option<usize>,
@@ -28,6 +42,10 @@ struct Queue {
 }
 
 impl MemoryEvents {
+    pub(super) fn new(patterns: PatternQueues) -> Self {
+        MemoryEvents { subscriptions: RefCell::default(), patterns }
+    }
+
     /// Publishes to the subscriptions of one server, then to the global ones.
     pub fn publish(&self, event: &Event) {
         for (scope, names, queue) in self.subscriptions.borrow().iter() {
@@ -36,7 +54,7 @@ impl MemoryEvents {
                 (Scope::Server { proxy_uuid, puid, rid }, Some(data)) => {
                     (*proxy_uuid, *puid, *rid) == (data.proxy_uuid, data.puid, data.rid)
                 }
-                (Scope::Server { .. }, None) => false,
+                (Scope::Server { .. }, None) | (Scope::Pattern { .. }, _) => false,
             };
             if of_server && names.iter().any(|name| name == event.name) {
                 lock(queue).push(event.clone());
@@ -75,12 +93,22 @@ impl Events for MemoryEvents {
             "SERVER_STATE",
             "SERVER_ADMIN",
             "SERVER_CHECK",
+            "PAT_REF",
+            "PAT_REF_ADD",
+            "PAT_REF_DEL",
+            "PAT_REF_SET",
+            "PAT_REF_COMMIT",
+            "PAT_REF_CLEAR",
         ]
         .contains(&name)
     }
 
     fn subscribe(&self, scope: Scope, names: &[String]) -> HostResult<Subscribed> {
         let queue = Arc::new(Mutex::new(Queue::default()));
+        if let Scope::Pattern { id } = scope {
+            let mut patterns = self.patterns.lock().expect("invariant: nothing panics with the list locked");
+            patterns.push((id, names.to_vec(), queue.clone()));
+        }
         self.subscriptions.borrow_mut().push((scope, names.to_vec(), queue.clone()));
         Ok(Subscribed { events: Box::new(Reader(queue.clone())), handle: Box::new(Handle(queue)) })
     }

@@ -3,7 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::host::{HostError, HostResult, Proxies, Proxy, ProxyCommand, Server, ServerCommand, Stats, Value};
+use super::MemoryStickTable;
+use crate::host::{
+    HostError, HostResult, Proxies, Proxy, ProxyCommand, ProxyMailers, Server, ServerCommand, Stats,
+    StickTable, Value,
+};
 
 /// The proxies of a test.
 #[derive(Default)]
@@ -20,6 +24,8 @@ pub struct MemoryProxy {
     uuid: i64,
     capabilities: (bool, bool),
     servers: Vec<(String, String)>,
+    mailers: Option<ProxyMailers>,
+    table: Option<MemoryStickTable>,
     commands: Rc<RefCell<Vec<String>>>,
 }
 
@@ -35,7 +41,29 @@ impl MemoryProxies {
         let uuid = self.list.borrow().len() as i64 + 2;
         let servers = servers.iter().map(|(name, address)| (name.to_string(), address.to_string())).collect();
         let commands = self.commands.clone();
-        self.list.borrow_mut().push(MemoryProxy { name: name.into(), uuid, capabilities, servers, commands });
+        self.list.borrow_mut().push(MemoryProxy {
+            name: name.into(),
+            uuid,
+            capabilities,
+            servers,
+            mailers: None,
+            table: None,
+            commands,
+        });
+    }
+
+    /// Gives a proxy mailers.
+    pub fn set_mailers(&self, proxy: &str, mailers: ProxyMailers) {
+        for known in self.list.borrow_mut().iter_mut().filter(|known| known.name == proxy) {
+            known.mailers = Some(mailers.clone());
+        }
+    }
+
+    /// Gives a proxy a stick table.
+    pub fn add_stick_table(&self, proxy: &str, table: MemoryStickTable) {
+        for known in self.list.borrow_mut().iter_mut().filter(|known| known.name == proxy) {
+            known.table = Some(table.clone());
+        }
     }
 
     /// Removes the servers of a proxy, as `del server` would.
@@ -90,8 +118,16 @@ impl Proxy for MemoryProxy {
         ]
     }
 
+    fn stick_table(&self) -> Option<Rc<dyn StickTable>> {
+        self.table.clone().map(|table| Rc::new(table) as Rc<dyn StickTable>)
+    }
+
     fn usable_servers(&self) -> (i64, i64) {
         (self.servers.len() as i64, 0)
+    }
+
+    fn mailers(&self) -> Option<ProxyMailers> {
+        self.mailers.clone()
     }
 
     fn command(&self, command: ProxyCommand) -> HostResult<()> {

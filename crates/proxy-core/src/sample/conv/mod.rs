@@ -5,6 +5,7 @@ mod bytes;
 mod encode;
 pub(crate) mod hash;
 mod json;
+mod map;
 mod net;
 mod regsub;
 mod text;
@@ -38,6 +39,7 @@ pub(super) fn register(registry: &mut Registry) {
     for row in tables.into_iter().flatten() {
         registry.converters.insert(row.name.to_owned(), Arc::new(Builtin(row)));
     }
+    map::register(registry);
 }
 
 type ConvertFn = fn(&mut Txn, Sample, &[Arg]) -> Option<Sample>;

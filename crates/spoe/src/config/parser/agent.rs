@@ -2,8 +2,9 @@
 //!
 //! Source: SPOE.txt §2.2.
 
-use super::add_names;
 use super::args::{Args, Outcome};
+use super::suggest::did_you_mean;
+use super::{add_names, unknown};
 use crate::action::is_variable_name;
 use crate::config::Line;
 use crate::config::agent::{Agent, FailMode};
@@ -63,7 +64,7 @@ pub(super) fn keyword(agent: &mut Agent, line: &Line, frame_size_bytes_max: u32)
             }
             _ => Err((0, "'no' goes with 'option' and 'log' only".into())),
         },
-        word => Err((0, format!("unknown keyword '{word}' in a 'spoe-agent' section"))),
+        word => Err((0, unknown(word, "spoe-agent", &KEYWORDS))),
     }
 }
 
@@ -74,7 +75,11 @@ fn timeout(agent: &mut Agent, line: &Line) -> Outcome {
         Some("idle") => &mut agent.idle_timeout,
         Some("processing") => &mut agent.processing_timeout,
         Some(other) => {
-            return Err((1, format!("'timeout' knows 'hello', 'idle' and 'processing', not '{other}'")));
+            let hint = did_you_mean(other, &["hello", "idle", "processing"]);
+            return Err((
+                1,
+                format!("'timeout' knows 'hello', 'idle' and 'processing', not '{other}'{hint}"),
+            ));
         }
         None => return Err((0, "'timeout' expects 'hello', 'idle' or 'processing', and a time".into())),
     };
@@ -116,7 +121,10 @@ fn option(agent: &mut Agent, args: &Args<'_>, on: bool) -> Outcome {
         "set-total-time" => agent.set_total_time = Some(args.variable()?),
         "var-prefix" => agent.var_prefix = args.variable()?,
         "fail" => agent.fail = fail_mode(args)?,
-        other => return Err((args.from - 1, format!("unknown option '{other}' in a 'spoe-agent' section"))),
+        other => {
+            let hint = did_you_mean(other, &OPTIONS);
+            return Err((args.from - 1, format!("unknown option '{other}' in a 'spoe-agent' section{hint}")));
+        }
     }
     Ok(())
 }
@@ -136,3 +144,31 @@ fn fail_mode(args: &Args<'_>) -> Result<FailMode, (usize, String)> {
         _ => Err((args.from - 1, "'option fail' expects 'open' or 'closed [status]'".into())),
     }
 }
+
+const KEYWORDS: [&str; 12] = [
+    "messages",
+    "groups",
+    "use-backend",
+    "register-var-names",
+    "log",
+    "timeout",
+    "max-frame-size",
+    "max-waiting-frames",
+    "maxconnrate",
+    "maxerrrate",
+    "option",
+    "no",
+];
+const OPTIONS: [&str; 11] = [
+    "pipelining",
+    "async",
+    "send-frag-payload",
+    "dontlog-normal",
+    "continue-on-error",
+    "force-set-var",
+    "set-on-error",
+    "set-process-time",
+    "set-total-time",
+    "var-prefix",
+    "fail",
+];

@@ -4,29 +4,35 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Connection, Pool};
+use super::{Connection, Pool, add_traffic};
 use crate::connection::{HaproxyEnd, HaproxyEndConfig, HaproxyEvent};
 use crate::engine::EngineConfig;
 use crate::engine::limits::{BACK_OFF_MAX, BackOff};
+use crate::engine::room::Room;
 use crate::engine::slots::{List, Stage};
 use crate::error::StreamError;
 use crate::frame::{Capabilities, FrameId, Status, StreamId};
 use crate::host::Notice;
 
 impl Pool {
-    /// The connection that takes the next NOTIFY.
+    /// The connection that takes the next NOTIFY: the first that can, so that few carry much, or where exchanges are spread
+    /// the next in turn.
     #[inline]
     pub(super) fn pick(&mut self) -> Option<usize> {
-        let room = |c: &Connection| !c.retired && c.end.as_ref().is_some_and(HaproxyEnd::can_notify);
-        let mut able = self.connections.iter().filter(|(_, c)| room(c)).map(|(key, _)| key);
         if self.config.spread <= 1 {
-            return able.next();
+            return self.room.first();
         }
-        // The next one in turn, or else the first.
-        let first = able.next()?;
-        let next = if first > self.turn { first } else { able.find(|key| *key > self.turn).unwrap_or(first) };
+        let next = self.room.next_in_turn(self.turn)?;
         self.turn = next;
         Some(next)
+    }
+
+    /// Notes whether a connection has room, after whatever may have changed that.
+    #[inline]
+    pub(in crate::engine) fn refresh(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        let able = connection.end.as_ref().is_some_and(HaproxyEnd::can_notify);
+        self.room.set(key, able && !connection.retired && !connection.lent);
     }
 
     /// Opens as many connections as the queue needs and the limits allow.
@@ -61,8 +67,16 @@ impl Pool {
         }
         self.connect_rate.count(now);
         self.greeting += 1;
-        let connection =
-            Connection { end: None, waker: None, started: now, greeted: false, ended: false, retired: false };
+        self.stats.connects += 1;
+        let connection = Connection {
+            end: None,
+            waker: None,
+            started: now,
+            greeted: false,
+            ended: false,
+            retired: false,
+            lent: false,
+        };
         let key = self.connections.insert(connection);
         self.effects.connects.push(key);
         None
@@ -110,10 +124,33 @@ impl Pool {
     /// The connection is over and its task ends.
     pub(in crate::engine) fn remove(&mut self, now: Instant, key: usize, status: Status) {
         self.on_ended(now, key, status);
-        self.connections.remove(key);
+        let connection = self.connections.remove(key);
+        self.room.set(key, false);
+        if let Some(end) = connection.end {
+            add_traffic(&mut self.stats, end.traffic());
+        }
         // Also while stopping: what was accepted is served.
         if !self.dead && self.slots.list_len(List::Queue) > 0 {
             self.open_for_queue(now);
+        }
+    }
+
+    /// Moves output to `buf`; what that makes room for leaves with it.
+    pub(in crate::engine) fn transmit(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        key: usize,
+        buf: &mut Vec<u8>,
+    ) {
+        let end = self.end(key);
+        let full = !end.can_notify();
+        end.poll_transmit(buf);
+        if full && end.can_notify() {
+            self.refresh(key);
+            if self.slots.list_len(List::Queue) > 0 {
+                self.send_queued(now());
+                self.end(key).poll_transmit(buf);
+            }
         }
     }
 
@@ -129,15 +166,19 @@ impl Pool {
                 None => break,
                 Some(HaproxyEvent::Ack { stream, frame, payload, own }) => {
                     room = true;
-                    let Some(index) = self.slots.find(stream, frame) else { continue };
-                    let Stage::Sent { connection, .. } = self.slots.get(index).stage else { continue };
+                    let waits = self.slots.find(stream, frame);
+                    let sent = waits.map(|index| (index, &self.slots.get(index).stage));
+                    let Some((index, &Stage::Sent { connection, .. })) = sent else {
+                        self.stats.late_acks += 1;
+                        continue;
+                    };
                     let mut answer = self.spares.pop().unwrap_or_default();
                     answer.clear();
                     answer.extend_from_slice(payload);
                     if !own {
                         self.forget(now, connection, stream, frame);
                     }
-                    self.finish(index, Ok(answer));
+                    self.finish_answer(now, index, answer);
                 }
                 Some(HaproxyEvent::FragmentAborted { stream, frame }) => {
                     room = true;
@@ -155,6 +196,7 @@ impl Pool {
                 Some(HaproxyEvent::Closed { status }) => self.on_ended(now, key, status),
             }
         }
+        self.refresh(key);
         if room && self.slots.list_len(List::Queue) > 0 {
             self.send_queued(now);
         }
@@ -170,13 +212,18 @@ impl Pool {
             return;
         }
         let waiting: Vec<_> = connection.end.iter().flat_map(|end| end.in_flight()).collect();
+        // How either side ends a connection that it has no use for.
+        let idle = waiting.is_empty()
+            && !connection.retired
+            && matches!(status, Status::NORMAL | Status::IO | Status::TIMEOUT);
         for (stream, frame) in waiting {
             if let Some(index) = self.slots.find(stream, frame) {
                 self.finish_error(now, index, StreamError::lost(status));
             }
         }
         if self.connections[key].greeted {
-            self.effects.notices.push(Notice::Disconnected(status));
+            self.stats.disconnects += u64::from(!idle);
+            self.effects.notices.push(if idle { Notice::IdleClosed } else { Notice::Disconnected(status) });
         } else {
             self.greeting -= 1;
             self.on_greeting_failed(now, key, status);
@@ -210,11 +257,19 @@ impl Pool {
 
     pub(super) fn forget(&mut self, now: Instant, key: usize, stream: StreamId, frame: FrameId) {
         let end = self.end(key);
-        if end.forget(now, stream, frame) && !end.is_running() {
-            // Without pipelining that closed the connection: its task has a DISCONNECT to send.
-            self.drain_events(now, key);
+        if !end.forget(now, stream, frame) {
+            return;
+        }
+        // There may be an ABORT to send, or, where that closed the connection, a DISCONNECT; or the idle time begins.
+        let (acts, runs) = (end.has_output() || end.poll_timeout().is_some(), end.is_running());
+        if acts {
             let waker = self.connections[key].waker.take();
             self.effects.wakes.extend(waker);
+        }
+        if runs {
+            self.refresh(key);
+        } else {
+            self.drain_events(now, key);
         }
     }
 
@@ -226,6 +281,7 @@ impl Pool {
             end.close(now, status);
             self.effects.wakes.extend(connection.waker.take());
             self.on_ended(now, key, status);
+            self.refresh(key);
         }
     }
 }
@@ -238,4 +294,4 @@ impl EngineConfig {
 }
 
 const LINGER: Duration = Duration::from_secs(1);
-const CONNECTIONS_MAX: usize = 4096;
+const CONNECTIONS_MAX: usize = Room::CAPACITY;

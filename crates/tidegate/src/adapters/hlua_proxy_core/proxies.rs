@@ -6,14 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use hlua::host::{self, HostError, HostResult, ProxyCommand, ServerCommand, Stats, Value};
+use hlua::host::{self, HostError, HostResult, ProxyCommand, ProxyMailers, ServerCommand, Stats, Value};
 use proxy_core::{
     admin::stat::{self, Row},
     backend::server::Server,
     config::{AccessLevel, Bind, Mode, Proxy},
+    log::Level,
     worker::Worker,
 };
 
+use super::tables::LuaStickTable;
 use crate::adapters::{values, with_admin};
 
 /// The proxies of the configuration, as one worker's scripts see them.
@@ -97,6 +99,11 @@ impl host::Proxy for LuaProxy {
         })
     }
 
+    fn stick_table(&self) -> Option<Rc<dyn host::StickTable>> {
+        let table = self.worker.shared.config.tables.find(&self.proxy.name)?;
+        Some(Rc::new(LuaStickTable::new(&self.worker, table)))
+    }
+
     fn usable_servers(&self) -> (i64, i64) {
         let count = |backup: bool| {
             let servers = self.proxy.servers.iter();
@@ -104,6 +111,20 @@ impl host::Proxy for LuaProxy {
             i64::try_from(usable.count()).unwrap_or(i64::MAX)
         };
         (count(false), count(true))
+    }
+
+    fn mailers(&self) -> Option<ProxyMailers> {
+        let alert = &self.proxy.options.email_alert;
+        let section = self.worker.shared.config.mailers.get(alert.mailers.as_ref()?)?;
+        Some(ProxyMailers {
+            track_server_health: self.proxy.options.log_health_checks,
+            log_level: alert.level.unwrap_or(Level::Alert) as u8,
+            mailservers: section.servers.clone(),
+            mailservers_timeout: i64::try_from(section.timeout.as_millis()).unwrap_or(i64::MAX),
+            smtp_hostname: alert.myhostname.clone(),
+            smtp_from: alert.from.clone(),
+            smtp_to: alert.to.clone(),
+        })
     }
 
     fn command(&self, _command: ProxyCommand) -> HostResult<()> {

@@ -50,6 +50,10 @@ macro_rules! stream_methods {
             crate::adapters::hlua_scheduler::send(&txn.worker, &txn.frontend.logs, routes, level, message);
         }
 
+        fn id(&mut self) -> Option<String> {
+            Some(self.parts().0.id.to_string())
+        }
+
         fn extension(&mut self) -> Option<&mut Option<Box<dyn Any>>> {
             let (txn, ..) = self.parts();
             let slot = Extension::of(&txn.worker).private_slot;

@@ -72,6 +72,7 @@ pub struct LuaSetup {
     per_thread: Option<Runtime>,
     scripts: Vec<Script>,
     sites: Arc<Sites>,
+    watched: bool,
 }
 
 /// What is left of it once the configuration is read.
@@ -90,13 +91,14 @@ pub struct LuaPlan {
     pub routes: LogRoutes,
     shared: Option<SharedVm>,
     scripts: Vec<Script>,
+    watched: bool,
 }
 
 impl LuaPlan {
-    /// How long runs are noticed.
+    /// A watchdog looks at the runs.
     #[must_use]
-    pub fn preemption(&self) -> Preemption {
-        self.config.preemption
+    pub fn watched(&self) -> bool {
+        self.watched
     }
 
     /// The VMs of a further worker: shared, per thread.
@@ -137,12 +139,14 @@ impl LuaSetup {
             per_thread: None,
             scripts: Vec::new(),
             sites,
+            watched: false,
         }
     }
 
-    /// Changes how long runs are noticed where `tune.lua.forced-yield` does not say.
-    pub fn set_preemption(&mut self, preemption: Preemption) {
-        self.config.preemption = preemption;
+    /// Long runs are noticed by a watchdog where `tune.lua.forced-yield` does not say otherwise.
+    pub fn watch(&mut self) {
+        self.config.preemption = Preemption::OnDemand;
+        self.watched = true;
     }
 
     /// The end of reading.
@@ -156,6 +160,7 @@ impl LuaSetup {
                 routes: self.routes,
                 shared: vm,
                 scripts: self.scripts.clone(),
+                watched: self.watched,
             },
         }
     }

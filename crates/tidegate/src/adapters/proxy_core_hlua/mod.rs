@@ -44,8 +44,16 @@ const ARGS_MAX: usize = 12;
 /// Every place of the configuration that names a Lua function.
 #[derive(Default)]
 pub struct Sites {
-    functions: RwLock<Vec<Site>>,
+    list: RwLock<Vec<Site>>,
     filters: RwLock<Vec<FilterLine>>,
+    cli: RwLock<Vec<CliCommand>>,
+}
+
+/// A command of the runtime API that a script registered.
+struct CliCommand {
+    words: Vec<String>,
+    usage: String,
+    site: usize,
 }
 
 /// One place: the function and the arguments written there.
@@ -63,7 +71,7 @@ pub struct Site {
 
 impl Sites {
     fn add(&self, site: Site) -> usize {
-        let mut sites = self.functions.write();
+        let mut sites = self.list.write();
         sites.push(site);
         sites.len() - 1
     }
@@ -83,7 +91,27 @@ impl Sites {
     /// The site of that number.
     #[must_use]
     pub fn find(&self, number: usize) -> Option<Site> {
-        self.functions.read().get(number).cloned()
+        self.list.read().get(number).cloned()
+    }
+
+    /// The service that answers a command: of those whose words it begins with, the one with most.
+    #[must_use]
+    pub fn cli_command(&self, typed: &[&str]) -> Option<Arc<dyn ServiceMaker>> {
+        let commands = self.cli.read();
+        let begins = |command: &&CliCommand| {
+            let front = typed.get(..command.words.len());
+            front.is_some_and(|front| command.words.iter().eq(front))
+        };
+        let found = commands.iter().filter(begins).max_by_key(|command| command.words.len())?;
+        let words = typed.iter().map(|&word| word.to_owned()).collect();
+        Some(Arc::new(LuaCommand { site: found.site, words }))
+    }
+
+    /// The words and usage of each command.
+    #[must_use]
+    pub fn cli_commands(&self) -> Vec<(String, String)> {
+        let commands = self.cli.read();
+        commands.iter().map(|command| (command.words.join(" "), command.usage.clone())).collect()
     }
 }
 
@@ -111,6 +139,7 @@ pub fn register(registry: &mut Registry, vm: VmKind, functions: &hlua::Registry,
                 let maker = LuaServiceMaker { full_name: function.full_name, kind: function.kind, site };
                 registry.services.insert(name, Arc::new(maker));
             }
+            FunctionKind::Cli { ref words, ref usage } => function.offer(words, usage),
         }
     }
 }
@@ -127,6 +156,14 @@ struct Function {
 impl Function {
     fn site(&self, args: Vec<String>) -> usize {
         self.sites.add(Site { vm: self.vm, kind: self.kind.clone(), name: self.name.clone(), args })
+    }
+
+    /// Makes it a command; one registered again has another usage, and in the other VM another function.
+    fn offer(&self, words: &[String], usage: &str) {
+        let mut commands = self.sites.cli.write();
+        commands.retain(|command| command.words != words);
+        let site = self.site(Vec::new());
+        commands.push(CliCommand { words: words.to_vec(), usage: usage.to_owned(), site });
     }
 
     fn sample_args(&self, raw: &[&str]) -> Result<Vec<Arg>, ParseError> {
@@ -341,6 +378,29 @@ impl ServiceMaker for LuaServiceMaker {
     fn start(self: Arc<Self>, worker: &Worker) -> Box<dyn Service> {
         let run = Extension::of(worker).lua_call(self.site).map(|(runtime, call)| runtime.start(call));
         Box::new(LuaService { run, applet: None, http: self.is_http() })
+    }
+}
+
+/// A command with the words that somebody typed.
+struct LuaCommand {
+    site: usize,
+    words: Vec<String>,
+}
+
+impl ServiceMaker for LuaCommand {
+    fn name(&self) -> &str {
+        self.words.first().map_or("", String::as_str)
+    }
+
+    fn is_http(&self) -> bool {
+        false
+    }
+
+    fn start(self: Arc<Self>, worker: &Worker) -> Box<dyn Service> {
+        let words: Vec<&[u8]> = self.words.iter().map(String::as_bytes).collect();
+        let call = Extension::of(worker).lua_call(self.site);
+        let run = call.map(|(runtime, call)| runtime.start_with(call, &words));
+        Box::new(LuaService { run, applet: None, http: false })
     }
 }
 

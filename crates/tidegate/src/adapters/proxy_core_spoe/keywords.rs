@@ -1,8 +1,10 @@
 //! The keywords `filter spoe` and `send-spoe-group`: reads the agent's file and compiles it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use parking_lot::Mutex;
 use proxy_core::{
     action::{ActionKeyword, ActionMaker},
     cfgparse::ParseError,
@@ -13,7 +15,8 @@ use proxy_core::{
 use spoe::config::{Line, SpoeConfig};
 
 use super::{
-    EnginePlan, EngineSpec, Message, SpoeFilterMaker, SpoeGroupMaker, event_of, health_check::SpopCheck,
+    EnginePlan, EngineSpec, GroupReference, Message, SpoeFilterMaker, SpoeGroupMaker, event_of,
+    health_check::SpopCheck,
 };
 
 /// What a frame's length prefix takes of a buffer, in bytes.
@@ -33,20 +36,16 @@ const POINTS: [Point; 8] = [
 
 /// Adds the keywords to the tables.
 pub fn register(registry: &mut Registry, plan: &Arc<EnginePlan>) {
-    // Each engine remembers something of each stream; the slots are taken here, while we may.
-    let slots = (0..ENGINES_MAX).map(|_| registry.private_slot()).collect();
-    let filter = SpoeKeyword { plan: plan.clone(), slots: Mutex::new(slots) };
+    // What all engines remember of a stream; the slot is taken here, while we may.
+    let filter = SpoeKeyword { plan: plan.clone(), slot: registry.private_slot() };
     registry.filters.insert("spoe".to_owned(), Arc::new(filter));
     registry.checks.insert("spop-check".to_owned(), Arc::new(SpopCheck));
     registry.actions.insert("send-spoe-group".to_owned(), Arc::new(GroupKeyword { plan: plan.clone() }));
 }
 
-/// Engines in one configuration.
-const ENGINES_MAX: usize = 32;
-
 struct SpoeKeyword {
     plan: Arc<EnginePlan>,
-    slots: Mutex<Vec<usize>>,
+    slot: usize,
 }
 
 impl FilterKeyword for SpoeKeyword {
@@ -57,9 +56,7 @@ impl FilterKeyword for SpoeKeyword {
         if self.plan.find(cx.proxy, &name).is_some() {
             return Err(ParseError::new(format!("SPOE engine name '{name}' already used in this proxy")));
         }
-        let slot = self.slots.lock().pop();
-        let slot = slot.ok_or_else(|| ParseError::new(format!("more than {ENGINES_MAX} SPOE engines")))?;
-        let spec = compile(&config, name, slot, cx)?;
+        let spec = compile(&config, name, self.slot, cx)?;
         let spec = self.plan.add(|number| EngineSpec { number, ..spec });
         Ok(Arc::new(SpoeFilterMaker { spec }))
     }
@@ -103,9 +100,13 @@ fn compile(
     cx: &mut ParseContext<'_>,
 ) -> Result<EngineSpec, ParseError> {
     let in_listen = cx.capabilities.frontend && cx.capabilities.backend;
+    warn_of_events_without_frontend(config, cx);
     let mut events = Vec::new();
     for point in POINTS {
         let Some(event) = event_of(point) else { continue };
+        if event.needs_frontend() && !cx.capabilities.frontend {
+            continue;
+        }
         let messages = config
             .messages_on(event, in_listen)
             .map(|message| compile_message(message, cx))
@@ -120,11 +121,12 @@ fn compile(
         let messages = messages.map(|message| compile_message(message, cx)).collect::<Result<Vec<_>, _>>()?;
         groups.push((name.text.clone(), messages));
     }
-    let mut log = Vec::new();
+    let (mut log, mut log_global) = (Vec::new(), false);
     for line in &config.agent.log {
         let words: Vec<&str> = std::iter::once("log").chain(line.words.iter().map(String::as_str)).collect();
-        if words[1..] != ["global"] {
-            log.push(cx.log_target(&words)?);
+        match words[1..] {
+            ["global"] => log_global = true,
+            _ => log.push(cx.log_target(&words).map_err(|error| placed(&line.place, error))?),
         }
     }
     Ok(EngineSpec {
@@ -134,25 +136,41 @@ fn compile(
         events,
         groups,
         log,
+        log_global,
         slot,
         number: 0,
     })
 }
 
+/// The events of a filter in a backend that only frontends see: HAProxy drops them with a warning, too.
+fn warn_of_events_without_frontend(config: &SpoeConfig, cx: &mut ParseContext<'_>) {
+    if cx.capabilities.frontend {
+        return;
+    }
+    for message in config.agent.messages.iter().filter_map(|name| config.message(&name.text)) {
+        let Some(rule) = message.event.as_ref().filter(|rule| rule.event.needs_frontend()) else { continue };
+        cx.warnings.push(format!(
+            "[{}:{}] : message '{}' is never sent: '{}' happens in frontends only",
+            rule.place.file, rule.place.line_no, message.name.text, rule.event
+        ));
+    }
+}
+
+/// An error of another file, which says where it stands there.
+fn placed(place: &spoe::config::Place, error: ParseError) -> ParseError {
+    ParseError::new(format!("[{}:{}] : {}", place.file, place.line_no, error.message))
+}
+
 fn compile_message(message: &spoe::config::Message, cx: &ParseContext<'_>) -> Result<Message, ParseError> {
-    let place = |place: &spoe::config::Place, error: ParseError| {
-        ParseError::new(format!("[{}:{}] : {}", place.file, place.line_no, error.message))
-    };
     let mut acls = AclTable::default();
     for line in &message.acls {
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
-        acls.add(&words, cx.registry).map_err(|error| place(&line.place, error))?;
+        acls.add(&words, cx.registry).map_err(|error| placed(&line.place, error))?;
     }
     let mut args = Vec::new();
     for arg in &message.args {
-        let words: Vec<&str> = arg.sample.split_whitespace().collect();
         let mut at = 0;
-        let expr = cx.expr(&words, &mut at).map_err(|error| place(&arg.place, error))?;
+        let expr = cx.expr(&[&arg.sample], &mut at).map_err(|error| placed(&arg.place, error))?;
         args.push((arg.name.clone(), expr));
     }
     let condition = message.event.as_ref().and_then(|rule| rule.condition.as_ref());
@@ -160,7 +178,7 @@ fn compile_message(message: &spoe::config::Message, cx: &ParseContext<'_>) -> Re
         .map(|condition| {
             let mut words = vec![if condition.unless { "unless" } else { "if" }];
             words.extend(condition.words.words.iter().map(String::as_str));
-            cx.cond(&words, Some(&acls)).map_err(|error| place(&condition.words.place, error))
+            cx.cond(&words, Some(&acls)).map_err(|error| placed(&condition.words.place, error))
         })
         .transpose()?;
     Ok(Message { name: message.name.text.clone(), args, cond })
@@ -187,11 +205,20 @@ impl ActionKeyword for GroupKeyword {
         let [engine, group] = args else {
             return Err(ParseError::new("expects a SPOE engine name and a SPOE group name"));
         };
+        // The filter's line may come after the rule's: the names are checked once all is read.
+        self.plan.refer(GroupReference {
+            file: cx.place.file.to_string(),
+            line: cx.place.line,
+            proxy: cx.proxy.to_owned(),
+            engine: (*engine).to_owned(),
+            group: (*group).to_owned(),
+        });
         Ok(Arc::new(SpoeGroupMaker {
             plan: self.plan.clone(),
             proxy: cx.proxy.to_owned(),
             engine: (*engine).to_owned(),
             group: (*group).to_owned(),
+            found: OnceLock::new(),
         }))
     }
 }

@@ -10,21 +10,21 @@
 mod health_check;
 mod keywords;
 mod question;
+pub mod report;
 
 use std::{
     cell::RefCell,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
 use parking_lot::RwLock;
 use proxy_core::{
     action::{Action, ActionMaker, Verdict},
-    config::Proxy,
+    config::{Config, LogTarget, Mode, Proxy},
     filter::{Filter, FilterMaker, Outcome, Point},
     http::error_page,
-    log::Level,
     rules::{RuleSet, acl::Cond},
     sample::expr::Expr,
     txn::{Direction, Txn},
@@ -46,8 +46,12 @@ pub struct EngineSpec {
     agent: spoe::config::Agent,
     events: Vec<(Point, Vec<Message>)>,
     groups: Vec<(String, Vec<Message>)>,
-    log: Vec<proxy_core::config::LogTarget>,
+    log: Vec<LogTarget>,
+    /// `log global`: the targets of the `global` section, too.
+    log_global: bool,
+    /// Where transactions keep what engines remember of them.
     slot: usize,
+    /// Which of the configuration's engines it is, from 0.
     number: usize,
 }
 
@@ -57,6 +61,33 @@ impl EngineSpec {
         match self.agent.fail {
             FailMode::Open => Outcome::Passed,
             FailMode::Closed(status) => Outcome::Refused(status),
+        }
+    }
+
+    /// Whether a command means it by `PROXY` or `PROXY/ENGINE`.
+    fn is_called(&self, name: &str) -> bool {
+        match name.split_once('/') {
+            Some((proxy, engine)) => (proxy, engine) == (&*self.proxy, &*self.engine),
+            None => name == self.proxy,
+        }
+    }
+
+    /// The number of the group of that name.
+    fn group(&self, name: &str) -> Option<usize> {
+        self.groups.iter().position(|(known, _)| known == name)
+    }
+
+    fn backend_fault(&self, config: &Config) -> Option<String> {
+        let (agent, backend, proxy) = (&self.agent.name.text, &self.agent.backend.text, &self.proxy);
+        match config.backends.get(backend) {
+            None => {
+                Some(format!("SPOE agent '{agent}': unknown backend '{backend}', used by proxy '{proxy}'"))
+            }
+            Some(known) if known.mode == Mode::Http => Some(format!(
+                "SPOE agent '{agent}': backend '{backend}', used by proxy '{proxy}', must have 'mode spop' or \
+                 'mode tcp'"
+            )),
+            Some(_) => None,
         }
     }
 
@@ -80,38 +111,74 @@ struct Message {
 
 /// Every engine of the configuration. Shared by all threads.
 #[derive(Default)]
-pub struct EnginePlan(RwLock<Vec<Arc<EngineSpec>>>);
+pub struct EnginePlan {
+    specs: RwLock<Vec<Arc<EngineSpec>>>,
+    references: RwLock<Vec<GroupReference>>,
+    board: report::Board,
+}
+
+/// What a `send-spoe-group` rule names, and where it stands.
+struct GroupReference {
+    file: String,
+    line: u32,
+    proxy: String,
+    engine: String,
+    group: String,
+}
 
 impl EnginePlan {
     fn find(&self, proxy: &str, engine: &str) -> Option<Arc<EngineSpec>> {
-        self.0.read().iter().find(|spec| spec.proxy == proxy && spec.engine == engine).cloned()
+        self.specs.read().iter().find(|spec| spec.proxy == proxy && spec.engine == engine).cloned()
     }
 
     fn add(&self, make: impl FnOnce(usize) -> EngineSpec) -> Arc<EngineSpec> {
-        let mut specs = self.0.write();
+        let mut specs = self.specs.write();
         let spec = Arc::new(make(specs.len()));
         specs.push(spec.clone());
         spec
     }
 
-    /// What is wrong once the whole configuration is known: agents without their backend.
+    /// Whether the configuration has no engine.
     #[must_use]
-    pub fn check(&self, config: &proxy_core::config::Config) -> Vec<String> {
-        let missing = |spec: &&Arc<EngineSpec>| !config.backends.contains_key(&spec.agent.backend.text);
-        let specs = self.0.read();
-        let text = |spec: &Arc<EngineSpec>| {
-            format!(
-                "SPOE agent '{}': unknown backend '{}', used by proxy '{}'",
-                spec.agent.name.text, spec.agent.backend.text, spec.proxy
-            )
-        };
-        specs.iter().filter(missing).map(text).collect()
+    pub fn is_empty(&self) -> bool {
+        self.specs.read().is_empty()
+    }
+
+    fn refer(&self, reference: GroupReference) {
+        self.references.write().push(reference);
+    }
+
+    /// What is wrong once the whole configuration is known: agents without their backend, rules that
+    /// name no engine or group of theirs.
+    #[must_use]
+    pub fn check(&self, config: &Config) -> Vec<String> {
+        let backends =
+            self.specs.read().iter().filter_map(|spec| spec.backend_fault(config)).collect::<Vec<_>>();
+        let references = self.references.read();
+        backends
+            .into_iter()
+            .chain(references.iter().filter_map(|reference| self.unknown(reference)))
+            .collect()
+    }
+
+    fn unknown(&self, reference: &GroupReference) -> Option<String> {
+        let GroupReference { file, line, proxy, engine, group } = reference;
+        match self.find(proxy, engine) {
+            None => Some(format!(
+                "[{file}:{line}] : 'send-spoe-group' : unknown SPOE engine '{engine}' in proxy '{proxy}'"
+            )),
+            Some(spec) if spec.group(group).is_none() => Some(format!(
+                "[{file}:{line}] : 'send-spoe-group' : unknown SPOE group '{group}' of engine '{engine}'"
+            )),
+            Some(_) => None,
+        }
     }
 }
 
 /// The engines of one worker.
-#[derive(Default)]
 pub struct Engines {
+    /// What they are made from.
+    pub plan: Arc<EnginePlan>,
     running: RefCell<Vec<Option<Rc<Running>>>>,
 }
 
@@ -132,6 +199,12 @@ struct KnownName {
 const NAMES_MAX: usize = 64;
 
 impl Engines {
+    /// None yet: an engine is made when it is first needed.
+    #[must_use]
+    pub fn new(plan: Arc<EnginePlan>) -> Self {
+        Self { plan, running: RefCell::default() }
+    }
+
     /// The engine of a spec, made when first asked for. `None`: its backend is not there.
     fn running(&self, spec: &EngineSpec, worker: &Rc<Worker>) -> Option<Rc<Running>> {
         if let Some(Some(running)) = self.running.borrow().get(spec.number) {
@@ -154,6 +227,12 @@ impl Engines {
     #[must_use]
     pub fn stats(&self) -> Vec<EngineStats> {
         self.running.borrow().iter().flatten().map(|running| running.engine.stats()).collect()
+    }
+
+    /// The same by the engine's number; `None` for those that were not asked for.
+    fn by_number(&self) -> Vec<Option<EngineStats>> {
+        let running = self.running.borrow();
+        running.iter().map(|running| running.as_ref().map(|running| running.engine.stats())).collect()
     }
 
     /// Ends all at once. Must come before the worker goes, whose time and tasks they use.
@@ -224,32 +303,38 @@ struct SpoeGroupMaker {
     proxy: String,
     engine: String,
     group: String,
+    /// What these names mean, found at the first run.
+    found: OnceLock<Option<(Arc<EngineSpec>, usize)>>,
+}
+
+impl SpoeGroupMaker {
+    fn find(&self) -> Option<(Arc<EngineSpec>, usize)> {
+        let spec = self.plan.find(&self.proxy, &self.engine)?;
+        let group = spec.group(&self.group)?;
+        Some((spec, group))
+    }
 }
 
 impl ActionMaker for SpoeGroupMaker {
-    fn start(&self, worker: &Worker, _at: RuleSet) -> Box<dyn Action> {
-        let spec = self.plan.find(&self.proxy, &self.engine);
-        if spec.is_none() {
-            let text = format!("send-spoe-group: proxy '{}' has no engine '{}'", self.proxy, self.engine);
-            proxy_core::log::send(worker, &worker.shared.config.global.logs, Level::Err, text.as_bytes());
-        }
-        Box::new(SpoeGroup { spec, group: self.group.clone(), asked: None })
+    fn start(&self, _worker: &Worker, at: RuleSet) -> Box<dyn Action> {
+        let found = self.found.get_or_init(|| self.find()).clone();
+        Box::new(SpoeGroup { found, direction: at.direction(), asked: None })
     }
 }
 
 /// One run of `send-spoe-group`.
 struct SpoeGroup {
-    spec: Option<Arc<EngineSpec>>,
-    group: String,
+    // `None` cannot be: the check of the configuration refuses names that mean nothing.
+    found: Option<(Arc<EngineSpec>, usize)>,
+    direction: Direction,
     asked: Option<Question>,
 }
 
 impl Action for SpoeGroup {
     fn poll(&mut self, mut txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Verdict>) {
-        let Some(spec) = &self.spec else { return (txn, Poll::Ready(Verdict::Continue)) };
-        let group = spec.groups.iter().find(|(name, _)| *name == self.group);
-        let Some((name, messages)) = group else { return (txn, Poll::Ready(Verdict::Continue)) };
-        let label = Label { occasion: Occasion::Group(name), direction: Direction::Request };
+        let Some((spec, group)) = &self.found else { return (txn, Poll::Ready(Verdict::Continue)) };
+        let (name, messages) = &spec.groups[*group];
+        let label = Label { occasion: Occasion::Group(name), direction: self.direction };
         let done = poll_question(&mut self.asked, spec, messages, label, &mut txn, cx);
         let verdict = done.map(|outcome| match outcome {
             Outcome::Passed => Verdict::Continue,

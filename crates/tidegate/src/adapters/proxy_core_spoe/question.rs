@@ -15,6 +15,7 @@ use proxy_core::{
     txn::{Direction, Txn},
     vars::VarName,
 };
+use smallvec::SmallVec;
 use spoe::{
     Action, Actions, Exchange, NotifyWriter, Scope, StreamError, StreamId, TypedData, message::LogLine,
 };
@@ -38,11 +39,14 @@ pub(super) enum Answered {
 }
 
 /// What a stream remembers of an engine.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Memory {
     failed: bool,
     total: Duration,
 }
+
+/// One for each engine, by its number: nearly always one.
+type Memories = SmallVec<[Memory; 2]>;
 
 impl Question {
     /// Asks, with the arguments' present values. `None`: this engine is off for this stream, or for
@@ -133,7 +137,8 @@ impl Question {
         }
         set(&spec.agent.set_process_time, millis(took), txn);
         set(&spec.agent.set_total_time, millis(total), txn);
-        if !spec.log.is_empty() && (error.is_some() || !spec.agent.dontlog_normal) {
+        let logs = spec.log_global || !spec.log.is_empty();
+        if logs && (error.is_some() || !spec.agent.dontlog_normal) {
             self.log(spec, label, code, took, txn);
         }
     }
@@ -150,13 +155,21 @@ impl Question {
             processed: stats.processed,
         };
         let level = if code == 0 { Level::Notice } else { Level::Warning };
-        proxy_core::log::send(&txn.worker, &spec.log, level, line.to_string().as_bytes());
+        let line = line.to_string();
+        let global = spec.log_global.then_some(&txn.worker.shared.config.global.logs);
+        for targets in global.into_iter().chain([&spec.log]).filter(|targets| !targets.is_empty()) {
+            proxy_core::log::send(&txn.worker, targets, level, line.as_bytes());
+        }
     }
 }
 
 fn memory<'a>(spec: &EngineSpec, txn: &'a mut Txn) -> &'a mut Memory {
-    let place = txn.private(spec.slot).get_or_insert_with(|| Box::new(Memory::default()));
-    place.downcast_mut().expect("the slot is this engine's own")
+    let place = txn.private(spec.slot).get_or_insert_with(|| Box::<Memories>::default());
+    let all: &mut Memories = place.downcast_mut().expect("invariant: the slot is the engines' own");
+    if all.len() <= spec.number {
+        all.resize(spec.number + 1, Memory::default());
+    }
+    &mut all[spec.number]
 }
 
 fn own_variable(spec: &EngineSpec, name: &str) -> Option<VarName> {

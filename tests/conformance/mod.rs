@@ -92,6 +92,7 @@ cases! {
     lua_stack_overflow
     lua_status
     lua_task_logs
+    lua_stick_table
     lua_tcp_actions
     lua_tcp_service
     lua_then_spoe
@@ -134,6 +135,8 @@ cases! {
     stale_connections
     stats_socket
     target_rules
+    stick_table_errors
+    stick_tables
     tcp_mode
     terminations
     timeouts

@@ -48,7 +48,6 @@ impl host::Events for LuaEvents {
                 let queue = queue.ok_or(HostError::Refused(Cow::Borrowed("no such pattern reference")))?;
                 return subscribed(queue, for_patterns);
             }
-            Scope::Pattern { .. } => return Err(HostError::Unsupported("events of maps and ACL files")),
         };
         subscribed(queue, for_scripts)
     }

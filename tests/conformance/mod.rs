@@ -120,6 +120,7 @@ cases! {
     lua_stack_overflow
     lua_status
     lua_task_logs
+    lua_stick_table
     lua_tcp_actions
     lua_tcp_service
     lua_then_spoe
@@ -163,6 +164,8 @@ cases! {
     stale_connections
     stats_socket
     target_rules
+    stick_table_errors
+    stick_tables
     tcp_mode
     terminations
     timeouts

@@ -188,6 +188,11 @@ impl Usage {
         self.count(function, |counters| if forced { &counters.preemptions } else { &counters.yields });
     }
 
+    /// A yield that went straight back into the function that runs.
+    pub(crate) fn count_turn(&self, forced: bool) {
+        self.count_yield(self.shared.0.running.load(Relaxed), forced);
+    }
+
     pub(crate) fn count_error(&self, function: u32) {
         self.count(function, |counters| &counters.errors);
     }

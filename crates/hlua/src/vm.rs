@@ -537,7 +537,7 @@ impl VmState {
     }
 
     /// Gives way without leaving the VM, where leaving would come straight back; true if that is so.
-    pub(crate) fn pass_turn(&self) -> bool {
+    pub(crate) fn pass_turn(&self, forced: bool) -> bool {
         if self.garbage.waiting.load(std::sync::atomic::Ordering::Relaxed)
             || self.garbage.any.load(std::sync::atomic::Ordering::Relaxed)
             || !self.startup.borrow().is_empty()
@@ -552,6 +552,7 @@ impl VmState {
         // As if it had ended and begun again: the watchdog counts from here.
         worker.beat.tick();
         worker.beat.tick();
+        self.usage.count_turn(forced);
         true
     }
 

@@ -318,7 +318,7 @@ fn turn(stack: &mut Stack<'_>) -> Flow {
     if !stack.context().may_yield() {
         return Ok(Ret::Count(0));
     }
-    if stack.may_suspend() && stack.vm().pass_turn() {
+    if stack.may_suspend() && stack.vm().pass_turn(false) {
         return Ok(Ret::Count(0));
     }
     Ok(Ret::Block(Op::Turn { taken: false }))

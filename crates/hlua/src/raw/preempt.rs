@@ -126,7 +126,7 @@ unsafe fn decide(l: *mut ffi::lua_State) -> Tail {
                     disarm(l);
                 }
                 let may = matches!(judgement, Judgement::Slice) && Stack::new(l, vm).may_suspend();
-                if !may || vm.pass_turn() {
+                if !may || vm.pass_turn(true) {
                     return Tail::GoOn;
                 }
                 vm.run.suspending.set(true);

@@ -495,6 +495,10 @@ fn class_of(lent: &Lent) -> Class {
 }
 
 fn push_all(vm: &VmState, coroutine: &Coroutine, values: &[Out]) -> Option<c_int> {
+    if values.is_empty() {
+        // Making room would let the frame of a run that was stopped by the hook grow, a slot each time.
+        return Some(0);
+    }
     let mut stack = machine::main_stack(vm);
     let count = push_values(&mut stack, values)?;
     coroutine.take_from_main(vm, count).then_some(count)

@@ -66,15 +66,19 @@ pub fn serve(
             return;
         }
         counted.admitted();
-        let tracked = conn.session.tracked.borrow();
-        if !tracked.is_empty() {
-            tracked.count(&[DataType::SessCnt, DataType::SessRate], 1, conn.now());
-        }
-        drop(tracked);
+        count_session(&conn);
         match conn.session.frontend.mode {
             Mode::Http => stream::http::run(&mut conn).await,
             Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
         }
+    }
+}
+
+/// The session was accepted, which the entries that it tracks count.
+fn count_session(conn: &Conn) {
+    let tracked = conn.session.tracked.borrow();
+    if !tracked.is_empty() {
+        tracked.count(&[DataType::SessCnt, DataType::SessRate], 1, conn.now());
     }
 }
 

@@ -50,7 +50,7 @@ impl KeyType {
 
     /// The longest key in bytes.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn length(self) -> usize {
         match self {
             Self::Ipv4 | Self::Integer => 4,
             Self::Ipv6 => 16,

@@ -158,7 +158,7 @@ impl host::StickTable for LuaStickTable {
         let data = config.columns.iter().map(|c| (c.kind.name().to_owned(), period(c.period_ms)));
         StickTableInfo {
             kind: config.key_type.name(),
-            length: number(config.key_type.len()),
+            length: number(config.key_type.length()),
             size: number(config.size),
             used: number(self.table.used(self.worker.host.now())),
             expire: config.expire.map_or(0, |expire| number(expire.as_millis())),

@@ -43,6 +43,7 @@ cases! {
     big_bodies
     bodiless
     chunked
+    cli_inspection
     cli_levels
     client_leaves
     config_errors

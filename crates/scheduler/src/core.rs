@@ -682,6 +682,12 @@ impl Handle {
         self.0.current.get().map(SlotRef::id)
     }
 
+    /// Whether nothing waits to be run: a task that gave way now would be the next to run.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.0.taken.get() == 0 && self.0.queue.borrow().is_empty() && !self.0.shared.has_work()
+    }
+
     /// The part that other threads may hold.
     #[must_use]
     pub fn remote(&self) -> Remote {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::{
-    Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets, Value,
+    Certificates, Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets,
+    Value,
 };
 use crate::Failure;
 
@@ -121,6 +122,11 @@ pub trait Core {
         None
     }
 
+    /// The certificates that frontends serve.
+    fn certificates(&self) -> Option<&dyn Certificates> {
+        None
+    }
+
     /// The HTTP client.
     fn http_client(&self) -> Option<&dyn HttpClient> {
         None
@@ -140,7 +146,7 @@ pub trait Core {
 const _: Option<&dyn Core> = None;
 
 /// A sample fetch or converter that the host resolved once; the number is the host's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleId(pub u32);
 
 /// The host's tables of sample fetches and converters.

@@ -44,6 +44,7 @@ cases! {
     bind_ssl
     bodiless
     chunked
+    cli_inspection
     cli_levels
     client_leaves
     config_errors

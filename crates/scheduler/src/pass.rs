@@ -136,6 +136,9 @@ impl<'a> Pass<'a> {
         queue.take(class, if unbound { left.div_ceil(2) } else { left }, &mut self.batch);
         drop(queue);
         let taken = self.batch.len();
+        if taken > 1 {
+            self.batch.fetch();
+        }
         self.class = class;
         self.core.taken_class.set(class);
         // What turns out to be dead costs the class's share, not the pass's budget, as in HAProxy.

@@ -151,6 +151,17 @@ impl Wheel {
         block
     }
 
+    /// Entries that are due next, as far as they are known; `false` if none is at `now`.
+    pub(crate) fn look_ahead(&mut self, now: u64, see: impl FnMut(&Entry), max: usize) -> bool {
+        while self.due.is_empty() {
+            if !self.advance(now) {
+                return false;
+            }
+        }
+        self.due.iter().take(max).for_each(see);
+        true
+    }
+
     /// Takes the next entry that is due at `now`, in order of time.
     #[inline]
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<Entry> {

@@ -9,30 +9,43 @@ const ANYBODY: u32 = 1 << 16;
 pub(crate) struct Interest {
     by_subtype: [u32; 16],
     all: u32,
+    word: u32,
 }
 
 impl Interest {
     pub(crate) fn add(&mut self, subtypes: Subtypes) {
         self.all += 1;
-        self.each(subtypes, |count, bit| *count += bit);
+        self.word |= ANYBODY | u32::from(subtypes.bits());
+        ones(subtypes).for_each(|n| self.by_subtype[n] += 1);
     }
 
     pub(crate) fn remove(&mut self, subtypes: Subtypes) {
         self.all -= 1;
-        self.each(subtypes, |count, bit| *count -= bit);
-    }
-
-    fn each(&mut self, subtypes: Subtypes, change: impl Fn(&mut u32, u32)) {
-        let bits = u32::from(subtypes.bits());
-        self.by_subtype.iter_mut().enumerate().for_each(|(n, count)| change(count, bits >> n & 1));
+        for n in ones(subtypes) {
+            self.by_subtype[n] -= 1;
+            if self.by_subtype[n] == 0 {
+                self.word &= !(1 << n);
+            }
+        }
+        if self.all == 0 {
+            self.word = 0;
+        }
     }
 
     /// The subtypes asked for, for [`may_reach`].
     pub(crate) fn word(&self) -> u32 {
-        let bit = |(n, count): (usize, &u32)| u32::from(*count > 0) << n;
-        let subtypes: u32 = self.by_subtype.iter().enumerate().map(bit).sum();
-        if self.all > 0 { subtypes | ANYBODY } else { 0 }
+        self.word
     }
+}
+
+/// The places of the bits that are set.
+fn ones(subtypes: Subtypes) -> impl Iterator<Item = usize> {
+    let mut rest = subtypes.bits();
+    std::iter::from_fn(move || {
+        let place = (rest != 0).then(|| rest.trailing_zeros() as usize);
+        rest &= rest.wrapping_sub(1);
+        place
+    })
 }
 
 /// Whether somebody might ask for all of `subtypes`; for a single subtype, whether somebody does.

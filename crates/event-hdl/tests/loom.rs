@@ -289,7 +289,9 @@ fn two_publishers_and_one_who_leaves() {
         });
         subscription.unwrap().unsubscribe();
         over.store(true, Ordering::Relaxed);
-        publishers.into_iter().for_each(|publisher| drop(publisher.join().unwrap()));
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
     });
 }
 

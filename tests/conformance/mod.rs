@@ -50,6 +50,7 @@ cases! {
     config_script_error
     connect_refused
     expect_continue
+    frontend_control
     header_injection
     header_rules
     health_checks
@@ -64,9 +65,9 @@ cases! {
     lua_action_yields
     lua_c_module
     lua_channel
+    lua_cli
     lua_channel_forwards
     lua_channel_waits
-    lua_cli
     lua_converter
     lua_core
     lua_cors
@@ -84,8 +85,8 @@ cases! {
     lua_filter_tcp
     lua_filter_verdicts
     lua_forced_yields
-    lua_http_message
     lua_forward_auth
+    lua_http_message
     lua_http_objects
     lua_httpclient
     lua_httpclient_names
@@ -94,15 +95,16 @@ cases! {
     lua_jwt
     lua_late_settings
     lua_load_both
+    lua_mailers
     lua_log_level
     lua_map
     lua_memory_cap
-    lua_patref
-    lua_mailers
     lua_mirror
+    lua_patref
     lua_per_thread
     lua_prometheus
     lua_proxies
+    lua_proxy_control
     lua_redis
     lua_queue
     lua_regex

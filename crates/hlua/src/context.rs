@@ -105,8 +105,8 @@ impl ContextKind {
             ServiceHttp => format!("Lua applet http '<lua.{name}>'"),
             ServiceTcp => format!("Lua applet tcp '<lua.{name}>'"),
             Event => "Lua event_hdl".to_string(),
-            Filter => format!("Lua filter '{name}' "),
             Cli => format!("Lua cli '<lua.{name}>'"),
+            Filter => format!("Lua filter '{name}' "),
         }
     }
 
@@ -138,8 +138,8 @@ impl fmt::Display for ContextKind {
             ServiceHttp => "service http",
             ServiceTcp => "service tcp",
             Event => "event",
-            Filter => "filter",
             Cli => "cli",
+            Filter => "filter",
         })
     }
 }

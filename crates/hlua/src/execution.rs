@@ -156,6 +156,10 @@ impl Execution {
         Execution { runtime, inner }
     }
 
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// A run of Filter context that makes something: gives how it ended and a reference to the table it returned.
     pub(crate) fn make_table(
         runtime: &Runtime,
@@ -177,10 +181,6 @@ impl Execution {
         object: c_int,
     ) -> Execution {
         Execution::new(runtime, ContextKind::Filter, name, 0, Args::Filter(running, object), Vec::new())
-    }
-
-    pub(crate) fn runtime(&self) -> &Runtime {
-        &self.runtime
     }
 
     /// Puts a converter's input before the rule's arguments.
@@ -495,6 +495,10 @@ fn class_of(lent: &Lent) -> Class {
 }
 
 fn push_all(vm: &VmState, coroutine: &Coroutine, values: &[Out]) -> Option<c_int> {
+    if values.is_empty() {
+        // Making room would let the frame of a run that was stopped by the hook grow, a slot each time.
+        return Some(0);
+    }
     let mut stack = machine::main_stack(vm);
     let count = push_values(&mut stack, values)?;
     coroutine.take_from_main(vm, count).then_some(count)

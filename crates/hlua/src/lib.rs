@@ -16,6 +16,7 @@ pub mod record;
 pub mod reference;
 pub mod registry;
 pub mod runtime;
+pub mod testing;
 pub mod usage;
 mod value;
 mod vm;

@@ -77,13 +77,13 @@ pub(crate) enum Op {
         left: usize,
         done: usize,
     },
+    /// `Patref:add_bulk`: some entries a turn.
+    Bulk(Box<crate::api::patref::Bulk>),
     ChannelSend {
         side: Side,
         data: Vec<u8>,
         sent: usize,
     },
-    /// `Patref:add_bulk`: some entries a turn.
-    Bulk(Box<crate::api::patref::Bulk>),
 }
 
 /// What `Socket:receive` waits for.

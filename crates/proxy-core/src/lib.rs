@@ -38,4 +38,5 @@ pub mod stick_table;
 pub mod stream;
 pub mod txn;
 pub mod vars;
+pub mod watch;
 pub mod worker;

@@ -229,6 +229,14 @@ impl TxnData {
         &mut self.private[slot]
     }
 
+    /// Calls `with` with what is tracked under a number, by the exchange or else by the session.
+    pub fn with_tracked<R>(&self, number: usize, with: impl FnOnce(Option<&Tracked>) -> R) -> R {
+        match self.tracked.get(number) {
+            Some(tracked) => with(Some(tracked)),
+            None => with(self.session.tracked.borrow().get(number)),
+        }
+    }
+
     /// The bytes of one direction.
     #[must_use]
     pub fn channel(&self, direction: Direction) -> &Channel {
@@ -243,14 +251,6 @@ impl TxnData {
         match direction {
             Direction::Request => &mut self.req_chn,
             Direction::Response => &mut self.res_chn,
-        }
-    }
-
-    /// Calls `with` with what is tracked under a number, by the exchange or else by the session.
-    pub fn with_tracked<R>(&self, number: usize, with: impl FnOnce(Option<&Tracked>) -> R) -> R {
-        match self.tracked.get(number) {
-            Some(tracked) => with(Some(tracked)),
-            None => with(self.session.tracked.borrow().get(number)),
         }
     }
 

@@ -134,6 +134,7 @@ impl Preparation {
             stopping: AtomicBool::new(false),
             next_stream: AtomicU64::new(0),
             counters: Default::default(),
+            roll_call: Default::default(),
             proc_vars: Default::default(),
         });
         let process = Process {

@@ -165,8 +165,8 @@ classes! {
     StickTable => stick_table::CLASS,
     Queue => queue::CLASS,
     Regex => regex::CLASS,
-    HttpMessage => http_message::CLASS,
     JsonObject => json::OBJECT,
+    HttpMessage => http_message::CLASS,
 }
 
 impl Class {

@@ -13,5 +13,6 @@ mod queues;
 mod regexes;
 mod shared;
 mod tables;
+mod testing;
 mod usage;
 mod waiting;

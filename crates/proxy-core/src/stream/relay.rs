@@ -31,6 +31,9 @@ pub(crate) async fn relay(
     let mut clocks = Clocks::default();
     let backend = conn.txn.backend.clone();
     poll_fn(|cx| {
+        if upstream.slot.is_killed() {
+            return Poll::Ready(*b"KD");
+        }
         let mut budget = BYTES_PER_TURN;
         let (up, down) = if let Some(filters) = &mut filters {
             filters.wake();

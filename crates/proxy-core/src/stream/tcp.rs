@@ -275,6 +275,9 @@ fn poll_more_response(
     until: Option<Instant>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Fault>> {
+    if upstream.slot.is_killed() {
+        return Poll::Ready(Err(Fault::Close(*b"KD")));
+    }
     let pool = &conn.worker.buffers;
     super::relay::pump_request(&mut conn.client, &mut upstream.side, pool, cx).map_err(Fault::Close)?;
     match upstream.side.poll_fill(pool, cx) {

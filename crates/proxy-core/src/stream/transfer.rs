@@ -210,6 +210,9 @@ impl Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, NoResponse>> {
         self.filters.wake();
+        if self.is_killed() {
+            return Poll::Ready(Err(Fault::Status(502, *b"KH").into()));
+        }
         self.pump_request(conn, cx)?;
         if let Poll::Ready(done) = self.poll_response_head(conn, cx) {
             return Poll::Ready(done);
@@ -227,6 +230,11 @@ impl Exchange {
                 Late::Server => Fault::Status(504, *b"sH"),
             }))
         })
+    }
+
+    /// Whether somebody has ended the server's sessions.
+    fn is_killed(&self) -> bool {
+        self.upstream.as_ref().is_some_and(|up| up.slot.is_killed())
     }
 
     /// Whether the next move of the request is the client's.
@@ -423,6 +431,9 @@ impl Exchange {
         let mut budget = BYTES_PER_TURN;
         let filtered = self.filters.filter_payload(Direction::Response);
         self.filters.wake();
+        if self.is_killed() {
+            return Poll::Ready(Err(Fault::Close(*b"KD")));
+        }
         loop {
             self.pump_request(conn, cx)?;
             let before = conn.client.bytes_out;

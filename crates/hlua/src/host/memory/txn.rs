@@ -4,9 +4,11 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
+use std::rc::Rc;
 
+use super::samples::{Stub, Stubs};
 use crate::host::{
-    Channel, HostError, HostResult, Http, Level, Reply, RequestPart, Side, StartLine, Txn, Value,
+    Channel, HostError, HostResult, Http, Level, Reply, RequestPart, SampleId, Side, StartLine, Txn, Value,
 };
 
 /// Header lines in order.
@@ -26,6 +28,9 @@ pub struct MemoryStream {
     pub variables: BTreeMap<Vec<u8>, Value<'static>>,
     /// What the script logged in this stream's name.
     pub log: Vec<(Level, String)>,
+    /// What a test answers for fetches on this stream alone.
+    pub fetches: BTreeMap<SampleId, Stub>,
+    pub(super) stubs: Rc<Stubs>,
     pub(super) extension: Option<Box<dyn Any>>,
 }
 
@@ -38,6 +43,8 @@ impl Default for MemoryStream {
             request_headers: Vec::new(),
             variables: BTreeMap::new(),
             log: Vec::new(),
+            fetches: BTreeMap::new(),
+            stubs: Rc::default(),
             extension: None,
         }
     }
@@ -80,7 +87,7 @@ macro_rules! delegate_stream {
                 input: crate::host::Value<'_>,
                 args: &[crate::host::Value<'_>],
             ) -> crate::host::HostResult<Option<crate::host::Value<'_>>> {
-                Ok(super::samples::convert(converter, &input, args))
+                Ok(super::samples::convert(&self.stream, converter, input, args))
             }
             fn set_var(&mut self, name: &[u8], value: crate::host::Value<'_>, if_exists: bool) -> bool {
                 self.stream.set_var(name, value, if_exists)

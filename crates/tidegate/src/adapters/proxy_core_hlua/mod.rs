@@ -44,7 +44,7 @@ const ARGS_MAX: usize = 12;
 /// Every place of the configuration that names a Lua function.
 #[derive(Default)]
 pub struct Sites {
-    list: RwLock<Vec<Site>>,
+    functions: RwLock<Vec<Site>>,
     filters: RwLock<Vec<FilterLine>>,
     cli: RwLock<Vec<CliCommand>>,
 }
@@ -71,7 +71,7 @@ pub struct Site {
 
 impl Sites {
     fn add(&self, site: Site) -> usize {
-        let mut sites = self.list.write();
+        let mut sites = self.functions.write();
         sites.push(site);
         sites.len() - 1
     }
@@ -91,7 +91,7 @@ impl Sites {
     /// The site of that number.
     #[must_use]
     pub fn find(&self, number: usize) -> Option<Site> {
-        self.list.read().get(number).cloned()
+        self.functions.read().get(number).cloned()
     }
 
     /// The service that answers a command: of those whose words it begins with, the one with most.

@@ -35,7 +35,7 @@ pub use self::certificates::{CertificateUpdate, Certificates};
 pub use self::channel::Channel;
 pub use self::core::{Catalog, Core, Level, SampleId};
 pub use self::events::{Event, EventHandle, EventStream, Events, Scope, Subscribed};
-pub use self::http::{Http, RequestPart};
+pub use self::http::{Http, RequestPart, StartLine};
 pub use self::http_client::{HttpClient, HttpRequest, HttpResponse};
 pub use self::proxy::{Proxies, Proxy, ProxyCommand, ProxyMailers, Stats};
 pub use self::regex::{Groups, Regex};
@@ -44,6 +44,9 @@ pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,
 };
 pub use self::socket::{ConnectError, Connecting, Socket, Sockets, Target};
-pub use self::tables::{Map, MatchMethod, PatternEntry, PatternRef, Patterns};
+pub use self::tables::{
+    Map, MatchMethod, PatternEntry, PatternRef, Patterns, StickEntry, StickFilter, StickOperator, StickTable,
+    StickTableInfo,
+};
 pub use self::txn::{Lent, Reply, Side, Stream, Txn};
 pub use self::value::{HostError, HostResult, LocalFuture, Value};

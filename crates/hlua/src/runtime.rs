@@ -105,6 +105,11 @@ impl Runtime {
         Runtime { vm, worker }
     }
 
+    /// The host of the worker it runs on.
+    pub fn core(&self) -> &dyn Core {
+        &*self.worker.core
+    }
+
     /// Which VM this is.
     pub fn kind(&self) -> VmKind {
         match self.vm {
@@ -154,7 +159,7 @@ impl Runtime {
     }
 
     /// A registry reference to the compiled chunk.
-    fn compile(&self, name: &str, source: &[u8]) -> Result<i32, Error> {
+    pub(crate) fn compile(&self, name: &str, source: &[u8]) -> Result<i32, Error> {
         self.with(|vm| {
             let vm = &*vm.state;
             let out_of_memory = || Error::Memory { function: "Lua".into() };

@@ -15,6 +15,7 @@ use crate::{
     pattern_ref::PatternRefs,
     rules::{Rule, acl::Cond},
     sample::{expr::Expr, logformat::LogFormat},
+    stick_table::StickTables,
     vars::VarName,
 };
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub mailers: BTreeMap<String, Arc<Mailers>>,
     /// The lists of patterns that ACLs and maps use.
     pub patterns: Arc<PatternRefs>,
+    /// Stick tables.
+    pub tables: Arc<StickTables>,
 }
 
 /// A `mailers` section.

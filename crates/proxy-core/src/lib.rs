@@ -34,6 +34,7 @@ pub mod registry;
 pub mod rules;
 pub mod sample;
 pub mod session;
+pub mod stick_table;
 pub mod stream;
 pub mod txn;
 pub mod vars;

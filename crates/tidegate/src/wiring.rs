@@ -43,7 +43,7 @@ use crate::adapters::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
     },
-    proxy_core_spoe::{self, EnginePlan},
+    proxy_core_spoe::{self, EnginePlan, Engines},
 };
 use crate::{
     certificates::Certificates,
@@ -179,6 +179,7 @@ impl Preparation {
             pattern_events,
             lua: loaded.plan,
             sites: self.sites,
+            engines: self.engines,
             catalog: Arc::new(Catalog::new(registry)),
             private_slot: self.private_slot,
             clocks: self.clocks,
@@ -209,6 +210,7 @@ pub struct Process {
     pub facts: Arc<Facts>,
     lua: LuaPlan,
     sites: Arc<Sites>,
+    engines: Arc<EnginePlan>,
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
@@ -264,15 +266,14 @@ impl Node {
             process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
         }
         runtimes.iter().flatten().for_each(|runtime| process.facts.scripts.add(runtime.usage()));
-        let [shared, per_thread] = runtimes;
         let extension = Extension::new(
             process.catalog.clone(),
             process.private_slot,
             process.facts.clone(),
             process.lua.routes,
             process.sites.clone(),
-            shared,
-            per_thread,
+            Engines::new(process.engines.clone()),
+            runtimes,
         );
         let worker = Rc::new(Worker {
             thread,
@@ -282,14 +283,9 @@ impl Node {
             pools: Pools::default(),
             extension,
         });
+        let events = LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() };
         let http = LuaHttpClient::new(&worker, process.http_client.client(&worker));
-        core.link(
-            &worker,
-            handle.clone(),
-            LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() },
-            http,
-            LuaCertificates(process.certificates.clone()),
-        );
+        core.link(&worker, handle.clone(), events, http, LuaCertificates(process.certificates.clone()));
         if thread == 0 {
             set_process_variables(&worker);
         }
@@ -304,7 +300,8 @@ impl Node {
     /// A function of `core.register_init` fails.
     pub fn run_init(&self) -> Result<(), hlua::Error> {
         let extension = Extension::of(&self.worker);
-        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))
+        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))?;
+        extension.declare_filters()
     }
 
     /// Starts this thread's tasks: scripts' own, and on the first thread the health checks.
@@ -315,6 +312,11 @@ impl Node {
         let extension = Extension::of(&self.worker);
         for runtime in extension.runtimes() {
             runtime.start_tasks()?;
+        }
+        let plan = extension.engines.plan.clone();
+        if !plan.is_empty() {
+            self.handle
+                .spawn("spoe report", proxy_core_spoe::report::report(plan, Rc::downgrade(&self.worker)));
         }
         if self.worker.thread == 0 {
             self.worker.shared.config.patterns.seal();

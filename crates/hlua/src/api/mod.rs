@@ -13,7 +13,9 @@ pub(crate) mod concat;
 pub(crate) mod core;
 pub(crate) mod date;
 pub(crate) mod event_sub;
+pub(crate) mod filter;
 pub(crate) mod http;
+pub(crate) mod http_message;
 pub(crate) mod httpclient;
 pub(crate) mod json;
 pub(crate) mod listener;
@@ -28,6 +30,7 @@ pub(crate) mod reply;
 pub(crate) mod samples;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod stick_table;
 pub(crate) mod stream;
 pub(crate) mod txn;
 
@@ -111,7 +114,7 @@ pub(crate) struct Library {
 
 /// The global tables.
 pub(crate) const LIBRARIES: &[&Library] =
-    &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY, &cert_cache::LIBRARY];
+    &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY, &filter::LIBRARY, &cert_cache::LIBRARY];
 
 /// Modules that `require` finds where the script's path has none of that name.
 pub(crate) const MODULES: &[&Library] = &[&json::LIBRARY];
@@ -161,9 +164,11 @@ classes! {
     MapObject => map::CLASS,
     Patref => patref::CLASS,
     PatrefCursor => patref::CURSOR,
+    StickTable => stick_table::CLASS,
     Queue => queue::CLASS,
     Regex => regex::CLASS,
     JsonObject => json::OBJECT,
+    HttpMessage => http_message::CLASS,
 }
 
 impl Class {

@@ -146,7 +146,7 @@ pub trait Core {
 const _: Option<&dyn Core> = None;
 
 /// A sample fetch or converter that the host resolved once; the number is the host's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleId(pub u32);
 
 /// The host's tables of sample fetches and converters.

@@ -26,7 +26,7 @@ const fn command(
 
 /// The commands that [`run`](super::run) handles.
 pub const COMMANDS: &[Command<'static>] = {
-    use AccessLevel::{Admin, User};
+    use AccessLevel::{Admin, Operator, User};
     &[
         command("add acl", "add acl [@<ver>] <acl> <pattern>", "add an acl entry", User),
         command(
@@ -37,6 +37,12 @@ pub const COMMANDS: &[Command<'static>] = {
         ),
         command("clear acl", "clear acl [@<ver>] <acl>", "clear the contents of this acl", User),
         command("clear map", "clear map [@<ver>] <map>", "clear the contents of this map", User),
+        command(
+            "clear table",
+            "clear table <table> [<filter>]*",
+            "remove an entry from a table (filter: data/key)",
+            Operator,
+        ),
         command("commit acl", "commit acl @<ver> <acl>", "commit the ACL at this version", User),
         command("commit map", "commit map @<ver> <map>", "commit the map at this version", User),
         command("del acl", "del acl <acl> [<key>|#<ref>]", "delete acl entries matching <key>", User),
@@ -88,6 +94,12 @@ pub const COMMANDS: &[Command<'static>] = {
             Admin,
         ),
         command(
+            "set table",
+            "set table <table> key <k> [data.* <v>]*",
+            "update or create a table entry's data",
+            Operator,
+        ),
+        command(
             "set weight",
             "set weight <bk>/<srv>  (DEPRECATED)",
             "change a server's weight (use 'set server' instead)",
@@ -110,6 +122,12 @@ pub const COMMANDS: &[Command<'static>] = {
             User,
         ),
         command("show stat", "show stat [no-maint|up]*", "report counters for each proxy and server", User),
+        command(
+            "show table",
+            "show table <table> [<filter>]*",
+            "report table usage stats or dump this table's contents (filter: data/key)",
+            User,
+        ),
         command("shutdown frontend", "shutdown frontend <frontend>", "stop a specific frontend", Admin),
         command(
             "shutdown sessions server",

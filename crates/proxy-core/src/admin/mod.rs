@@ -13,6 +13,7 @@ mod patterns;
 mod server;
 pub mod stat;
 mod state;
+mod tables;
 mod words;
 
 use std::{
@@ -115,6 +116,10 @@ pub fn run_with_payload(
         [verb, what @ ("map" | "acl"), rest @ ..] if patterns::VERBS.contains(verb) => {
             patterns::run(verb, what, rest, payload, cx)
         }
+        ["show", "table", rest @ ..] => tables::show(rest, level, cx),
+        ["set" | "clear", "table", ..] if !may(AccessLevel::Operator) => Answer::denied(),
+        ["set", "table", rest @ ..] => tables::set(rest, cx),
+        ["clear", "table", rest @ ..] => tables::clear(rest, cx),
         ["get", "weight", rest @ ..] => server::get_weight(rest, cx),
         ["set", "server" | "weight", ..]
         | ["set", "maxconn", "server", ..]

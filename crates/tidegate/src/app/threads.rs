@@ -107,6 +107,7 @@ impl WorkerThread {
     fn new(process: &Arc<Process>, thread: usize, first: Option<FirstWorker>) -> Result<Self, String> {
         let worker =
             Worker::new(process.facts.threads).map_err(|error| format!("cannot start a worker: {error}"))?;
+        process.facts.schedulers.add(thread, &worker.handle());
         let host = Box::new(WorkerHost::new(worker.turn(), worker.handle()));
         let node =
             Node::new(process, thread, host, worker.handle(), first).map_err(|error| error.to_string())?;

@@ -17,4 +17,4 @@ pub use http_client::{LuaHttpClient, unix_addr};
 pub use proxies::LuaProxies;
 pub use regex::compile as compile_regex;
 pub use tables::LuaPatterns;
-pub use txn::LuaTxn;
+pub use txn::{LuaTxn, side_of};

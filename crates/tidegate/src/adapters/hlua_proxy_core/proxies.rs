@@ -15,6 +15,7 @@ use proxy_core::{
     worker::Worker,
 };
 
+use super::tables::LuaStickTable;
 use crate::adapters::{values, with_admin};
 
 /// The proxies of the configuration, as one worker's scripts see them.
@@ -97,6 +98,11 @@ impl host::Proxy for LuaProxy {
                 stat::frontend_row(&self.proxy, cx)
             })
         })
+    }
+
+    fn stick_table(&self) -> Option<Rc<dyn host::StickTable>> {
+        let table = self.worker.shared.config.tables.find(&self.proxy.name)?;
+        Some(Rc::new(LuaStickTable::new(&self.worker, table)))
     }
 
     fn usable_servers(&self) -> (i64, i64) {

@@ -1,13 +1,29 @@
-//! The class `ProxyMailers`: what the configuration says about mail, as a plain table.
+//! The class `ProxyMailers`: what the configuration says about mail, as a snapshot.
 //!
 //! Nothing here sends mail. A script does, with these settings, events and sockets; it says so by
 //! `core.use_native_mailers_config`, which is accepted and changes nothing.
 //!
 //! Source: lua-api "ProxyMailers class", "Proxy.get_mailers", "core.use_native_mailers_config".
 
-use crate::api::proxy;
+use crate::api::{Class, ClassDef, proxy, to_string};
 use crate::raw::stack::{Flow, Ret, Stack};
 use crate::value::Out;
+
+pub(crate) const CLASS: ClassDef = ClassDef {
+    name: "ProxyMailers",
+    methods: &[],
+    lazy: None,
+    attributes: &[
+        ("track_server_health", "boolean"),
+        ("log_level", "integer"),
+        ("mailservers", "table of addresses by name"),
+        ("mailservers_timeout", "integer"),
+        ("smtp_hostname", "string"),
+        ("smtp_from", "string"),
+        ("smtp_to", "string"),
+    ],
+    meta: &[to_string!("ProxyMailers")],
+};
 
 /// No value at all where the proxy has no mailers, as in HAProxy.
 pub(crate) fn get(stack: &mut Stack<'_>) -> Flow {
@@ -20,7 +36,7 @@ pub(crate) fn get(stack: &mut Stack<'_>) -> Flow {
         .map(|(name, address)| (Out::text(name), Out::text(address)))
         .collect();
     let text = |text: Option<String>| text.map_or(Out::Nil, Out::text);
-    stack.push_out(&Out::record([
+    let fields = [
         ("track_server_health", Out::Bool(mailers.track_server_health)),
         ("log_level", Out::Int(mailers.log_level.into())),
         ("mailservers", Out::Table(servers)),
@@ -28,7 +44,9 @@ pub(crate) fn get(stack: &mut Stack<'_>) -> Flow {
         ("smtp_hostname", text(mailers.smtp_hostname)),
         ("smtp_from", text(mailers.smtp_from)),
         ("smtp_to", text(mailers.smtp_to)),
-    ]))?;
+    ];
+    let fields = fields.into_iter().map(|(name, value)| (Out::text(name), value)).collect();
+    stack.push_out(&Out::Dressed(Class::ProxyMailers, 0, fields))?;
     Ok(Ret::Count(1))
 }
 

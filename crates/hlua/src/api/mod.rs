@@ -154,6 +154,7 @@ classes! {
     HttpClient => httpclient::CLASS,
     Proxy => proxy::CLASS,
     ProxyList => proxy::LIST,
+    ProxyMailers => mailers::CLASS,
     Server => server::CLASS,
     ServerList => server::LIST,
     Listener => listener::CLASS,

@@ -139,3 +139,46 @@ fn certificates_are_set_by_the_file_they_came_from() {
     );
     insta::assert_snapshot!(lines.join("\n"));
 }
+
+#[test]
+fn every_method_of_proxies_servers_and_listeners_does_its_work() {
+    let bench = bench("");
+    bench.core.proxies.add("web", (true, true), &[("s1", "10.0.0.1:80")]);
+    let lines = bench.probe(
+        r#"local p = core.proxies.web
+           local s = p.servers.s1
+           local function tell(...)
+             local said, all = {}, table.pack(...)
+             for at = 1, all.n do said[at] = tostring(all[at]) end
+             core.Info(table.concat(said, " "))
+           end
+           tell(p:get_name(), p:get_uuid(), p.name, p.uuid, p:get_mode(), p:get_cap(), p:get_srv_act(), p:get_srv_bck(), p:get_stats().scur, p)
+           tell(s:get_name(), s:get_puid(), s:get_rid(), s.name, s.puid, s:is_draining(), s:is_backup(), s:is_dynamic(), s:get_cur_sess(),
+             s:get_pend_conn(), s:get_maxconn(), s:get_weight(), s:get_addr(), s:get_stats().weight, s:get_proxy():get_name(), s:tracking(),
+             #s:get_trackers(), s)
+           for name, listener in pairs(p.listeners) do tell(name, listener:get_stats().scur, listener) end
+           p:pause() p:resume() p:stop() p:shut_bcksess()
+           s:shut_sess() s:set_drain() s:set_maint() s:set_ready() s:check_enable() s:check_disable() s:check_force_up() s:check_force_nolb()
+           s:check_force_down() s:agent_enable() s:agent_disable() s:agent_force_up() s:agent_force_down()
+           tell(s:set_weight("50") == nil, s:set_weight("x"), s:set_maxconn("7") == nil, s:set_addr("10.0.0.2", "81"))
+           tell(s.nothing, p.nothing)"#,
+    );
+    let commands = bench.core.proxies.commands.borrow().join("\n");
+    insta::assert_snapshot!(format!("{}\n{commands}", lines.join("\n")));
+}
+
+#[test]
+fn every_method_of_a_socket_does_its_work() {
+    let bench = bench("");
+    bench.core.sockets.add(([10, 0, 0, 1], 443).into(), &["one\r\ntwo\nthree"]);
+    let lines = bench.probe(
+        r#"local s = core.tcp()
+           core.Info(tostring(s) .. " " .. s:settimeout(1.5) .. " " .. select('#', s:setoption('keepalive', true)) .. " " .. tostring(s:getpeername()))
+           core.Info(s:connect_ssl("10.0.0.1", "443") .. " " .. s:getpeername() .. " " .. s:getsockname())
+           core.Info(s:send("0123456789", 2, -2) .. " " .. s:receive() .. " " .. s:receive("*l", "> ") .. " " .. s:receive(2) .. " " .. s:receive("*a"))
+           s:close()
+           core.Info(tostring(s:send("x")) .. " " .. tostring(select(2, s:receive())))
+           core.Info(select(2, pcall(s.settimeout, s, -1)))"#,
+    );
+    insta::assert_snapshot!(lines.join("\n"));
+}

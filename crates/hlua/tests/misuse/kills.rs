@@ -37,7 +37,7 @@ const BUSY: &str = r#"
   end)
   core.register_action("after", {"http-req"}, function(txn)
     collectgarbage() collectgarbage()
-    core.Info(string.format("%d", collectgarbage("count")))
+    core.Info(string.format("%.0f", collectgarbage("count")))
   end)
 "#;
 
@@ -106,7 +106,8 @@ fn kill(bench: &Bench, config: &Config, end: End) {
 fn memory_kilobytes(bench: &Bench) -> usize {
     bench.core.take_log();
     let txn: Box<MemoryTxn> = get();
-    bench.action("after", txn).1.expect("the VM is usable");
+    let result = bench.action("after", txn).1;
+    assert!(result.is_ok(), "the VM is not usable: {result:?}");
     let line = bench.core.take_log().pop().expect("it says a number");
     line.trim_start_matches("info: ").parse().expect("a number")
 }

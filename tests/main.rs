@@ -3,8 +3,8 @@
 //! [`conformance`] runs scenario folders against any proxy binary, ours or upstream's ([`support::peer`]
 //! says which); [`compatibility`] holds COMPATIBILITY.md against them; [`vtc`] runs scenarios in varnishtest's
 //! language against the same binary; [`demo`] tries ours out, [`spoa`] its tools for authors of agents.
-//! [`author_tools`] tries what script authors use. [`sim`] lives whole worlds in one thread, on virtual time,
-//! each from a seed.
+//! [`interop`] lets our SPOE engine drive agents of other makes, [`author_tools`] tries what script authors use.
+//! [`sim`] lives whole worlds in one thread, on virtual time, each from a seed.
 
 #![expect(
     clippy::disallowed_methods,
@@ -15,6 +15,7 @@ mod author_tools;
 mod compatibility;
 mod conformance;
 mod demo;
+mod interop;
 mod sim;
 mod spoa;
 mod support;

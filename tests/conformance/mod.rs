@@ -41,6 +41,7 @@ cases! {
     balance_hash
     balance_leastconn
     big_bodies
+    bind_ssl
     bodiless
     chunked
     cli_levels
@@ -50,6 +51,7 @@ cases! {
     config_script_error
     connect_refused
     expect_continue
+    frontend_control
     header_injection
     header_rules
     health_checks
@@ -61,8 +63,12 @@ cases! {
     logs
     lua_acme
     lua_action_sleeps
+    lua_action_yields
     lua_c_module
+    lua_cert_cache
     lua_channel
+    lua_channel_forwards
+    lua_channel_waits
     lua_cli
     lua_converter
     lua_core
@@ -75,8 +81,14 @@ cases! {
     lua_event_sub
     lua_event_sub_server
     lua_fetch_types
+    lua_filter_config
+    lua_filter_http
+    lua_filter_order
+    lua_filter_tcp
+    lua_filter_verdicts
     lua_forced_yields
     lua_forward_auth
+    lua_http_message
     lua_http_objects
     lua_httpclient
     lua_httpclient_names
@@ -85,16 +97,18 @@ cases! {
     lua_jwt
     lua_late_settings
     lua_load_both
+    lua_log_level
+    lua_mailers
     lua_map
     lua_memory_cap
-    lua_patref
-    lua_mailers
     lua_mirror
+    lua_patref
     lua_per_thread
     lua_prometheus
     lua_proxies
-    lua_redis
+    lua_proxy_control
     lua_queue
+    lua_redis
     lua_regex
     lua_script_errors
     lua_service_body
@@ -106,6 +120,7 @@ cases! {
     lua_stack_overflow
     lua_status
     lua_task_logs
+    lua_stick_table
     lua_tcp_actions
     lua_tcp_service
     lua_then_spoe
@@ -142,12 +157,15 @@ cases! {
     spoe_mode_spop
     spoe_proc_variables
     spoe_scopes
+    spoe_show
     spoe_types
     spoe_unscoped
     spoe_variable
     stale_connections
     stats_socket
     target_rules
+    stick_table_errors
+    stick_tables
     tcp_mode
     terminations
     timeouts

@@ -3,6 +3,8 @@
 //! | step | does |
 //! |---|---|
 //! | `connect [LISTENER\|cli\|PATH]` | opens the client's connection (default: the first listener) |
+//! | `secure LISTENER NAME` | opens it over TLS, to a server with a certificate for that name |
+//! | `untrusted LISTENER NAME` | such a connection fails |
 //! | `rejected LISTENER` | a connection there is closed at once |
 //! | `request METHOD TARGET [VERSION]` | sends a request, connecting if need be; indented: headers, `body "…"`, `chunk "…"` |
 //! | `send "…"` | sends raw bytes, connecting if need be |
@@ -25,7 +27,7 @@
 //! | `agent NAME up\|down\|well\|silent\|dies\|greets-wrongly\|greets-garbage\|answers-garbage\|plain\|fragments` | changes an agent's mood |
 //! | `heard AGENT [N] "…"`, `heard AGENT matches "…"`, `unheard AGENT "…"` | looks at what an agent was told |
 //! | `seen ORIGIN "…"`, `unseen ORIGIN "…"`, `seen ORIGIN N` | looks at the requests an origin has had |
-//! | `heard TALKER "…"` | waits for a line said to a talker |
+//! | `told TALKER "…"` | waits for a line said to a talker |
 //! | `connections ORIGIN N` | how many connections an origin has had |
 //! | `signal NAME`, `exit CODE` | to the proxy, and its end |
 
@@ -45,6 +47,8 @@ impl World {
         match *words {
             ["connect"] => self.connect(who, ""),
             ["connect", door] => self.connect(who, door),
+            ["secure", door, name] => self.connect_tls(who, door, name),
+            ["untrusted", door, name] => self.untrusted(door, name),
             ["rejected", door] => self.rejected(door),
             ["request", method, target] => {
                 self.request(who, method, &format!("{method} {target} HTTP/1.1"), details)

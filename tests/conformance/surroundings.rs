@@ -27,14 +27,6 @@ impl World {
             },
             ["origin", name, ref mood @ ..] => change_origin(named(&mut self.origins, name)?, mood),
             ["agent", name, mood] => change_agent(named(&mut self.agents, name)?, mood),
-            ["heard", name, wanted] if self.talkers.contains_key(name) => {
-                let heard = named(&mut self.talkers, name)?.heard();
-                if heard.wait_for(1, PATIENCE, |line| line.contains(wanted)) {
-                    Ok(())
-                } else {
-                    Err(format!("not heard; what was: {:?}", heard.all()))
-                }
-            }
             ["heard", name, "matches", pattern] => {
                 let regex = regex::Regex::new(pattern).map_err(|error| error.to_string())?;
                 heard(named(&mut self.agents, name)?, 1, |line| regex.is_match(line))
@@ -55,6 +47,14 @@ impl World {
                     Err(_) => requests.wait_for(1, PATIENCE, |request| request.contains(wanted)),
                 };
                 if seen { Ok(()) } else { Err(format!("not seen; the requests were {:?}", requests.all())) }
+            }
+            ["told", name, wanted] => {
+                let heard = named(&mut self.talkers, name)?.heard();
+                if heard.wait_for(1, PATIENCE, |line| line.contains(wanted)) {
+                    Ok(())
+                } else {
+                    Err(format!("not heard; what was: {:?}", heard.all()))
+                }
             }
             ["unseen", name, unwanted] => {
                 let requests = named(&mut self.origins, name)?.requests().all();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::workspace::Workspace;
-use crate::{bench, check, ci, lua_api, lua_types, sim, test};
+use crate::{bench, check, ci, lua_api, lua_types, sim, soak, test};
 
 /// The repository's task runner.
 #[derive(Parser)]
@@ -31,6 +31,8 @@ enum Task {
     LuaApi(lua_api::Options),
     /// Holds the definitions for Lua language servers against our examples.
     LuaTypes,
+    /// The long forms of the tests, loom, the thread sanitizer, many simulated worlds.
+    Soak(soak::Options),
     /// Lives simulated worlds, each from a seed, and prints what happens in them.
     Sim(sim::Options),
     /// Measures tidegate against Debian's haproxy, and single operations against public crates.
@@ -72,8 +74,12 @@ enum Bench {
     Proxy(bench::Options),
     /// What Lua costs, beside HAProxy and a plain interpreter.
     Lua(bench::lua::Options),
+    /// What SPOE costs: its codec, a proxy that asks, an agent that answers.
+    Spoe(bench::spoe::Options),
     /// Publishing, subscribing and delivering, beside public crates.
     Events(bench::micro::Options),
+    /// Waking, running, spawning and timers, beside public crates.
+    Scheduler(bench::micro::Options),
     /// Compares the instruction counts of single operations with the committed ones.
     Count(bench::micro::CountOptions),
 }
@@ -83,7 +89,9 @@ impl Bench {
         match self {
             Bench::Proxy(options) => bench::run(workspace, options).map(|()| true),
             Bench::Lua(options) => bench::lua::run(workspace, options).map(|()| true),
+            Bench::Spoe(options) => bench::spoe::run(workspace, options).map(|()| true),
             Bench::Events(options) => bench::micro::run(workspace, "events", options).map(|()| true),
+            Bench::Scheduler(options) => bench::micro::run(workspace, "scheduler", options).map(|()| true),
             Bench::Count(options) => bench::micro::count(workspace, options),
         }
     }
@@ -98,6 +106,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Task::Test(options) => test::run(&workspace, &options)?.report(),
         Task::LuaTypes => lua_types::run(&workspace)?,
         Task::LuaApi(options) => lua_api::run(&workspace, &options)?,
+        Task::Soak(options) => soak::run(&workspace, &options)?,
         Task::Sim(options) => sim::run(&workspace, &options)?,
         Task::Bench { what } => what.run(&workspace)?,
         Task::BenchOrigin(options) => bench::origin::run(&options).map(|()| true)?,

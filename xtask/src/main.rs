@@ -14,6 +14,7 @@ mod lua_api;
 mod lua_types;
 mod provision;
 mod sim;
+mod soak;
 mod test;
 mod workspace;
 

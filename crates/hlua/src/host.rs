@@ -14,6 +14,7 @@
 //! Source: HAProxy 3.4 `doc/lua-api/index.rst`, one trait a class or group of classes.
 
 mod applet;
+mod certificates;
 mod channel;
 mod core;
 mod events;
@@ -30,10 +31,11 @@ mod txn;
 mod value;
 
 pub use self::applet::{AppletHttp, AppletIo, AppletPart, AppletTcp};
+pub use self::certificates::{CertificateUpdate, Certificates};
 pub use self::channel::Channel;
 pub use self::core::{Catalog, Core, Level, SampleId};
 pub use self::events::{Event, EventHandle, EventStream, Events, Scope, Subscribed};
-pub use self::http::{Http, RequestPart};
+pub use self::http::{Http, RequestPart, StartLine};
 pub use self::http_client::{HttpClient, HttpRequest, HttpResponse};
 pub use self::proxy::{Proxies, Proxy, ProxyCommand, ProxyMailers, Stats};
 pub use self::regex::{Groups, Regex};
@@ -42,6 +44,9 @@ pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,
 };
 pub use self::socket::{ConnectError, Connecting, Socket, Sockets, Target};
-pub use self::tables::{Map, MatchMethod, PatternEntry, PatternRef, Patterns};
+pub use self::tables::{
+    Map, MatchMethod, PatternEntry, PatternRef, Patterns, StickEntry, StickFilter, StickOperator, StickTable,
+    StickTableInfo,
+};
 pub use self::txn::{Lent, Reply, Side, Stream, Txn};
 pub use self::value::{HostError, HostResult, LocalFuture, Value};

@@ -79,6 +79,11 @@ pub(crate) enum Op {
     },
     /// `Patref:add_bulk`: some entries a turn.
     Bulk(Box<crate::api::patref::Bulk>),
+    ChannelSend {
+        side: Side,
+        data: Vec<u8>,
+        sent: usize,
+    },
 }
 
 /// What `Socket:receive` waits for.
@@ -135,6 +140,7 @@ impl Op {
             Op::ChannelData { side, offset, len, line } => poll_data(means, *side, *offset, *len, *line),
             Op::Bulk(bulk) => bulk.poll(means.cx),
             Op::ChannelForward { side, left, done } => poll_forward(means, *side, left, done),
+            Op::ChannelSend { side, data, sent } => poll_channel_send(means, *side, data, sent),
         }
     }
 }
@@ -426,6 +432,21 @@ fn poll_forward(means: &mut Means<'_, '_>, side: Side, left: &mut usize, done: &
         *done += n;
         if *left == 0 || !channel.may_recv() {
             return Poll::Ready(Ok(vec![Out::Int(*done as i64)]));
+        }
+        ready!(channel.poll_change(means.cx));
+    }
+}
+
+fn poll_channel_send(means: &mut Means<'_, '_>, side: Side, data: &[u8], sent: &mut usize) -> Poll<Results> {
+    let channel = channel(means.lent, side)?;
+    loop {
+        let n = channel.room().min(data.len() - *sent);
+        let refused = |error: crate::host::HostError| error.to_string();
+        if n > 0 && channel.splice(0..0, &data[*sent..*sent + n]).map_err(refused)? {
+            *sent += channel.forward(n).map_err(refused)?;
+        }
+        if *sent == data.len() {
+            return Poll::Ready(Ok(vec![Out::Int(*sent as i64)]));
         }
         ready!(channel.poll_change(means.cx));
     }

@@ -105,6 +105,11 @@ impl Runtime {
         Runtime { vm, worker }
     }
 
+    /// The host of the worker it runs on.
+    pub fn core(&self) -> &dyn Core {
+        &*self.worker.core
+    }
+
     /// Which VM this is.
     pub fn kind(&self) -> VmKind {
         match self.vm {

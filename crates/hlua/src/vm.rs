@@ -90,6 +90,7 @@ pub(crate) struct VmState {
     pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
     pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
     pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
+    pub(crate) filters: RefCell<crate::api::filter::Filters>,
     pub(crate) queues: RefCell<FxHashMap<i64, crate::api::queue::Queue>>,
     pub(crate) regexes: RefCell<FxHashMap<i64, Arc<dyn crate::host::Regex>>>,
     /// Sockets collected while another worker than theirs ran this VM.
@@ -204,6 +205,8 @@ pub(crate) struct Run {
     pub(crate) wake_after: Cell<Option<Duration>>,
     /// What `core.wait` of this run waits on, once it asked for it.
     pub(crate) alarm: Cell<Option<Arc<crate::op::Alarm>>>,
+    /// Which callback of which filter runs; only looked at in the filter context.
+    pub(crate) filter: Cell<crate::filter::Running>,
     pub(crate) panicked: Cell<Option<String>>,
     kill: Cell<Option<&'static str>>,
     used: Cell<Duration>,
@@ -230,6 +233,7 @@ impl Default for Run {
             started: Cell::new(false),
             wake_after: Cell::new(None),
             alarm: Cell::new(None),
+            filter: Cell::default(),
             panicked: Cell::new(None),
             kill: Cell::new(None),
             used: Cell::new(Duration::ZERO),
@@ -265,6 +269,7 @@ impl Run {
         self.started.set(from.started.get());
         self.wake_after.set(from.wake_after.get());
         self.alarm.set(from.alarm.take());
+        self.filter.set(from.filter.get());
         self.panicked.set(from.panicked.take());
         self.kill.set(from.kill.get());
         self.used.set(from.used.get());
@@ -389,6 +394,7 @@ impl VmState {
             maps: RefCell::default(),
             patrefs: RefCell::default(),
             cursors: RefCell::default(),
+            filters: RefCell::default(),
             queues: RefCell::default(),
             regexes: RefCell::default(),
             orphans: RefCell::default(),
@@ -618,7 +624,8 @@ impl VmState {
     }
 
     pub(crate) fn registry(&self) -> Registry {
-        Registry { functions: self.registered.borrow().iter().map(|entry| entry.info.clone()).collect() }
+        let functions = self.registered.borrow().iter().map(|entry| entry.info.clone()).collect();
+        Registry { functions, filters: self.filters.borrow().names() }
     }
 
     pub(crate) fn find(&self, kind: &FunctionKind, name: &str) -> Option<c_int> {

@@ -15,6 +15,7 @@ use crate::{
     pattern_ref::PatternRefs,
     rules::{Rule, acl::Cond},
     sample::{expr::Expr, logformat::LogFormat},
+    stick_table::StickTables,
     vars::VarName,
 };
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub mailers: BTreeMap<String, Arc<Mailers>>,
     /// The lists of patterns that ACLs and maps use.
     pub patterns: Arc<PatternRefs>,
+    /// Stick tables.
+    pub tables: Arc<StickTables>,
 }
 
 /// A `mailers` section.
@@ -463,6 +466,12 @@ pub struct Bind {
     pub v6only: bool,
     /// `interface`.
     pub interface: Option<String>,
+    /// `ssl`: whoever accepts speaks TLS.
+    pub ssl: bool,
+    /// `crt` files, in order.
+    pub crts: Vec<String>,
+    /// `alpn`: protocol names.
+    pub alpn: Vec<String>,
 }
 
 /// `source` of a server or backend.

@@ -20,7 +20,7 @@ use crate::{
         notice::Notice,
         server::{Server, ServerEvent},
     },
-    config::{LogTarget, SourceAddr},
+    config::{LogTarget, Proxy, SourceAddr},
     pattern_ref::{PatternEvent, PatternRef},
 };
 
@@ -121,6 +121,11 @@ pub trait ServerObserver: Send + Sync {
     /// log targets get it through [`Host::log`] besides.
     fn on_server_notice(&self, server: &Arc<Server>, notice: &Notice) {
         let _ = (server, notice);
+    }
+
+    /// The same about a proxy: somebody has paused, resumed or stopped it.
+    fn on_proxy_notice(&self, proxy: &Arc<Proxy>, text: &str) {
+        let _ = (proxy, text);
     }
 }
 

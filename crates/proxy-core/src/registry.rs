@@ -21,6 +21,7 @@ use crate::{
     pattern_ref::PatternRefs,
     rules::acl::{AclTable, Cond},
     sample::{Converter, Fetch, expr::Expr, logformat::LogFormat},
+    stick_table::StickTables,
 };
 
 /// A keyword of the `global` section that belongs to an extension.
@@ -67,6 +68,8 @@ pub struct Registry {
     pub env: Env,
     /// The lists of patterns that lines read so far have named.
     pub patterns: Arc<PatternRefs>,
+    /// The stick tables declared so far.
+    pub tables: Arc<StickTables>,
     slots: usize,
 }
 

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     config::{Bind, Mode, Proxy},
     host::{Addr, BoxIo},
+    stick_table::{DataType, Tracking},
     stream::{self, Conn},
     vars::Vars,
     worker::Worker,
@@ -31,6 +32,8 @@ pub struct Session {
     pub accepted: Instant,
     /// Variables of scope `sess`.
     pub vars: RefCell<Vars>,
+    /// What `tcp-request connection` and `session` rules track.
+    pub tracked: RefCell<Tracking>,
 }
 
 /// Serves an accepted connection until it ends. It counts from this call on.
@@ -51,6 +54,7 @@ pub fn serve(
         dst: io.local_addr(),
         accepted: worker.host.now(),
         vars: RefCell::default(),
+        tracked: RefCell::default(),
         frontend,
         bind,
     });
@@ -62,10 +66,19 @@ pub fn serve(
             return;
         }
         counted.admitted();
+        count_session(&conn);
         match conn.session.frontend.mode {
             Mode::Http => stream::http::run(&mut conn).await,
             Mode::Tcp | Mode::Spop => Box::pin(stream::tcp::run(&mut conn)).await,
         }
+    }
+}
+
+/// The session was accepted, which the entries that it tracks count.
+fn count_session(conn: &Conn) {
+    let tracked = conn.session.tracked.borrow();
+    if !tracked.is_empty() {
+        tracked.count(&[DataType::SessCnt, DataType::SessRate], 1, conn.now());
     }
 }
 

@@ -14,12 +14,20 @@ use std::{
 };
 
 use crate::{
-    backend::server::Server, channel::Channel, config::Proxy, http::Message, log::TxnLog, sample::Sampling,
-    session::Session, vars::Vars, worker::Worker,
+    backend::server::Server,
+    channel::Channel,
+    config::Proxy,
+    http::Message,
+    log::TxnLog,
+    sample::Sampling,
+    session::Session,
+    stick_table::{Tracked, Tracking},
+    vars::Vars,
+    worker::Worker,
 };
 
 /// Which way data goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From the client to the server.
     Request,
@@ -103,6 +111,8 @@ pub struct TxnData {
     pub id: u64,
     /// When the request began (head complete in HTTP mode, accept in TCP mode).
     pub started: Instant,
+    /// What rules on content track.
+    pub tracked: Tracking,
     /// What the log line says.
     pub log: TxnLog,
     /// What the evaluation of samples notes and must know.
@@ -157,6 +167,7 @@ impl Txn {
             dst: None,
             accepted: now,
             vars: RefCell::default(),
+            tracked: RefCell::default(),
         };
         Some(Self::new(TxnData::begin(worker, &Rc::new(session), now)))
     }
@@ -179,6 +190,7 @@ impl TxnData {
             vars,
             id: 0,
             started: now,
+            tracked: Tracking::default(),
             log: TxnLog { request_line, ..TxnLog::default() },
             sampling: Sampling::default(),
             service: None,
@@ -188,6 +200,7 @@ impl TxnData {
 
     /// Gives its memory to the worker's next transaction.
     fn recycle(&mut self) {
+        self.tracked = Tracking::default();
         self.req.clear();
         self.res.clear();
         self.req_chn.reset(&self.worker.buffers);
@@ -214,6 +227,31 @@ impl TxnData {
             self.private.resize_with(slot + 1, || None);
         }
         &mut self.private[slot]
+    }
+
+    /// Calls `with` with what is tracked under a number, by the exchange or else by the session.
+    pub fn with_tracked<R>(&self, number: usize, with: impl FnOnce(Option<&Tracked>) -> R) -> R {
+        match self.tracked.get(number) {
+            Some(tracked) => with(Some(tracked)),
+            None => with(self.session.tracked.borrow().get(number)),
+        }
+    }
+
+    /// The bytes of one direction.
+    #[must_use]
+    pub fn channel(&self, direction: Direction) -> &Channel {
+        match direction {
+            Direction::Request => &self.req_chn,
+            Direction::Response => &self.res_chn,
+        }
+    }
+
+    /// The bytes of one direction, to change them.
+    pub fn channel_mut(&mut self, direction: Direction) -> &mut Channel {
+        match direction {
+            Direction::Request => &mut self.req_chn,
+            Direction::Response => &mut self.res_chn,
+        }
     }
 
     /// The head of one direction.

@@ -3,21 +3,19 @@
 //! Needs `haproxy` in PATH; without it the tests say so and pass, except where `CI` is set. Everything listens on unix sockets
 //! in a temporary directory.
 
-use std::future::Future;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+mod proxy;
+
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spoe::agent::{Handler, Options, Reply, Request, listen};
+use proxy::{Client, Place, connect, sleep, spawn};
+use spoe::agent::{Options, Reply, Request, Seen, Siblings};
 use spoe::{Scope, TypedData};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 /// Events in the order in which one request meets them, as variables name them.
 const EVENTS: [&str; 8] = [
@@ -155,6 +153,206 @@ async fn a_thousand_requests_on_many_connections_lose_nothing() {
     agent.stop().await;
 }
 
+/// Asks so many times over so many connections, and checks that each got its own answer.
+async fn ask_all(www: &Path, clients: u64, requests: u64) {
+    let clients: Vec<_> = (0..clients)
+        .map(|n| {
+            let www = www.to_owned();
+            spawn(async move {
+                let mut client = Client::connect(&www).await;
+                for k in 0..requests {
+                    let id = format!("{n}-{k}");
+                    let answer = client.get("/", &[("x-id", &id)]).await;
+                    assert_eq!((answer.header("x-id"), answer.header("x-err")), (Some(&*id), Some("")));
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_lose_nothing() {
+    let Some(place) = Place::new() else { return };
+    let (options, seen) = counted();
+    let agent = place.agent_with(options, echo_id);
+    let haproxy = place.haproxy("", ECHO_RESPONSE, "  messages id\n", ECHO_MESSAGES);
+    let all = ask_all(&haproxy.www, 40, 250);
+    tokio::time::timeout(Duration::from_secs(120), all).await.expect("ten thousand requests in two minutes");
+    agent.stop().await;
+    let count = |what: fn(&Seen) -> bool| seen.lock().unwrap().iter().filter(|seen| what(seen)).count();
+    assert_eq!(count(|seen| matches!(seen, Seen::Asked { .. })), 10_000);
+    assert_eq!(count(|seen| matches!(seen, Seen::Answered { .. })), 10_000);
+    assert_eq!(count(|seen| matches!(seen, Seen::Late { .. } | Seen::Panicked | Seen::Unwanted)), 0);
+}
+
+#[tokio::test]
+async fn a_reload_of_haproxy_in_mid_traffic_loses_nothing() {
+    let Some(place) = Place::new() else { return };
+    let agent = place.agent(echo_id);
+    let haproxy = place.haproxy("", ECHO_RESPONSE, "  messages id\n", ECHO_MESSAGES);
+    // Clients come one after the other, a connection each: some meet the old process, some the new one.
+    let www = haproxy.www.clone();
+    let traffic = spawn(async move {
+        for n in 0..60u32 {
+            let mut client = Client::connect(&www).await;
+            for k in 0..10 {
+                let id = format!("{n}-{k}");
+                let answer = client.get("/", &[("x-id", &id)]).await;
+                assert_eq!((answer.header("x-id"), answer.header("x-err")), (Some(&*id), Some("")));
+                // The old process closes its keep-alive connections when it stops.
+                if answer.header("connection") == Some("close") {
+                    break;
+                }
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    sleep(Duration::from_millis(100)).await;
+    let mut old = haproxy;
+    let new = place.reload(&old);
+    traffic.await.unwrap();
+    // The old one ends by itself once its clients are gone.
+    let mut ended = false;
+    for _ in 0..500 {
+        ended = old.child.try_wait().unwrap().is_some();
+        if ended {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(ended, "the old process stays");
+    ask_all(&new.www, 2, 5).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn answers_of_a_connection_that_breaks_reach_haproxy_on_another() {
+    let Some(mut place) = Place::new() else { return };
+    // Each thread is an engine of its own, whose connections take no answers for others.
+    place.global = "  nbthread 1\n";
+    let (options, seen) = counted();
+    let options = Options { siblings: Some(Siblings::default()), ..options };
+    // A slow request sees the connection that it came by break before its answer is there.
+    let agent = place.agent_with(options, |request: Request| async move {
+        let id = request.message("id").unwrap().arg("id").unwrap();
+        if id == "slow".into() {
+            sleep(Duration::from_millis(1_500)).await;
+        }
+        Reply::new().set(Scope::Transaction, "id", id)
+    });
+    let relay = Relay::new(&place).await;
+    let haproxy = place.haproxy("", ECHO_RESPONSE, "  messages id\n", ECHO_MESSAGES);
+    let www = haproxy.www.clone();
+    let mut client = Client::connect(&www).await;
+    let others = async {
+        sleep(Duration::from_millis(100)).await;
+        // While one waits, others make haproxy open a second connection; then the first breaks.
+        ask_all(&haproxy.www, 8, 20).await;
+        assert!(relay.connections() >= 2, "async over several connections needs them");
+        relay.cut_the_first();
+    };
+    let (answer, ()) = tokio::join!(client.get("/", &[("x-id", "slow")]), others);
+    assert_eq!((answer.header("x-id"), answer.header("x-err")), (Some("slow"), Some("")));
+    assert!(seen.lock().unwrap().contains(&Seen::HandedOver));
+    drop(haproxy);
+    agent.stop().await;
+}
+
+/// Options whose observer keeps what it sees.
+fn counted() -> (Options, Arc<Mutex<Vec<Seen>>>) {
+    let seen = Arc::<Mutex<Vec<Seen>>>::default();
+    let log = Arc::clone(&seen);
+    let observer = move |what: Seen| log.lock().unwrap().push(what);
+    (Options { observer: Some(Arc::new(observer)), ..Options::default() }, seen)
+}
+
+/// Stands between haproxy and the agent, and can cut the connection that carried the first NOTIFY.
+struct Relay {
+    count: Arc<AtomicU64>,
+    cut: watch::Sender<bool>,
+}
+
+impl Relay {
+    /// Takes the agent's place; the agent is moved aside.
+    async fn new(place: &Place) -> Self {
+        let (front, back) = (place.path("agent.sock"), place.path("agent-behind.sock"));
+        std::fs::rename(&front, &back).unwrap();
+        let listener = UnixListener::bind(&front).unwrap();
+        let (count, notified) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (cut, watched) = watch::channel(false);
+        let counter = Arc::clone(&count);
+        spawn(async move {
+            loop {
+                let (haproxy, _) = listener.accept().await.unwrap();
+                let agent = UnixStream::connect(&back).await.unwrap();
+                let (counter, notified, mut watched) =
+                    (Arc::clone(&counter), Arc::clone(&notified), watched.clone());
+                spawn(async move {
+                    let (mut from_haproxy, mut to_haproxy) = haproxy.into_split();
+                    let (mut from_agent, mut to_agent) = agent.into_split();
+                    let back =
+                        spawn(async move { drop(tokio::io::copy(&mut from_agent, &mut to_haproxy).await) });
+                    let (mut buffer, mut first, mut greeted) = (vec![0; 64 << 10], false, false);
+                    loop {
+                        let n = tokio::select! {
+                            n = from_haproxy.read(&mut buffer) => n.unwrap_or(0),
+                            _ = watched.wait_for(|cut| *cut), if first => 0,
+                        };
+                        if n == 0 || to_agent.write_all(&buffer[..n]).await.is_err() {
+                            break;
+                        }
+                        // What follows the greeting is a NOTIFY: health checks never get there.
+                        if std::mem::replace(&mut greeted, true) && !first {
+                            let number = notified.fetch_add(1, Ordering::SeqCst);
+                            first = number == 0;
+                            counter.fetch_max(number + 1, Ordering::SeqCst);
+                        }
+                    }
+                    back.abort();
+                });
+            }
+        });
+        Self { count, cut }
+    }
+
+    fn connections(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    fn cut_the_first(&self) {
+        self.cut.send(true).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_the_agent_refuses_half_way_leaves_the_connection_in_use() {
+    let Some(place) = Place::new() else { return };
+    let options = Options { payload_bytes_max: 20_000, ..Options::default() };
+    let agent = place.agent_with(options, |request: Request| async move {
+        let body = request.message("body").unwrap().arg("body").unwrap().as_bytes().unwrap().len();
+        Reply::new().set(Scope::Transaction, "length", body as u64)
+    });
+    let haproxy = place.haproxy(
+        "  option http-buffer-request\n",
+        "  http-response set-header x-length %[var(txn.t.length)]\n  http-response set-header x-err %[var(txn.t.err)]\n",
+        "  messages body\n  max-frame-size 256\n",
+        "spoe-message body\n  args body=req.body\n  event on-frontend-http-request\n",
+    );
+    let mut client = haproxy.client().await;
+    for (len, length, error) in
+        [(10_000, "10000", ""), (500_000, "", "4"), (15_000, "15000", ""), (1 << 20, "", "4")]
+    {
+        let answer = client.post("/", &vec![b'x'; len]).await;
+        // An ABORT that comes after the last fragment is an empty answer to haproxy.
+        let got = (answer.header("x-length").unwrap(), answer.header("x-err").unwrap());
+        assert!(got == (length, error) || (length.is_empty() && got == ("", "")), "{len}: {got:?}");
+    }
+    agent.stop().await;
+}
+
 #[tokio::test]
 async fn a_group_is_asked_by_a_rule() {
     let Some(place) = Place::new() else { return };
@@ -232,26 +430,6 @@ async fn an_agent_that_restarts_in_mid_traffic_costs_no_request() {
     agent.stop().await;
 }
 
-#[tokio::test]
-async fn the_readmes_configuration_works() {
-    let Some(place) = Place::new() else { return };
-    let agent = place.agent(|request: Request| async move {
-        assert!(request.message("get-ip-reputation").unwrap().arg("ip").is_some());
-        Reply::new().set(Scope::Session, "ip_score", 100)
-    });
-    let blocks: Vec<&str> = include_str!("../README.md").split("```haproxy\n").skip(1).collect();
-    let block = |at: usize| blocks[at].split("```").next().unwrap().to_owned();
-    let dir = place.dir.path().display();
-    let main = block(0)
-        .replace("127.0.0.1:8080", &format!("unix@{dir}/www.sock"))
-        .replace("127.0.0.1:12345", &format!("unix@{dir}/agent.sock"))
-        .replace("spoe-ip-reputation.conf", &format!("{dir}/spoe.cfg"));
-    let haproxy = place.run(&main, &block(1));
-    let answer = haproxy.client().await.get("/", &[]).await;
-    assert_eq!((answer.status, &*answer.body), (200, "score 100\n"));
-    agent.stop().await;
-}
-
 async fn echo_id(request: Request) -> Reply {
     match request.message("id").and_then(|message| message.arg("id")) {
         Some(id) => Reply::new().set(Scope::Transaction, "id", id),
@@ -266,183 +444,3 @@ fn pattern(at: usize) -> u8 {
 const ECHO_RESPONSE: &str =
     "  http-response set-header x-id %[var(txn.t.id)]\n  http-response set-header x-err %[var(txn.t.err)]\n";
 const ECHO_MESSAGES: &str = "spoe-message id\n  args id=req.hdr(x-id)\n  event on-frontend-http-request\n";
-
-/// A directory with the sockets and configurations of one test.
-struct Place {
-    dir: TempDir,
-}
-
-impl Place {
-    /// `None` if there is no haproxy and that may be.
-    fn new() -> Option<Self> {
-        match Command::new("haproxy").arg("-v").output() {
-            Ok(_) => Some(Self { dir: TempDir::new().unwrap() }),
-            Err(error) if std::env::var_os("CI").is_some() => panic!("haproxy cannot be run: {error}"),
-            Err(error) => {
-                println!("skipped: haproxy cannot be run: {error}");
-                None
-            }
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn agent<H: Handler + Send + Sync + 'static>(&self, handler: H) -> Agent {
-        let path = self.path("agent.sock");
-        let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(path).unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = spawn(async move {
-            let stopped = async move {
-                let _ = stopped.await;
-            };
-            listen(listener, handler, Options::default(), stopped).await;
-        });
-        Agent { stop, task }
-    }
-
-    /// Runs haproxy: a frontend with the filter, a backend with an origin of its own, the agent's backend.
-    fn haproxy(&self, frontend: &str, backend: &str, agent: &str, messages: &str) -> Haproxy {
-        let dir = self.dir.path().display();
-        let main = format!(
-            "global\n  stats socket {dir}/stats.sock level admin\n  tune.bufsize 1200000\n\
-             defaults\n  mode http\n  timeout connect 2s\n  timeout client 10s\n  timeout server 10s\n\
-             frontend www\n  bind unix@{dir}/www.sock\n  filter spoe engine e config {dir}/spoe.cfg\n{frontend}  default_backend app\n\
-             backend app\n{backend}  server origin unix@{dir}/origin.sock\n\
-             frontend origin\n  bind unix@{dir}/origin.sock\n  option http-buffer-request\n  http-request return status 200 content-type text/plain string ok\n\
-             backend agents\n  mode tcp\n  option spop-check\n  server agent unix@{dir}/agent.sock check inter 50ms\n"
-        );
-        let spoe = format!(
-            "[e]\nspoe-agent a\n  option var-prefix t\n  option set-on-error err\n  timeout hello 2s\n  timeout idle 10s\n  timeout processing 5s\n  use-backend agents\n{agent}{messages}"
-        );
-        self.run(&main, &spoe)
-    }
-
-    fn run(&self, main: &str, spoe: &str) -> Haproxy {
-        std::fs::write(self.path("haproxy.cfg"), main).unwrap();
-        std::fs::write(self.path("spoe.cfg"), spoe).unwrap();
-        let _ = std::fs::remove_file(self.path("www.sock"));
-        let child = Command::new("haproxy")
-            .args(["-db", "-f"])
-            .arg(self.path("haproxy.cfg"))
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        Haproxy { child, www: self.path("www.sock") }
-    }
-}
-
-/// A running agent.
-struct Agent {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-impl Agent {
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.task.await.unwrap();
-    }
-}
-
-/// A running haproxy, killed with the value.
-struct Haproxy {
-    child: Child,
-    www: PathBuf,
-}
-
-impl Haproxy {
-    async fn client(&self) -> Client {
-        Client::connect(&self.www).await
-    }
-}
-
-impl Drop for Haproxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A keep-alive HTTP client.
-struct Client {
-    io: UnixStream,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let value = |line: &'_ str| line.split_once(':').is_some_and(|(n, _)| n.eq_ignore_ascii_case(name));
-        let line = self.head.lines().find(|line| value(line))?;
-        Some(line.split_once(':')?.1.trim())
-    }
-}
-
-impl Client {
-    async fn connect(www: &Path) -> Self {
-        Self { io: connect(www).await }
-    }
-
-    async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        self.ask(format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n").as_bytes()).await
-    }
-
-    async fn post(&mut self, path: &str, body: &[u8]) -> Answer {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
-        self.ask(&[head.as_bytes(), body].concat()).await
-    }
-
-    async fn ask(&mut self, request: &[u8]) -> Answer {
-        self.io.write_all(request).await.unwrap();
-        let mut bytes = Vec::new();
-        let head_len = loop {
-            if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-                break at + 4;
-            }
-            assert!(self.io.read_buf(&mut bytes).await.unwrap() > 0, "haproxy closed: {bytes:?}");
-        };
-        let head = String::from_utf8(bytes[..head_len].to_vec()).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut answer = Answer { status, head, body: String::new() };
-        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
-        let read = bytes.len();
-        bytes.resize(head_len + length, 0);
-        self.io.read_exact(&mut bytes[read..]).await.unwrap();
-        answer.body = String::from_utf8(bytes.split_off(head_len)).unwrap();
-        answer
-    }
-}
-
-/// Connects as soon as somebody listens.
-async fn connect(path: &Path) -> UnixStream {
-    for _ in 0..500 {
-        match UnixStream::connect(path).await {
-            Ok(stream) => return stream,
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
-            {
-                sleep(Duration::from_millis(10)).await;
-            }
-            Err(error) => panic!("{}: {error}", path.display()),
-        }
-    }
-    panic!("nobody listens on {}", path.display());
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test is its own host")]
-async fn sleep(time: Duration) {
-    tokio::time::sleep(time).await;
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test is its own host")]
-fn spawn<F: Future<Output = ()> + Send + 'static>(task: F) -> JoinHandle<()> {
-    tokio::spawn(task)
-}

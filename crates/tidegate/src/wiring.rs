@@ -36,16 +36,17 @@ use scheduler::Handle;
 use crate::adapters::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::{Catalog, LuaHttpClient},
+    hlua_proxy_core::{Catalog, LuaCertificates, LuaHttpClient},
     hlua_scheduler::WorkerCore,
     proxy_core_event_hdl::{PatternEvents, ServerEvents},
     proxy_core_hlua::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
     },
-    proxy_core_spoe::{self, EnginePlan},
+    proxy_core_spoe::{self, EnginePlan, Engines},
 };
 use crate::{
+    certificates::Certificates,
     facts::Facts,
     services::http_client::{self, HttpClientPlan},
 };
@@ -77,6 +78,7 @@ pub struct Preparation {
     sites: Arc<Sites>,
     engines: Arc<EnginePlan>,
     http_client: Rc<RefCell<HttpClientPlan>>,
+    certificates: Arc<Certificates>,
     private_slot: usize,
 }
 
@@ -94,7 +96,17 @@ impl Preparation {
         proxy_core_spoe::register(&mut registry, &engines);
         let http_client = Rc::default();
         http_client::register(&mut registry, &http_client);
-        Self { registry, clocks, core, lua, sites, engines, http_client, private_slot }
+        Self {
+            registry,
+            clocks,
+            core,
+            lua,
+            sites,
+            engines,
+            http_client,
+            certificates: Arc::default(),
+            private_slot,
+        }
     }
 
     /// Lets scripts run without counting instructions: whoever starts the process then watches
@@ -113,7 +125,31 @@ impl Preparation {
     /// What extensions find wrong with a configuration that was read.
     #[must_use]
     pub fn check(&self, config: &Config) -> Vec<String> {
-        self.engines.check(config)
+        let mut faults = self.engines.check(config);
+        faults.extend(self.load_certificates(config));
+        faults
+    }
+
+    /// Reads the certificates of every listener, and says which cannot be.
+    fn load_certificates(&self, config: &Config) -> Vec<String> {
+        let mut faults = Vec::new();
+        for proxy in config.proxies.iter().filter(|proxy| !proxy.disabled) {
+            for bind in proxy.binds.iter().filter(|bind| bind.ssl) {
+                let place = format!("{}:{}", bind.place.file, bind.place.line);
+                if bind.crts.is_empty() {
+                    faults.push(format!(
+                        "Proxy '{}': no SSL certificate specified for bind '{}' at [{place}] (use 'crt').",
+                        proxy.name, bind.addr
+                    ));
+                }
+                for file in &bind.crts {
+                    if let Err(why) = self.certificates.load(file) {
+                        faults.push(format!("parsing [{place}] : 'bind {}' : {why}", bind.addr));
+                    }
+                }
+            }
+        }
+        faults
     }
 
     /// The process, once the configuration was read with these tables, and what its first worker
@@ -141,6 +177,7 @@ impl Preparation {
             stopping: AtomicBool::new(false),
             next_stream: AtomicU64::new(0),
             counters: Default::default(),
+            roll_call: Default::default(),
             proc_vars: Default::default(),
         });
         let process = Process {
@@ -149,11 +186,13 @@ impl Preparation {
             pattern_events,
             lua: loaded.plan,
             sites: self.sites,
+            engines: self.engines,
             catalog: Arc::new(Catalog::new(registry)),
             private_slot: self.private_slot,
             clocks: self.clocks,
             facts,
             http_client: Arc::new(http_client),
+            certificates: self.certificates,
             interrupters: Mutex::default(),
         };
         (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
@@ -178,10 +217,13 @@ pub struct Process {
     pub facts: Arc<Facts>,
     lua: LuaPlan,
     sites: Arc<Sites>,
+    engines: Arc<EnginePlan>,
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
     http_client: Arc<HttpClientPlan>,
+    /// What frontends serve TLS by.
+    pub certificates: Arc<Certificates>,
     interrupters: Mutex<Vec<Interrupter>>,
 }
 
@@ -231,15 +273,14 @@ impl Node {
             process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
         }
         runtimes.iter().flatten().for_each(|runtime| process.facts.scripts.add(runtime.usage()));
-        let [shared, per_thread] = runtimes;
         let extension = Extension::new(
             process.catalog.clone(),
             process.private_slot,
             process.facts.clone(),
             process.lua.routes,
             process.sites.clone(),
-            shared,
-            per_thread,
+            Engines::new(process.engines.clone()),
+            runtimes,
         );
         let worker = Rc::new(Worker {
             thread,
@@ -251,7 +292,7 @@ impl Node {
         });
         let events = LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() };
         let http = LuaHttpClient::new(&worker, process.http_client.client(&worker));
-        core.link(&worker, handle.clone(), events, http);
+        core.link(&worker, handle.clone(), events, http, LuaCertificates(process.certificates.clone()));
         if thread == 0 {
             set_process_variables(&worker);
         }
@@ -266,7 +307,8 @@ impl Node {
     /// A function of `core.register_init` fails.
     pub fn run_init(&self) -> Result<(), hlua::Error> {
         let extension = Extension::of(&self.worker);
-        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))
+        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))?;
+        extension.declare_filters()
     }
 
     /// Starts this thread's tasks: scripts' own, and on the first thread the health checks.
@@ -277,6 +319,11 @@ impl Node {
         let extension = Extension::of(&self.worker);
         for runtime in extension.runtimes() {
             runtime.start_tasks()?;
+        }
+        let plan = extension.engines.plan.clone();
+        if !plan.is_empty() {
+            self.handle
+                .spawn("spoe report", proxy_core_spoe::report::report(plan, Rc::downgrade(&self.worker)));
         }
         if self.worker.thread == 0 {
             self.worker.shared.config.patterns.seal();

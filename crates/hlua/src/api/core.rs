@@ -26,6 +26,7 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("register_converters", "(name, func)", register_converters).only(BODY),
         Method::new("register_service", "(name, mode, func)", register_service).only(BODY),
         Method::new("register_cli", "(path, usage, func)", register_cli).only(BODY),
+        Method::new("register_filter", "(name, Flt, func)", super::filter::register).only(BODY),
         Method::new("register_init", "(func)", register_init).only(BODY),
         Method::new("register_task", "(func [, arg1 [, arg2 [, arg3 [, arg4]]]])", register_task),
         Method::new("use_native_mailers_config", "()", |stack| {

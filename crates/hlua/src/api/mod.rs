@@ -7,12 +7,15 @@ pub(crate) mod act;
 pub(crate) mod address;
 pub(crate) mod applet_http;
 pub(crate) mod applet_tcp;
+pub(crate) mod cert_cache;
 pub(crate) mod channel;
 pub(crate) mod concat;
 pub(crate) mod core;
 pub(crate) mod date;
 pub(crate) mod event_sub;
+pub(crate) mod filter;
 pub(crate) mod http;
+pub(crate) mod http_message;
 pub(crate) mod httpclient;
 pub(crate) mod json;
 pub(crate) mod listener;
@@ -27,6 +30,7 @@ pub(crate) mod reply;
 pub(crate) mod samples;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod stick_table;
 pub(crate) mod stream;
 pub(crate) mod txn;
 
@@ -109,7 +113,8 @@ pub(crate) struct Library {
 }
 
 /// The global tables.
-pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY];
+pub(crate) const LIBRARIES: &[&Library] =
+    &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY, &filter::LIBRARY, &cert_cache::LIBRARY];
 
 /// Modules that `require` finds where the script's path has none of that name.
 pub(crate) const MODULES: &[&Library] = &[&json::LIBRARY];
@@ -158,9 +163,11 @@ classes! {
     MapObject => map::CLASS,
     Patref => patref::CLASS,
     PatrefCursor => patref::CURSOR,
+    StickTable => stick_table::CLASS,
     Queue => queue::CLASS,
     Regex => regex::CLASS,
     JsonObject => json::OBJECT,
+    HttpMessage => http_message::CLASS,
 }
 
 impl Class {

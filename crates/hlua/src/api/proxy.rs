@@ -34,6 +34,7 @@ pub(crate) const CLASS: ClassDef = ClassDef {
         ("uuid", "string"),
         ("servers", "list of Server by name"),
         ("listeners", "table of Listener by name"),
+        ("stktable", "StickTable, or nil"),
     ],
     meta: &[to_string!("Proxy")],
 };
@@ -97,16 +98,16 @@ pub(crate) fn push_pairs(stack: &mut Stack<'_>, pairs: Vec<(Out, Out)>) -> Flow 
 
 /// A proxy as an object.
 pub(crate) fn out(proxy: &dyn host::Proxy) -> Out {
-    Out::Dressed(
-        Class::Proxy,
-        proxy.uuid(),
-        vec![
-            (Out::text("name"), Out::text(proxy.name())),
-            (Out::text("uuid"), Out::text(proxy.uuid().to_string())),
-            (Out::text("servers"), Out::Object(Class::ServerList, proxy.uuid())),
-            (Out::text("listeners"), super::listener::table(proxy)),
-        ],
-    )
+    let mut fields = vec![
+        (Out::text("name"), Out::text(proxy.name())),
+        (Out::text("uuid"), Out::text(proxy.uuid().to_string())),
+        (Out::text("servers"), Out::Object(Class::ServerList, proxy.uuid())),
+        (Out::text("listeners"), super::listener::table(proxy)),
+    ];
+    if proxy.stick_table().is_some() {
+        fields.push((Out::text("stktable"), Out::Object(Class::StickTable, proxy.uuid())));
+    }
+    Out::Dressed(Class::Proxy, proxy.uuid(), fields)
 }
 
 pub(crate) fn push(stack: &mut Stack<'_>, proxy: &dyn host::Proxy) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{HostError, HostResult, Server, Value};
+use super::{HostError, HostResult, Server, StickTable, Value};
 
 /// The proxies of the configuration, for `core.proxies`, `core.backends`, `core.frontends`.
 ///
@@ -43,6 +43,10 @@ pub trait Proxy {
     }
     /// Statistics of the backend side if there is one, else of the frontend.
     fn stats(&self) -> Stats;
+    /// Its stick table.
+    fn stick_table(&self) -> Option<Rc<dyn StickTable>> {
+        None
+    }
     /// Usable `(active, backup)` servers.
     fn usable_servers(&self) -> (i64, i64) {
         (0, 0)

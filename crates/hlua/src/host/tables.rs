@@ -1,6 +1,6 @@
-//! Maps and pattern references: `Map`, `Patref`, `core.get_patref`, `core.set_map` and their kin.
+//! Maps, pattern references and stick tables: `Map`, `Patref`, `StickTable`, `core.set_map` and their kin.
 //!
-//! Source: lua-api "Map class", "Patref class".
+//! Source: lua-api "Map class", "Patref class", "StickTable class".
 
 use std::sync::Arc;
 
@@ -88,3 +88,88 @@ pub trait PatternRef: Send + Sync {
     fn purge(&self);
 }
 const _: Option<&dyn PatternRef> = None;
+
+/// The class `StickTable`.
+pub trait StickTable {
+    /// What its line in the configuration says, and how full it is.
+    fn info(&self) -> StickTableInfo;
+    /// The entry of a key as text; None also where the text is no key of this table's type.
+    fn lookup(&self, key: &[u8]) -> Option<StickEntry>;
+    /// Every entry that passes all filters, in the order of keys.
+    fn entries(&self, filters: &[StickFilter]) -> Vec<StickEntry>;
+}
+const _: Option<&dyn StickTable> = None;
+
+/// The answer of `StickTable:info`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickTableInfo {
+    /// `ip`, `ipv6`, `integer`, `string`, `binary`
+    pub kind: &'static str,
+    /// The longest key in bytes.
+    pub length: i64,
+    /// How many entries there may be.
+    pub size: i64,
+    /// How many there are.
+    pub used: i64,
+    /// After how many milliseconds without use entries go; 0 for never.
+    pub expire: i64,
+    /// New entries are refused where it is full.
+    pub nopurge: bool,
+    /// Stored values by name, with the period of rates in milliseconds; None for what is no rate.
+    pub data: Vec<(String, Option<i64>)>,
+}
+
+/// An entry of a stick table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickEntry {
+    /// The key, printed.
+    pub key: Vec<u8>,
+    /// How many track it.
+    pub users: i64,
+    /// Milliseconds until it expires; 0 where entries do not.
+    pub expire: i64,
+    /// Stored values by name.
+    pub data: Vec<(String, i64)>,
+}
+
+/// One comparison of `StickTable:dump`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickFilter {
+    /// The value's name.
+    pub name: String,
+    /// How it must compare with `value`.
+    pub operator: StickOperator,
+    /// What it is compared with.
+    pub value: i64,
+}
+
+/// How two numbers compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StickOperator {
+    /// `eq`
+    Eq,
+    /// `ne`
+    Ne,
+    /// `le`
+    Le,
+    /// `lt`
+    Lt,
+    /// `ge`
+    Ge,
+    /// `gt`
+    Gt,
+}
+
+impl StickOperator {
+    /// Whether `stored` compares so with `value`.
+    pub fn holds(self, stored: i64, value: i64) -> bool {
+        match self {
+            StickOperator::Eq => stored == value,
+            StickOperator::Ne => stored != value,
+            StickOperator::Le => stored <= value,
+            StickOperator::Lt => stored < value,
+            StickOperator::Ge => stored >= value,
+            StickOperator::Gt => stored > value,
+        }
+    }
+}

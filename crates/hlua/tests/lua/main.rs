@@ -6,6 +6,7 @@ mod calls;
 mod clients;
 mod errors;
 mod events;
+mod filters;
 mod json;
 mod limits;
 mod queues;

@@ -1,7 +1,8 @@
 //! Maps and pattern references: lookups, versions, iteration, events, and what wrong calls say.
 
 use hlua::Config;
-use hlua::host::memory::MemoryTxn;
+use hlua::host::memory::{MemoryStickTable, MemoryTxn};
+use hlua::host::{StickEntry, StickTableInfo};
 
 use crate::bench::{Bench, get};
 
@@ -220,4 +221,72 @@ fn references_are_given_up_with_their_object() {
     );
     bench.action("go", MemoryTxn::tcp(b"")).1.unwrap();
     assert_eq!(log(&bench), "k1: v1, nil\n");
+}
+
+fn stick_table() -> MemoryStickTable {
+    let entry = |key: &str, gpc0: i64, rate: i64| StickEntry {
+        key: key.as_bytes().to_vec(),
+        users: 1,
+        expire: 29_000,
+        data: vec![("gpc0".into(), gpc0), ("conn_rate".into(), rate)],
+    };
+    MemoryStickTable {
+        info: StickTableInfo {
+            kind: "ip",
+            length: 4,
+            size: 100,
+            used: 0,
+            expire: 30_000,
+            nopurge: false,
+            data: vec![("gpc0".into(), None), ("conn_rate".into(), Some(3000))],
+        },
+        entries: vec![entry("10.0.0.1", 5, 1), entry("10.0.0.2", 50, 20)],
+    }
+}
+
+#[test]
+fn stick_tables_are_read_and_filtered() {
+    let bench = bench(
+        r#"core.register_action("go", {"http-req"}, function(txn)
+             local function show(value)
+               if type(value) ~= "table" then return tostring(value) end
+               local list = {}
+               for key, inner in pairs(value) do list[#list + 1] = key .. "=" .. show(inner) end
+               table.sort(list)
+               return "{" .. table.concat(list, " ") .. "}"
+             end
+             local t = core.backends.with.stktable
+             local function try(what, ...)
+               local got = table.pack(pcall(...))
+               for at = 2, got.n do got[at] = show(got[at]) end
+               core.Info(what .. ": " .. (got[1] and "" or "error ") .. table.concat(got, ", ", 2, got.n))
+             end
+             say("without", function() return core.backends.without.stktable end)
+             say("tostring", tostring, t)
+             try("info", t.info, t)
+             try("lookup", t.lookup, t, "10.0.0.1")
+             try("absent", t.lookup, t, "10.0.0.9")
+             try("no key", t.lookup, t)
+             try("dump", t.dump, t)
+             try("nil filter", t.dump, t, nil)
+             try("empty filter", t.dump, t, {})
+             for _, op in ipairs({"eq", "ne", "le", "lt", "ge", "gt"}) do
+               try(op, t.dump, t, {{"gpc0", op, 5}})
+             end
+             try("both", t.dump, t, {{"gpc0", "gt", 1}, {"conn_rate", "lt", 10}})
+             try("no number", t.dump, t, {{"gpc0", "gt", "x"}})
+             try("operator", t.dump, t, {{"gpc0", "gt", 1}, {"gpc0", "xx", 1}})
+             try("column", t.dump, t, {{"gpc1", "gt", 1}})
+             try("short", t.dump, t, {{"gpc0", "gt"}})
+             try("no triplet", t.dump, t, {"gpc0"})
+             try("five", t.dump, t, {{"gpc0", "gt", 1}, {}, {}, {}, {}})
+             try("text", t.dump, t, "x")
+             try("other self", t.info, {})
+           end)"#,
+    );
+    bench.core.proxies.add("with", (false, true), &[]);
+    bench.core.proxies.add("without", (false, true), &[]);
+    bench.core.proxies.add_stick_table("with", stick_table());
+    bench.action("go", get()).1.unwrap();
+    insta::assert_snapshot!(log(&bench));
 }

@@ -26,7 +26,7 @@ const fn command(
 
 /// The commands that [`run`](super::run) handles.
 pub const COMMANDS: &[Command<'static>] = {
-    use AccessLevel::{Admin, User};
+    use AccessLevel::{Admin, Operator, User};
     &[
         command("add acl", "add acl [@<ver>] <acl> <pattern>", "add an acl entry", User),
         command(
@@ -37,11 +37,23 @@ pub const COMMANDS: &[Command<'static>] = {
         ),
         command("clear acl", "clear acl [@<ver>] <acl>", "clear the contents of this acl", User),
         command("clear map", "clear map [@<ver>] <map>", "clear the contents of this map", User),
+        command(
+            "clear table",
+            "clear table <table> [<filter>]*",
+            "remove an entry from a table (filter: data/key)",
+            Operator,
+        ),
         command("commit acl", "commit acl @<ver> <acl>", "commit the ACL at this version", User),
         command("commit map", "commit map @<ver> <map>", "commit the map at this version", User),
         command("del acl", "del acl <acl> [<key>|#<ref>]", "delete acl entries matching <key>", User),
         command("del map", "del map <map> [<key>|#<ref>]", "delete map entries matching <key>", User),
         command("disable agent", "disable agent", "disable agent checks", Admin),
+        command(
+            "disable frontend",
+            "disable frontend <frontend>",
+            "temporarily disable specific frontend",
+            Admin,
+        ),
         command("disable health", "disable health", "disable health checks", Admin),
         command(
             "disable server",
@@ -50,6 +62,7 @@ pub const COMMANDS: &[Command<'static>] = {
             Admin,
         ),
         command("enable agent", "enable agent", "enable agent checks", Admin),
+        command("enable frontend", "enable frontend <frontend>", "re-enable specific frontend", Admin),
         command("enable health", "enable health", "enable health checks", Admin),
         command(
             "enable server",
@@ -81,6 +94,12 @@ pub const COMMANDS: &[Command<'static>] = {
             Admin,
         ),
         command(
+            "set table",
+            "set table <table> key <k> [data.* <v>]*",
+            "update or create a table entry's data",
+            Operator,
+        ),
+        command(
             "set weight",
             "set weight <bk>/<srv>  (DEPRECATED)",
             "change a server's weight (use 'set server' instead)",
@@ -103,6 +122,19 @@ pub const COMMANDS: &[Command<'static>] = {
             User,
         ),
         command("show stat", "show stat [no-maint|up]*", "report counters for each proxy and server", User),
+        command(
+            "show table",
+            "show table <table> [<filter>]*",
+            "report table usage stats or dump this table's contents (filter: data/key)",
+            User,
+        ),
+        command("shutdown frontend", "shutdown frontend <frontend>", "stop a specific frontend", Admin),
+        command(
+            "shutdown sessions server",
+            "shutdown sessions server <bk>/<srv>",
+            "kill sessions on a server",
+            Admin,
+        ),
         command("show version", "show version", "show version of the current process", User),
     ]
 };

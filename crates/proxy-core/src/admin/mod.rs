@@ -7,11 +7,13 @@
 //! Texts are HAProxy's, as observed from 2.6; fields are those of 3.4 (management.txt §9.1, §9.3).
 
 pub mod command;
+mod frontend;
 pub mod info;
 mod patterns;
 mod server;
 pub mod stat;
 mod state;
+mod tables;
 mod words;
 
 use std::{
@@ -114,10 +116,16 @@ pub fn run_with_payload(
         [verb, what @ ("map" | "acl"), rest @ ..] if patterns::VERBS.contains(verb) => {
             patterns::run(verb, what, rest, payload, cx)
         }
+        ["show", "table", rest @ ..] => tables::show(rest, level, cx),
+        ["set" | "clear", "table", ..] if !may(AccessLevel::Operator) => Answer::denied(),
+        ["set", "table", rest @ ..] => tables::set(rest, cx),
+        ["clear", "table", rest @ ..] => tables::clear(rest, cx),
         ["get", "weight", rest @ ..] => server::get_weight(rest, cx),
         ["set", "server" | "weight", ..]
         | ["set", "maxconn", "server", ..]
         | ["enable" | "disable", "server" | "health" | "agent", ..]
+        | ["enable" | "disable" | "shutdown", "frontend", ..]
+        | ["shutdown", "sessions", "server", ..]
             if !may(AccessLevel::Admin) =>
         {
             Answer::denied()
@@ -128,6 +136,11 @@ pub fn run_with_payload(
         [verb @ ("enable" | "disable"), what @ ("server" | "health" | "agent"), rest @ ..] => {
             server::switch(*verb == "enable", what, rest, cx)
         }
+        [verb @ ("enable" | "disable"), "frontend", rest @ ..] => {
+            frontend::switch(*verb == "enable", rest, cx)
+        }
+        ["shutdown", "frontend", rest @ ..] => frontend::shutdown(rest, cx),
+        ["shutdown", "sessions", "server", rest @ ..] => frontend::kill_sessions(rest, cx),
         ["help", rest @ ..] => Answer::text(command::help(rest, cx.commands)),
         other => Answer { text: command::unknown(other, cx.commands), failed: true },
     }

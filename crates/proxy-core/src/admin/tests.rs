@@ -59,6 +59,7 @@ impl Scene {
                 stopping: Default::default(),
                 next_stream: Default::default(),
                 counters: Default::default(),
+                roll_call: Default::default(),
                 proc_vars: Default::default(),
             },
             told,
@@ -408,5 +409,84 @@ fn maps_and_acls_are_shown_and_changed() {
     let _ = write!(log, "> payload\n{}{}", answer.text, scene.ask("show map virt@names"));
     let answer = run_with_payload("add map virt@names", Some("alone\n"), AccessLevel::User, &scene.context());
     let _ = write!(log, "> payload\n{}", answer.text);
+    insta::assert_snapshot!(log);
+}
+
+#[test]
+fn stick_tables_are_shown_and_changed() {
+    use crate::stick_table::{Column, DataType, Key, KeyType, StickTable, StickTableConfig, Tracked};
+    let mut scene = Scene::new();
+    let tables = scene.shared.config.tables.clone();
+    let add = |name: &str, key_type, columns: &[Column]| {
+        let (name, columns) = (name.to_owned(), columns.to_vec());
+        let expire = Some(Duration::from_secs(30));
+        tables.add(StickTable::new(StickTableConfig {
+            name,
+            key_type,
+            size: 10,
+            expire,
+            nopurge: false,
+            columns,
+        }))
+    };
+    let rate = Column::new(DataType::HttpReqRate, 1, 10_000);
+    let counters = [Column::new(DataType::Gpc0, 1, 0), rate, Column::new(DataType::ConnCur, 1, 0)];
+    assert!(add("web", KeyType::Ipv4, &counters));
+    assert!(!add("web", KeyType::Ipv4, &[]));
+    assert!(add("words", KeyType::String(5), &[Column::new(DataType::Gpt, 2, 0)]));
+    let web = tables.find("web").unwrap();
+    let held = Tracked::start(&web, &Key::Ipv4([127, 0, 0, 1].into()), scene.now).unwrap();
+    let mut log = String::new();
+    for line in [
+        "show table",
+        "show table nosuch",
+        "show table web",
+        "show table web key",
+        "show table web key zz",
+        "show table web foo",
+        "set table",
+        "set table nosuch",
+        "set table web",
+        "set table web key",
+        "set table web key 10.0.0.1 data.gpc0 5 data.http_req_rate 8",
+        "set table web key 10.0.0.2 data.gpc0 1",
+        "set table web key 10.0.0.2 data.gpc0",
+        "set table web key 10.0.0.2 data.gpc0 x",
+        "set table web key 10.0.0.2 foo 1",
+        "set table web key 10.0.0.2 data.nosuch 1",
+        "set table web key 10.0.0.2 data.gpt0 1",
+        "set table web key zz data.gpc0 1",
+        "set table web foo",
+        "set table web data.gpc0 gt 1",
+        "show table web",
+        "show table web data.gpc0 gt 1 data.http_req_rate le 8",
+        "show table web data.gpc0",
+        "show table web data.gpc0 gt",
+        "show table web data.nosuch gt 1",
+        "show table web data.gpt0 gt 1",
+        "show table web key 10.0.0.2",
+        "show table web ptr 0x2",
+        "set table words key abcdefgh data.gpt[1] 7",
+        "set table words key abc data.gpt[2] 7",
+        "show table words",
+        "clear table",
+        "clear table nosuch",
+        "clear table web foo",
+        "clear table web key 127.0.0.1",
+        "clear table web key 10.0.0.2",
+        "clear table web data.gpc0 gt 3",
+        "show table web",
+        "clear table words",
+        "show table",
+    ] {
+        let _ = write!(log, "> {line}\n{}", scene.ask(line));
+    }
+    scene.now += Duration::from_secs(5);
+    let _ = write!(log, "> 5 s later\n{}", scene.ask("show table web"));
+    drop(held);
+    scene.now += Duration::from_secs(31);
+    let _ = write!(log, "> 31 s later\n{}", scene.ask("show table web"));
+    let user = |line| run(line, AccessLevel::User, &scene.context()).text;
+    let _ = write!(log, "> as a user\n{}{}", user("show table web"), user("clear table web"));
     insta::assert_snapshot!(log);
 }

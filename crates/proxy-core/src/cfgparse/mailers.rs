@@ -46,7 +46,7 @@ pub(super) fn line(mailers: &mut Mailers, words: &[&str], resolve: &dyn Resolve)
         "timeout" => timeout(mailers, words),
         other => {
             let known = ["mailer", "timeout"].into_iter();
-            let text = words::unknown(other, known, [].into_iter(), " in 'mailers' section");
+            let text = words::unknown(other, known, [], " in 'mailers' section");
             Err(ParseError::at(0, text))
         }
     }

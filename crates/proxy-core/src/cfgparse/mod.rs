@@ -38,6 +38,7 @@ mod server;
 mod setvar;
 mod source;
 mod stats;
+mod stick_table;
 mod suggest;
 mod switching;
 mod time;

@@ -5,7 +5,7 @@
 use super::{
     ParseError, Resolve, balance, bind, check,
     draft::{Draft, LogLine, Section, TrafficLog},
-    known, log, mailers, number, options, rule, server, switching, timeout, words,
+    known, log, mailers, number, options, rule, server, stick_table, switching, timeout, words,
 };
 use crate::{
     config::{HttpReuse, Mode, Place},
@@ -162,6 +162,7 @@ const KEYWORDS: &[Keyword] = &[
     keyword("server", Defaults::No, Side::BackOnly, server::server),
     keyword("source", Defaults::Yes, Side::Back, server::source),
     keyword("srvtimeout", Defaults::Yes, Side::Any, timeout::retired),
+    keyword("stick-table", Defaults::No, Side::Any, stick_table::stick_table),
     keyword("tcp-check", Defaults::Yes, Side::Back, check::tcp_check),
     keyword("tcp-request", Defaults::Named, Side::Any, rule::tcp_request),
     keyword("tcp-response", Defaults::Named, Side::Back, rule::tcp_response),

@@ -19,6 +19,7 @@ use crate::{
     config::{Config, Global, Mailers, Place},
     registry::Registry,
     rules::acl::AclTable,
+    stick_table::Wanted,
 };
 
 /// The state between lines.
@@ -140,6 +141,7 @@ impl Reader {
         }
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
         self.registry.patterns.set_place(&place);
+        self.registry.tables.set_present(self.current.name(), &place);
         let mut warnings = Vec::new();
         let result = self.statement(&words, &place, &mut warnings);
         for warning in warnings {
@@ -347,6 +349,7 @@ impl Reader {
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
         let place = Place { file: line.file.clone(), line: line.number };
         self.registry.patterns.set_place(&place);
+        self.registry.tables.set_present(&draft.name, &place);
         let mut warnings = Vec::new();
         let result = proxy::line(ProxyLine {
             words: &words,
@@ -415,7 +418,9 @@ impl Reader {
         if self.alerts() == 0 {
             let patterns = self.registry.patterns.clone();
             patterns.number();
-            config = Some(Config { patterns, ..finish::finish(self.parts, &mut self.diagnostics) });
+            let tables = self.registry.tables.clone();
+            self.diagnostics.extend(tables.missing().iter().map(missing_table));
+            config = Some(Config { patterns, tables, ..finish::finish(self.parts, &mut self.diagnostics) });
         }
         if self.diagnostics.iter().any(|d| d.severity == Severity::Alert) {
             config = None;
@@ -438,6 +443,18 @@ impl Reader {
     fn tell(&mut self, severity: Severity, form: Form, place: &Place, text: String) {
         self.diagnostics.push(Diagnostic::line(severity, form, place, text));
     }
+}
+
+/// A stick table that a line refers to and nobody declares.
+fn missing_table(wanted: &Wanted) -> Diagnostic {
+    let Wanted { name, proxy, by, place } = wanted;
+    if by.starts_with("track-sc") {
+        return Diagnostic::alert(format!(
+            "Proxy '{proxy}': unable to find table '{name}' referenced by {by}."
+        ));
+    }
+    let text = format!("unable to find table '{name}' referenced {by} in proxy '{proxy}'.");
+    Diagnostic::line(Severity::Alert, Form::Lexical, place, text)
 }
 
 /// `no` or `default` in front of a keyword: how many words to skip, and whether.

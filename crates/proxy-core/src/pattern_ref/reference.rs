@@ -257,6 +257,9 @@ impl PatternRef {
     /// # Errors
     /// [`EditError::NotFound`], [`EditError::Malformed`].
     pub fn set(&self, version: Option<Version>, key: &[u8], value: &[u8]) -> Result<(), EditError> {
+        if version.is_none() && !self.contains(key) {
+            return Err(EditError::NotFound);
+        }
         self.change(|state| {
             let event = set_in(state, version, key, value)?.ok_or(EditError::NotFound)?;
             Ok(((), event))
@@ -295,6 +298,10 @@ impl PatternRef {
 
     /// Deletes every entry of that key. Without `version`, in the live one. Whether there was one.
     pub fn del(&self, version: Option<Version>, key: &[u8]) -> bool {
+        // What changes nothing leaves readers without a lock.
+        if version.is_none() && !self.contains(key) {
+            return false;
+        }
         let removed = self.change(|state| {
             let live = state.is_live(version);
             let Some(generation) = state.version(version) else { return Err(EditError::NotFound) };

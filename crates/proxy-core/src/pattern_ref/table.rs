@@ -35,6 +35,8 @@ pub struct PatternRefs {
     place: Mutex<Place>,
     observer: Arc<OnceLock<Arc<dyn PatternObserver>>>,
     sealed: AtomicBool,
+    /// References have their numbers as soon as they are made.
+    numbered: AtomicBool,
 }
 
 /// In the order of their first use, and by name.
@@ -59,6 +61,7 @@ impl PatternRefs {
 
     /// Gives numbers to those that have none: the free ones in the order of their first use.
     pub(crate) fn number(&self) {
+        self.numbered.store(true, Ordering::Release);
         let all = self.all.read();
         let taken: BTreeSet<u32> = all.list.iter().filter_map(|reference| reference.number()).collect();
         let mut free = (0..).filter(|id| !taken.contains(id));
@@ -188,12 +191,16 @@ impl PatternRefs {
         let reference = Arc::new(PatternRef::new(None, Some(name.key), kind, self.observer.clone()));
         reference.users.lock().text = match name.path {
             Some(path) => format!("pattern loaded from file '{path}'"),
-            None => "pattern loaded from CLI".to_owned(),
+            None => "virtual list of patterns".to_owned(),
         };
         file::load(&reference, name).map_err(ParseError::new)?;
         let mut all = self.all.write();
         all.list.push(reference.clone());
         all.named.insert(name.key.into(), reference.clone());
+        drop(all);
+        if self.numbered.load(Ordering::Acquire) {
+            self.number();
+        }
         Ok(reference)
     }
 

@@ -25,9 +25,12 @@ fn look(list: &PatternList, text: &str) -> String {
     found.map_or("-".to_owned(), |text| String::from_utf8(text).unwrap())
 }
 
+/// A method, lines of a map, and what some texts find.
+type Case = (Method, &'static str, &'static [(&'static str, &'static str)]);
+
 #[test]
 fn each_method_finds_the_finest_or_the_first() {
-    let cases: &[(Method, &str, &[(&str, &str)])] = &[
+    let cases: &[Case] = &[
         (Method::Str, "a 1\na 2\nB 3", &[("a", "1"), ("b", "-"), ("B", "3"), ("", "-")]),
         (
             Method::Beg,

@@ -2,7 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Rule, RuleSet, patterns::PatternRule, redirect::Redirect, reply::ReplyTemplate, tarpit::Tarpit};
+use super::{
+    Rule, RuleSet,
+    counters::{CounterRule, TrackRule},
+    patterns::PatternRule,
+    redirect::Redirect,
+    reply::ReplyTemplate,
+    tarpit::Tarpit,
+};
 use crate::{
     action::{Action, ActionMaker, Verdict},
     applet::ServiceMaker,
@@ -87,6 +94,10 @@ pub enum RuleAction {
     UseService(Arc<dyn ServiceMaker>),
     /// `set-map`, `del-map`, `add-acl`, `del-acl`.
     Pattern(Box<PatternRule>),
+    /// `track-sc0`, `track-sc1`, `track-sc2`.
+    Track(Box<TrackRule>),
+    /// `sc-inc-gpc`, `sc-set-gpt` and their kin.
+    Counter(Box<CounterRule>),
     /// `set-log-level`.
     SetLogLevel(LevelOverride),
     /// `do-log`: a line now, beside the one at the end.
@@ -196,6 +207,14 @@ impl RuleAction {
             }
             Self::UnsetVar(name) => {
                 txn.unset_var(name);
+                Ok(())
+            }
+            Self::Track(rule) => {
+                rule.apply(at, txn);
+                Ok(())
+            }
+            Self::Counter(rule) => {
+                rule.apply(side, txn);
                 Ok(())
             }
             Self::Pattern(rule) => {

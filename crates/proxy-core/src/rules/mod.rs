@@ -10,6 +10,7 @@
 
 pub mod acl;
 mod action;
+mod counters;
 mod parse;
 pub mod pattern;
 mod patterns;
@@ -21,6 +22,7 @@ use std::task::{Context, Poll};
 
 use acl::Cond;
 pub use action::{RuleAction, replace_in_headers};
+pub use counters::{CounterRule, TrackRule};
 pub use parse::parse_rule;
 pub use patterns::PatternRule;
 

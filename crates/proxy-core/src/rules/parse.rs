@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Rule, RuleSet,
     action::{NameMatch, RuleAction, TargetPart},
+    counters::{Amount, CounterRule, TrackRule},
     patterns::PatternRule,
     redirect::{Redirect, RedirectTo},
     reply::{BodyTemplate, ReplyTemplate},
@@ -15,6 +16,7 @@ use crate::{
     log::{Level, LevelOverride},
     registry::ParseContext,
     sample::{Needs, Pattern, expr::Expr, logformat::LogFormat},
+    stick_table::{DataType, TRACKED_MAX},
     vars::{VarName, parse_set},
 };
 
@@ -344,6 +346,82 @@ fn pattern_rule(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseErro
     Ok(RuleAction::Pattern(Box::new(PatternRule::new(action, name, line.format(key)?, value))))
 }
 
+fn track(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
+    let name = line.name();
+    if line.peek().is_none_or(|w| matches!(w, "if" | "unless")) {
+        return Err(ParseError::new("missing fetch method"));
+    }
+    let key = line.expr()?;
+    let table = if line.skip("table") {
+        let [table] = line.expect("missing table name")?;
+        Some(table)
+    } else {
+        None
+    };
+    let number = usize::from(name.as_bytes()[name.len() - 1] - b'0');
+    let table = line.cx.registry.tables.refer(table, name);
+    Ok(RuleAction::Track(Box::new(TrackRule { number, key, table })))
+}
+
+fn counter(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
+    use DataType::{Gpc, Gpc0, Gpc0Rate, Gpc1, Gpc1Rate, GpcRate, Gpt, Gpt0};
+    let action = line.bare_name();
+    let (kinds, set): (&'static [DataType], bool) = match action {
+        "sc-inc-gpc" | "sc-add-gpc" => (&[Gpc, GpcRate], false),
+        "sc-inc-gpc0" => (&[Gpc0, Gpc0Rate], false),
+        "sc-inc-gpc1" => (&[Gpc1, Gpc1Rate], false),
+        "sc-set-gpt" => (&[Gpt], true),
+        _ => (&[Gpt0], true),
+    };
+    let (index, tracked) = counter_ids(line)?;
+    let amount = match action {
+        "sc-add-gpc" | "sc-set-gpt" | "sc-set-gpt0" => {
+            let word = line.peek().filter(|w| !matches!(*w, "if" | "unless"));
+            let word = word.ok_or_else(|| ParseError::new("expects an integer or an expression"))?;
+            match word.parse::<u32>() {
+                Ok(number) => {
+                    line.at += 1;
+                    Amount::Number(number.into())
+                }
+                Err(_) => Amount::Expr(Box::new(line.expr()?)),
+            }
+        }
+        _ => Amount::Number(1),
+    };
+    Ok(RuleAction::Counter(Box::new(CounterRule { tracked, kinds, index, amount, set })))
+}
+
+/// `(INDEX,TRACKED)` or `(TRACKED)` behind the action's name.
+fn counter_ids(line: &RuleLine<'_, '_, '_>) -> Result<(usize, usize), ParseError> {
+    let (name, action) = (line.name(), line.bare_name());
+    let within = name[action.len()..].trim_start_matches('(');
+    let mut numbers = within.strip_suffix(')').unwrap_or(within).split(',').map(str::trim);
+    let indexed = matches!(action, "sc-inc-gpc" | "sc-add-gpc" | "sc-set-gpt");
+    let missing = || {
+        let id = if action == "sc-set-gpt" { "gpt" } else { "gpc" };
+        let shown = id.to_uppercase();
+        ParseError::new(format!("Missing {id} ID '{name}'. Expects {action}(<{shown} ID>,<Track ID>)"))
+    };
+    let mut index = 0;
+    if indexed {
+        let text = numbers.next().unwrap_or_default();
+        index = text.parse().ok().filter(|index| *index < COUNTERS_MAX).ok_or_else(missing)?;
+    }
+    let tracked = match numbers.next().filter(|text| !text.is_empty()) {
+        None if indexed => return Err(missing()),
+        None => 0,
+        Some(text) => text.parse().map_err(|_| ParseError::new("invalid stick table track ID"))?,
+    };
+    if tracked >= TRACKED_MAX {
+        let max = TRACKED_MAX - 1;
+        return Err(ParseError::new(format!("invalid stick table track ID. The max allowed ID is {max}")));
+    }
+    Ok((index, tracked))
+}
+
+/// Elements of an array of counters.
+const COUNTERS_MAX: usize = 100;
+
 fn log_level(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
     let usage = "expects exactly 1 argument (log level name or 'silent')";
     let [name] = line.expect(usage)?;
@@ -579,6 +657,7 @@ const HTTP: u8 = REQ | RES | AFTER;
 const EARLY: u8 = Sets::of(RuleSet::TcpConnection) | Sets::of(RuleSet::TcpSession);
 const CONTENT: u8 = Sets::of(RuleSet::TcpRequest) | Sets::of(RuleSet::TcpResponse);
 const TCP: u8 = EARLY | CONTENT;
+const TRACK: u8 = EARLY | Sets::of(RuleSet::TcpRequest) | REQ | RES;
 
 /// Every built-in action. Source: the matrix of configuration.txt 4.3.
 const ACTIONS: &[Row] = &[
@@ -601,6 +680,12 @@ const ACTIONS: &[Row] = &[
     row("replace-uri", "replace-uri", REQ, replace_target),
     row("replace-value", "replace-value", HTTP, replace_header),
     row("return", "return", REQ | RES, reply),
+    row("sc-add-gpc", "sc-add-gpc(*)", TCP | HTTP, counter),
+    row("sc-inc-gpc", "sc-inc-gpc(*)", TCP | HTTP, counter),
+    row("sc-inc-gpc0", "sc-inc-gpc0(*)", TCP | HTTP, counter),
+    row("sc-inc-gpc1", "sc-inc-gpc1(*)", TCP | HTTP, counter),
+    row("sc-set-gpt", "sc-set-gpt(*)", TCP | HTTP, counter),
+    row("sc-set-gpt0", "sc-set-gpt0(*)", TCP | HTTP, counter),
     row("set-header", "set-header", HTTP, header),
     row("set-log-level", "set-log-level", HTTP | CONTENT, log_level),
     row("set-map", "set-map(*)", HTTP, pattern_rule),
@@ -613,6 +698,9 @@ const ACTIONS: &[Row] = &[
     row("set-var", "set-var(*)", TCP | HTTP, set_var),
     row("set-var-fmt", "set-var-fmt(*)", TCP | HTTP, set_var_fmt),
     row("tarpit", "tarpit", REQ, reply),
+    row("track-sc0", "track-sc0", TRACK, track),
+    row("track-sc1", "track-sc1", TRACK, track),
+    row("track-sc2", "track-sc2", TRACK, track),
     row("unset-var", "unset-var(*)", TCP | HTTP, unset_var),
     row("use-service", "use-service", REQ | Sets::of(RuleSet::TcpRequest), use_service),
 ];
@@ -633,12 +721,6 @@ const KNOWN_ELSEWHERE: &[&str] = &[
     "expect-proxy",
     "normalize-uri",
     "pause",
-    "sc-add-gpc",
-    "sc-inc-gpc",
-    "sc-inc-gpc0",
-    "sc-inc-gpc1",
-    "sc-set-gpt",
-    "sc-set-gpt0",
     "set-bandwidth-limit",
     "set-bc-mark",
     "set-bc-tos",
@@ -658,9 +740,6 @@ const KNOWN_ELSEWHERE: &[&str] = &[
     "set-tos",
     "strict-mode",
     "switch-mode",
-    "track-sc0",
-    "track-sc1",
-    "track-sc2",
     "wait-for-body",
     "wait-for-handshake",
 ];

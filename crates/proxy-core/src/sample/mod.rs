@@ -13,6 +13,7 @@ pub(crate) mod conv;
 pub mod expr;
 pub(crate) mod fetch;
 pub mod logformat;
+mod stick;
 
 use std::net::IpAddr;
 
@@ -101,6 +102,8 @@ pub enum Arg {
     Conds(crate::vars::SetConds),
     /// A map to look values up in.
     Map(crate::pattern_ref::PatternList),
+    /// A stick table.
+    Table(crate::stick_table::TableArg),
 }
 
 /// What a fetch needs to be there; a rule set that cannot offer it refuses the expression.
@@ -221,4 +224,5 @@ const _: Option<&dyn Converter> = None;
 pub(crate) fn register_builtin(registry: &mut Registry) {
     fetch::register(registry);
     conv::register(registry);
+    stick::register(registry);
 }

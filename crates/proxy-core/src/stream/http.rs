@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Conn, deadline::after, exchange};
+use super::{Conn, counted, deadline::after, exchange};
 use crate::{
     backend::counters::bump,
     http::{
@@ -205,6 +205,7 @@ async fn refuse(conn: &mut Conn, status: u16, letters: [u8; 2]) -> Next {
     log.bytes_in = conn.client.bytes_in;
     log.bytes_out = conn.client.bytes_out;
     log.termination = [letters[0], letters[1], b'-', b'-'];
+    counted::end(conn, letters);
     crate::log::log_exchange(&mut conn.txn);
     if status == 0 { Next::Close } else { Next::Linger }
 }

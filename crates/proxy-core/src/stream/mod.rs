@@ -12,9 +12,12 @@
 
 mod analyse;
 mod conn;
+mod counted;
 pub(crate) mod deadline;
 mod exchange;
 mod fault;
+mod filtered;
+mod filters;
 pub(crate) mod http;
 mod relay;
 mod reply;

@@ -126,6 +126,9 @@ impl World {
             nice: 0,
             v6only: false,
             interface: None,
+            ssl: false,
+            crts: Vec::new(),
+            alpn: Vec::new(),
         });
         let proxy = Arc::new(Proxy {
             id: 0,
@@ -164,6 +167,7 @@ impl World {
             stopping: AtomicBool::new(false),
             next_stream: AtomicU64::new(0),
             counters: ProcessCounters::default(),
+            roll_call: Default::default(),
             proc_vars: parking_lot::RwLock::default(),
         });
         let worker = Rc::new(Worker {

@@ -57,6 +57,7 @@ impl Bench {
             stopping: false.into(),
             next_stream: 0.into(),
             counters: ProcessCounters::default(),
+            roll_call: Default::default(),
             proc_vars: parking_lot::RwLock::new(Vars::default()),
         });
         let worker = Rc::new(Worker {
@@ -87,6 +88,7 @@ impl Bench {
             dst: addr(23998),
             accepted: start(),
             vars: RefCell::default(),
+            tracked: RefCell::default(),
         };
         Txn::new(TxnData {
             worker: self.worker.clone(),
@@ -101,6 +103,7 @@ impl Bench {
             vars: TxnVars::default(),
             id: 9,
             started: start(),
+            tracked: Default::default(),
             log: TxnLog { wall: WALL, accepted: Some(start()), ..TxnLog::default() },
             sampling: Sampling::default(),
             service: None,

@@ -4,7 +4,7 @@
 //! Until then lines go to standard error, and nothing can sleep or connect.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     io,
     net::SocketAddr,
     pin::Pin,
@@ -29,7 +29,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use super::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::{Catalog, LuaHttpClient, LuaPatterns, LuaProxies, unix_addr},
+    hlua_proxy_core::{Catalog, LuaCertificates, LuaHttpClient, LuaPatterns, LuaProxies, unix_addr},
     level_from_lua, values,
 };
 
@@ -67,7 +67,29 @@ pub struct WorkerCore {
     routes: RefCell<LogRoutes>,
     env: RefCell<Env>,
     patterns: LuaPatterns,
+    stays: Stays,
     links: OnceCell<Links>,
+}
+
+/// How often scripts may still go on in the present turn instead of giving way to nobody.
+#[derive(Default)]
+struct Stays {
+    turn: Cell<Option<Instant>>,
+    left: Cell<u32>,
+}
+
+/// So many take a few microseconds: no socket waits longer for it.
+const STAYS_A_TURN: u32 = 64;
+
+impl Stays {
+    fn take(&self, turn: Instant) -> bool {
+        if self.turn.replace(Some(turn)) != Some(turn) {
+            self.left.set(STAYS_A_TURN);
+        }
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        left > 0
+    }
 }
 
 struct Links {
@@ -77,6 +99,7 @@ struct Links {
     proxies: LuaProxies,
     events: LuaEvents,
     http: LuaHttpClient,
+    certificates: LuaCertificates,
 }
 
 impl WorkerCore {
@@ -89,6 +112,7 @@ impl WorkerCore {
     ) -> Rc<Self> {
         Rc::new(Self {
             patterns: LuaPatterns(patterns),
+            stays: Stays::default(),
             clock,
             wall,
             routes: RefCell::default(),
@@ -108,7 +132,14 @@ impl WorkerCore {
     }
 
     /// Joins it to its worker, once.
-    pub fn link(&self, worker: &Rc<Worker>, handle: Handle, events: LuaEvents, http: LuaHttpClient) {
+    pub fn link(
+        &self,
+        worker: &Rc<Worker>,
+        handle: Handle,
+        events: LuaEvents,
+        http: LuaHttpClient,
+        certificates: LuaCertificates,
+    ) {
         let links = Links {
             worker: Rc::downgrade(worker),
             handle,
@@ -116,6 +147,7 @@ impl WorkerCore {
             proxies: LuaProxies::new(worker),
             events,
             http,
+            certificates,
         };
         assert!(self.links.set(links).is_ok(), "a core belongs to one worker");
     }
@@ -198,6 +230,11 @@ impl host::Core for WorkerCore {
         Ok(())
     }
 
+    fn nothing_else_ready(&self) -> bool {
+        let Some(Links { handle, .. }) = self.links.get() else { return false };
+        handle.is_alone() && self.stays.take(handle.now())
+    }
+
     fn info(&self) -> Vec<(String, Value<'static>)> {
         let Some(worker) = self.worker() else { return Vec::new() };
         super::with_admin(&worker, &[], proxy_core::admin::info::fields)
@@ -223,6 +260,10 @@ impl host::Core for WorkerCore {
 
     fn events(&self) -> Option<&dyn host::Events> {
         Some(&self.links.get()?.events)
+    }
+
+    fn certificates(&self) -> Option<&dyn host::Certificates> {
+        Some(&self.links.get()?.certificates)
     }
 
     fn http_client(&self) -> Option<&dyn host::HttpClient> {

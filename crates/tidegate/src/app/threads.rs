@@ -107,6 +107,7 @@ impl WorkerThread {
     fn new(process: &Arc<Process>, thread: usize, first: Option<FirstWorker>) -> Result<Self, String> {
         let worker =
             Worker::new(process.facts.threads).map_err(|error| format!("cannot start a worker: {error}"))?;
+        process.facts.schedulers.add(thread, &worker.handle());
         let host = Box::new(WorkerHost::new(worker.turn(), worker.handle()));
         let node =
             Node::new(process, thread, host, worker.handle(), first).map_err(|error| error.to_string())?;
@@ -132,6 +133,7 @@ impl WorkerThread {
         if let Err(error) = self.node.start() {
             console::print(Level::Alert, &error.to_string());
         }
+        self.wake_on_roll_call();
         self.stop_when_asked(accepting);
         if self.node.worker.thread == 0 {
             process::handle_signals(&self.worker.handle(), &self.process, &self.node);
@@ -149,6 +151,7 @@ impl WorkerThread {
             sessions: self.sessions.clone(),
             handle: self.worker.handle(),
             proxy: front.proxy,
+            tls: front.bind.ssl.then(|| self.process.certificates.server(&front.bind.crts, &front.bind.alpn)),
             bind: front.bind,
         };
         let limits = [front.limit, self.process.facts.connections.clone()];
@@ -171,6 +174,19 @@ impl WorkerThread {
             }
         });
         Ok(())
+    }
+
+    /// Wakes every session when something was changed about sessions that run.
+    fn wake_on_roll_call(&self) {
+        let (process, sessions) = (self.process.clone(), self.sessions.clone());
+        self.worker.handle().spawn("roll call", async move {
+            let roll_call = &process.shared.roll_call;
+            let mut seen = roll_call.get();
+            loop {
+                seen = std::future::poll_fn(|cx| roll_call.poll_changed(seen, cx)).await;
+                sessions.wake_all();
+            }
+        });
     }
 
     /// Soft stop: closes the listeners, lets sessions finish. Stop now: ends the loop.
@@ -216,6 +232,7 @@ struct Accepted {
     handle: Handle,
     proxy: Arc<Proxy>,
     bind: Arc<Bind>,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Surroundings for Accepted {
@@ -228,7 +245,15 @@ impl Surroundings for Accepted {
         proxy_core::log::send(&self.node.worker, &self.proxy.logs, Level::Emerg, text.as_bytes());
     }
 
+    fn listening(&self) -> &proxy_core::backend::listening::Listening {
+        &self.proxy.state.listening
+    }
+
     fn serve(&self, io: BoxIo, places: [Place; 2]) {
+        let io = match &self.tls {
+            Some(config) => crate::tls::accept(config.clone(), io),
+            None => io,
+        };
         let session = self.node.serve(self.proxy.clone(), self.bind.clone(), io);
         self.sessions.spawn(&self.handle, session, places);
     }

@@ -1,4 +1,4 @@
-//! The runtime API on `stats socket`: HAProxy's commands, and `show events`.
+//! The runtime API on `stats socket`: HAProxy's commands, `show events` and `show spoe`.
 //!
 //! A client that does not read holds up nothing but its own task; `show events` has a bounded queue
 //! and says how many events it missed.
@@ -28,11 +28,12 @@ use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use super::{
     cli_applet,
     cli_session::{CliSession, CommandLine, Input},
-    scripts,
+    inspection, scripts,
 };
 use crate::adapters::{
     Extension,
     proxy_core_event_hdl::{ServerEvents, Servers, subtype_name},
+    proxy_core_spoe::report,
     with_admin,
 };
 
@@ -45,6 +46,12 @@ const COMMANDS: &[Command<'static>] = &[
         words: "show events",
         usage: "show events [<sink>] [-w] [-n]",
         help: "print what the event bus publishes, until the client leaves",
+        level: AccessLevel::User,
+    },
+    Command {
+        words: "show spoe",
+        usage: "show spoe [<proxy>[/<engine>]]",
+        help: "print what SPOE engines do and have done, of all threads together",
         level: AccessLevel::User,
     },
     Command {
@@ -91,6 +98,8 @@ enum Next {
     Answer(String),
     Quit,
     Events,
+    Spoe(Option<String>),
+    Inspect(inspection::Request),
     Service(Arc<dyn ServiceMaker>),
 }
 
@@ -109,6 +118,16 @@ impl Client {
                     Next::Answer(text) => io.write_all(&self.session.frame(&text)).await?,
                     Next::Quit => return io.shutdown().await,
                     Next::Events => return self.show_events(io).await,
+                    Next::Spoe(only) => {
+                        let plan = &Extension::of(&self.worker).engines.plan;
+                        let text = report::show(plan, &self.worker, only.as_deref()).await;
+                        io.write_all(&self.session.frame(&text)).await?;
+                    }
+                    Next::Inspect(request) => {
+                        let facts = Extension::of(&self.worker).facts.clone();
+                        let text = inspection::answer(&self.worker, &facts.schedulers, request).await;
+                        io.write_all(&self.session.frame(&text)).await?;
+                    }
                     Next::Service(maker) => {
                         let (unread, ended) = self.session.take_rest();
                         let left = cli_applet::run(&self.worker, io, maker, unread, ended).await?;
@@ -154,10 +173,22 @@ impl Client {
             ["user"] => self.lower(AccessLevel::User),
             ["operator"] => self.lower(AccessLevel::Operator),
             ["show", "events", ..] => Next::Events,
+            ["show", "spoe"] => Next::Spoe(None),
+            ["show", "spoe", name] => Next::Spoe(Some(name.to_owned())),
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
-            _ => match Extension::of(&self.worker).sites().cli_command(&words) {
+            _ => self.other(&words, command),
+        }
+    }
+
+    /// A command that is not of the session itself.
+    fn other(&self, words: &[&str], command: &CommandLine) -> Next {
+        let facts = &Extension::of(&self.worker).facts;
+        match inspection::parse(words, self.level, &facts.schedulers) {
+            Some(Ok(request)) => Next::Inspect(request),
+            Some(Err(answer)) => Next::Answer(answer),
+            None => match Extension::of(&self.worker).sites().cli_command(words) {
                 Some(maker) => Next::Service(maker),
-                None => Next::Answer(self.answer(&words, command)),
+                None => Next::Answer(self.answer(words, command)),
             },
         }
     }
@@ -176,7 +207,7 @@ impl Client {
             help: "",
             level: AccessLevel::User,
         });
-        let ours = COMMANDS.iter().chain(scripts::COMMANDS).copied();
+        let ours = COMMANDS.iter().chain(inspection::COMMANDS).chain(scripts::COMMANDS).copied();
         let commands: Vec<Command<'_>> = ours.chain(registered).collect();
         with_admin(&self.worker, &commands, |cx| {
             admin::run_with_payload(&command.text, command.payload.as_deref(), self.level, cx).text

@@ -18,10 +18,11 @@ core.register_action("mirror", { "http-req" }, function(txn)
         end
     end
     local body = txn.sf:req_body()
-    core.register_task(send, method, {
+    local request = {
         url = SERVER .. txn.sf:url(),
         headers = headers,
         body = body ~= "" and body or nil,
         timeout = 1000,
-    })
+    }
+    core.register_task(function() send(method, request) end)
 end)

@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::MemoryStickTable;
 use crate::host::{
-    HostError, HostResult, Proxies, Proxy, ProxyCommand, ProxyMailers, Server, ServerCommand, Stats, Value,
+    HostError, HostResult, Proxies, Proxy, ProxyCommand, ProxyMailers, Server, ServerCommand, Stats,
+    StickTable, Value,
 };
 
 /// The proxies of a test.
@@ -23,6 +25,7 @@ pub struct MemoryProxy {
     capabilities: (bool, bool),
     servers: Vec<(String, String)>,
     mailers: Option<ProxyMailers>,
+    table: Option<MemoryStickTable>,
     commands: Rc<RefCell<Vec<String>>>,
 }
 
@@ -44,6 +47,7 @@ impl MemoryProxies {
             capabilities,
             servers,
             mailers: None,
+            table: None,
             commands,
         });
     }
@@ -52,6 +56,13 @@ impl MemoryProxies {
     pub fn set_mailers(&self, proxy: &str, mailers: ProxyMailers) {
         for known in self.list.borrow_mut().iter_mut().filter(|known| known.name == proxy) {
             known.mailers = Some(mailers.clone());
+        }
+    }
+
+    /// Gives a proxy a stick table.
+    pub fn add_stick_table(&self, proxy: &str, table: MemoryStickTable) {
+        for known in self.list.borrow_mut().iter_mut().filter(|known| known.name == proxy) {
+            known.table = Some(table.clone());
         }
     }
 
@@ -105,6 +116,10 @@ impl Proxy for MemoryProxy {
             ("pxname".into(), Value::Str(self.name.clone().into_bytes().into())),
             ("scur".into(), Value::Int(3)),
         ]
+    }
+
+    fn stick_table(&self) -> Option<Rc<dyn StickTable>> {
+        self.table.clone().map(|table| Rc::new(table) as Rc<dyn StickTable>)
     }
 
     fn usable_servers(&self) -> (i64, i64) {

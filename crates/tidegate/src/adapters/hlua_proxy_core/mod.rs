@@ -2,6 +2,7 @@
 
 mod applet;
 mod catalog;
+mod certificates;
 mod http_client;
 mod proxies;
 mod regex;
@@ -11,8 +12,9 @@ mod txn;
 
 pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
+pub use certificates::LuaCertificates;
 pub use http_client::{LuaHttpClient, unix_addr};
 pub use proxies::LuaProxies;
 pub use regex::compile as compile_regex;
 pub use tables::LuaPatterns;
-pub use txn::LuaTxn;
+pub use txn::{LuaTxn, side_of};

@@ -1,12 +1,17 @@
-//! The classes Map and Patref, made of pattern references.
+//! The classes Map, Patref and StickTable, made of pattern references and stick tables.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, rc::Rc, sync::Arc};
 
-use hlua::host::{self, HostError, HostResult, Map, MatchMethod, PatternEntry, PatternRef, Value};
+use hlua::host::{
+    self, HostError, HostResult, Map, MatchMethod, PatternEntry, PatternRef, StickEntry, StickFilter,
+    StickTableInfo, Value,
+};
 use proxy_core::{
     pattern_ref::{self, EditError, Entry, Kind, Output, PatternList, PatternRefs},
     rules::pattern::Method,
     sample::SampleRef,
+    stick_table::{Entry as Counted, Key, StickTable},
+    worker::Worker,
 };
 
 /// The references of a configuration, as scripts see them.
@@ -110,5 +115,70 @@ impl PatternRef for LuaPatternRef {
 
     fn purge(&self) {
         self.0.purge();
+    }
+}
+
+/// A stick table, on one worker's clock.
+pub(super) struct LuaStickTable {
+    worker: Rc<Worker>,
+    table: Arc<StickTable>,
+}
+
+impl LuaStickTable {
+    pub(super) fn new(worker: &Rc<Worker>, table: Arc<StickTable>) -> Self {
+        Self { worker: worker.clone(), table }
+    }
+
+    fn entry(&self, entry: &Counted) -> StickEntry {
+        let now = self.worker.host.now();
+        let data = self.table.config.columns.iter().map(|column| {
+            let value = self.table.value(entry, column.kind, 0, now).unwrap_or_default();
+            (column.kind.name().to_owned(), number(value))
+        });
+        StickEntry {
+            key: match &entry.key {
+                Key::Bytes(bytes) => bytes.to_vec(),
+                other => other.to_string().into_bytes(),
+            },
+            users: entry.users().into(),
+            expire: number(self.table.expires_in(entry, now).as_millis()),
+            data: data.collect(),
+        }
+    }
+}
+
+fn number(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+impl host::StickTable for LuaStickTable {
+    fn info(&self) -> StickTableInfo {
+        let config = &self.table.config;
+        let period = |ms: u64| (ms > 0).then(|| number(ms));
+        let data = config.columns.iter().map(|c| (c.kind.name().to_owned(), period(c.period_ms)));
+        StickTableInfo {
+            kind: config.key_type.name(),
+            length: number(config.key_type.length()),
+            size: number(config.size),
+            used: number(self.table.used(self.worker.host.now())),
+            expire: config.expire.map_or(0, |expire| number(expire.as_millis())),
+            nopurge: config.nopurge,
+            data: data.collect(),
+        }
+    }
+
+    fn lookup(&self, key: &[u8]) -> Option<StickEntry> {
+        let key = self.table.config.key_type.parse(key)?;
+        self.table.find(&key, self.worker.host.now()).map(|entry| self.entry(&entry))
+    }
+
+    fn entries(&self, filters: &[StickFilter]) -> Vec<StickEntry> {
+        let passes = |entry: &StickEntry, filter: &StickFilter| {
+            let stored = entry.data.iter().find(|(name, _)| *name == filter.name);
+            stored.is_some_and(|(_, stored)| filter.operator.holds(*stored, filter.value))
+        };
+        let entries = self.table.entries(self.worker.host.now());
+        let entries = entries.iter().map(|entry| self.entry(entry));
+        entries.filter(|entry| filters.iter().all(|filter| passes(entry, filter))).collect()
     }
 }

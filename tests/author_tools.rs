@@ -52,3 +52,62 @@ fn a_failing_script_test_is_exit_1_and_no_test_exit_2() {
     let (output, _) = run(name, folder.path(), &["test", "--filter", "something else"]).expect("ours");
     assert_eq!(output.status.code(), Some(2));
 }
+
+const CONFIGURATION: &str = "\
+global
+    lua-load script.lua
+
+defaults
+    mode http
+    timeout client 1s
+    timeout server 1s
+    timeout connect 1s
+
+frontend fe
+    bind 127.0.0.1:0
+    http-request lua.tga
+    http-request return status 200
+";
+
+const SCRIPT: &str = "\
+core.register_action('tag', { 'http-req' }, function(txn)
+  core.Inform('x')
+end)
+core.register_fetches('slow', function(txn)
+  core.msleep(10)
+end)
+";
+
+#[test]
+fn check_shows_mistakes_of_the_configuration_and_of_its_scripts() {
+    let name = "check_shows_mistakes_of_the_configuration_and_of_its_scripts";
+    let folder = TempDir::with_prefix("tg").expect("a folder for temporary files");
+    fs::write(folder.path().join("haproxy.cfg"), CONFIGURATION).unwrap();
+    fs::write(folder.path().join("script.lua"), SCRIPT).unwrap();
+    let Some((output, text)) = run(name, folder.path(), &["check", "haproxy.cfg"]) else { return };
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in [
+        "--> haproxy.cfg:12:",
+        "12 |     http-request lua.tga\n",
+        "warning: 'core' has no member 'Inform'\n --> script.lua:2:8\n  |\n2 |   core.Inform('x')\n  |        ^^^^^^\n",
+        "= help: did you mean 'core.Info'?\n",
+        "error: 'core.msleep' waits, and a sample fetch cannot\n --> script.lua:5:8\n",
+        "notice: 'lua.slow' is registered and not used by this configuration\n",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    let (_, text) = run(name, folder.path(), &["check", "--format", "json", "haproxy.cfg"]).expect("ours");
+    assert!(text.contains("\"severity\": \"error\""), "{text}");
+}
+
+#[test]
+fn check_shows_a_scripts_syntax_error_in_the_script() {
+    let name = "check_shows_a_scripts_syntax_error_in_the_script";
+    let folder = TempDir::with_prefix("tg").expect("a folder for temporary files");
+    fs::write(folder.path().join("haproxy.cfg"), CONFIGURATION).unwrap();
+    fs::write(folder.path().join("script.lua"), "local x =\n\nfunction broken(\n").unwrap();
+    let Some((output, text)) = run(name, folder.path(), &["check", "haproxy.cfg"]) else { return };
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("error: syntax error: "), "{text}");
+    assert!(text.contains("--> script.lua:3:1\n"), "{text}");
+}

@@ -5,6 +5,7 @@ local json = require("json")
 
 local CACHE_SECONDS = 30
 local lookup_address = os.getenv("TOKENS") or "127.0.0.1:6379"
+---@type table<string, { user: string, until_sec: integer }>
 local cache = {}
 local writable = true
 

@@ -11,6 +11,7 @@ use crate::bench::micro;
 use crate::check;
 use crate::cli::Check;
 use crate::lua_api;
+use crate::lua_types;
 use crate::test::{self, Tally};
 use crate::workspace::Workspace;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     tally.count(micro::count(workspace, &micro::CountOptions::default())?);
     lua_api::forget(workspace)?;
     tally += test::run(workspace, &test::Options::default())?;
+    tally.count(lua_types::run(workspace)?);
     tally.count(lua_api::run(workspace, &lua_api::Options::of_last_run())?);
     Ok(tally.report())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::workspace::Workspace;
-use crate::{bench, check, ci, lua_api, sim, soak, test};
+use crate::{bench, check, ci, lua_api, lua_types, sim, soak, test};
 
 /// The repository's task runner.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Task {
     Test(test::Options),
     /// Holds the Lua API against HAProxy's: implemented, tested, missing, differing.
     LuaApi(lua_api::Options),
+    /// Holds the definitions for Lua language servers against our examples.
+    LuaTypes,
     /// The long forms of the tests, loom, the thread sanitizer, many simulated worlds.
     Soak(soak::Options),
     /// Lives simulated worlds, each from a seed, and prints what happens in them.
@@ -102,6 +104,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Task::Ci => ci::run(&workspace)?,
         Task::Check { what } => check::run(&workspace, what)?,
         Task::Test(options) => test::run(&workspace, &options)?.report(),
+        Task::LuaTypes => lua_types::run(&workspace)?,
         Task::LuaApi(options) => lua_api::run(&workspace, &options)?,
         Task::Soak(options) => soak::run(&workspace, &options)?,
         Task::Sim(options) => sim::run(&workspace, &options)?,

@@ -11,6 +11,7 @@ mod ci;
 mod cli;
 mod command;
 mod lua_api;
+mod lua_types;
 mod provision;
 mod sim;
 mod soak;

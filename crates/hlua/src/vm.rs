@@ -319,6 +319,10 @@ impl Vm {
             machine::rearm(state);
         }
         *state.memory.borrow_mut() = config.memory.as_ref().map(MemoryShare::new);
+        if config.memory.is_none() && state.limited() {
+            // What runs from now on allocates without protection, so no limit may be left to meet.
+            self.lua.set_memory_limit(0).expect("invariant: this VM was made with a limiting allocator");
+        }
         state.limited.set(config.memory.is_some());
     }
 

@@ -148,7 +148,8 @@ fn take_pids(args: &mut std::iter::Peekable<impl Iterator<Item = String>>, into:
 pub const HELP: &str = "\
 Usage: tidegate [-f <file|folder>]... [options] [-- <file>...]
        tidegate demo [--print-config | --print-lua]
-       tidegate lua api
+       tidegate lua api | types
+       tidegate check FILE... [--format pretty|json] [--strict]
        tidegate test [FILE|FOLDER]... [--filter TEXT] [--format pretty|tap|junit] [--watch]
        tidegate spoa <check | bench | decode> [--help]
 
@@ -175,6 +176,8 @@ Usage: tidegate [-f <file|folder>]... [options] [-- <file>...]
 Subcommands:
   demo              run the built-in demonstration: three origins, Lua, an SPOE agent
   lua api           print the API that scripts have here, as a table
+  lua types         print definitions of it for Lua language servers
+  check             look for mistakes in a configuration and its scripts
   test              run script tests (*_test.lua), without a proxy
   spoa check <addr> hold an SPOE agent of any make against the protocol
   spoa bench <addr> load an SPOE agent: rate and latency

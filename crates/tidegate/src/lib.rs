@@ -40,12 +40,14 @@ enum Native {
     Lua(lua::LuaCommand),
     /// Run script tests, without a proxy
     Test(lua::test::TestArgs),
+    /// Check a configuration and its scripts
+    Check(lua::check::CheckArgs),
     /// Check, load and debug SPOE agents of any make
     Spoa(spoa::SpoaArgs),
 }
 
 /// The words that begin one of them.
-const NATIVE: &[&str] = &["demo", "lua", "test", "spoa"];
+const NATIVE: &[&str] = &["demo", "lua", "test", "check", "spoa"];
 
 /// Runs the program with the arguments that follow its name.
 pub fn run(args: Vec<String>) -> ExitCode {
@@ -77,6 +79,7 @@ fn run_native(args: Vec<String>) -> ExitCode {
         Native::Demo(args) => demo::run(&args),
         Native::Lua(command) => Ok(lua::run(command)),
         Native::Test(args) => lua::test::run(&args),
+        Native::Check(args) => lua::check::run(&args),
         Native::Spoa(args) => spoa::run(&args),
     };
     result.unwrap_or_else(|error| {

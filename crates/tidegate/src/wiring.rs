@@ -115,6 +115,13 @@ impl Preparation {
         self.lua.borrow_mut().watch();
     }
 
+    /// The scripts that were loaded while the configuration was read, or should have been, and whether into the VM of
+    /// all threads.
+    #[must_use]
+    pub fn scripts(&self) -> Vec<(std::path::PathBuf, bool)> {
+        self.lua.borrow().loaded_files()
+    }
+
     /// What extensions find wrong with a configuration that was read.
     #[must_use]
     pub fn check(&self, config: &Config) -> Vec<String> {

@@ -4,4 +4,6 @@
 #[path = "../lua/bench.rs"]
 #[allow(dead_code, reason = "shared with the tests of behaviour, which use the rest")]
 mod bench;
+mod fuzz;
+mod kills;
 mod torture;

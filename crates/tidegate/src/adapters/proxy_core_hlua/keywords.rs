@@ -73,6 +73,8 @@ pub struct LuaSetup {
     scripts: Vec<Script>,
     sites: Arc<Sites>,
     watched: bool,
+    /// Every script named so far, and whether it is shared.
+    files: RefCell<Vec<(PathBuf, bool)>>,
 }
 
 /// What is left of it once the configuration is read.
@@ -140,6 +142,7 @@ impl LuaSetup {
             scripts: Vec::new(),
             sites,
             watched: false,
+            files: RefCell::default(),
         }
     }
 
@@ -147,6 +150,12 @@ impl LuaSetup {
     pub fn watch(&mut self) {
         self.config.preemption = Preemption::OnDemand;
         self.watched = true;
+    }
+
+    /// Every script named so far, and whether it is shared.
+    #[must_use]
+    pub fn loaded_files(&self) -> Vec<(PathBuf, bool)> {
+        self.files.borrow().clone()
     }
 
     /// The end of reading.
@@ -200,6 +209,7 @@ impl LuaSetup {
         script: &Script,
         cx: &mut GlobalContext<'_>,
     ) -> Result<(), ParseError> {
+        self.files.borrow_mut().push((script.path.clone(), vm == VmKind::Shared));
         self.core.set_routes(self.routes);
         self.core.set_env(cx.registry.env.clone());
         runtime.load_file(&script.path, &script.args).map_err(load_error)?;

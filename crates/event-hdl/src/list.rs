@@ -108,7 +108,7 @@ impl<F: Family> SubscriptionList<F> {
 
     /// Tells everybody who asked for all of `subtype` (one subtype, as a rule).
     ///
-    /// Queues first, in order of subscription; then sync handlers, in order of subscription, on this thread.
+    /// Queues first, in no promised order; then sync handlers, in order of subscription, on this thread.
     /// It never waits for a reader. With nobody listening it costs one load and allocates nothing.
     /// `when` is wall-clock time since the epoch.
     ///

@@ -298,6 +298,36 @@ fn no_more_is_read_than_may_be_handled_at_once() {
     });
 }
 
+/// Real sockets and real time: `listen` brings its own.
+#[cfg(feature = "tokio-net")]
+#[tokio::test]
+async fn no_more_connections_are_served_than_may_be() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("agent.sock");
+    let (options, seen) = watched();
+    let options = Options { connections_max: 1, ..options };
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let client = async {
+        let hello = spoe::connection::health_check::request();
+        let first = tokio::net::UnixStream::connect(&path).await.unwrap();
+        let mut second = tokio::net::UnixStream::connect(&path).await.unwrap();
+        second.write_all(&hello).await.unwrap();
+        // The first has a place, greeted or not; the second is heard once the first is gone.
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(*seen.lock().unwrap(), []);
+        drop(first);
+        let (header, _) = read_frame(&mut second).await.unwrap();
+        assert_eq!(header.kind, FrameType::AgentHello);
+        assert_eq!(*seen.lock().unwrap(), [Seen::Greeted { healthcheck: true }]);
+        stop.send(()).unwrap();
+    };
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    tokio::join!(spoe::agent::listen(listener, Worker, options, stopped), client);
+}
+
 #[test]
 fn a_message_is_read_into_a_struct_or_the_field_is_named() {
     spoe::message! {

@@ -51,7 +51,7 @@ pub enum Seen {
     Unwanted,
     /// An answer went out on another connection of the same engine, its own having broken.
     HandedOver,
-    /// A greeted connection ended.
+    /// A connection that was greeted, and not for a health check, ended. Comes once for each.
     Closed {
         /// Why: the proxy's word, or ours.
         status: Status,

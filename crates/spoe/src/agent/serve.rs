@@ -54,6 +54,7 @@ where
         clock,
         running: Running::default(),
         place: None,
+        greeted: false,
         output: Vec::new(),
         written: 0,
         input: Input::default(),
@@ -86,6 +87,8 @@ struct Served<'a, T, H, C, F, M> {
     running: Running<F>,
     /// Among the connections that may answer for it, once greeted, if ASYNC was agreed.
     place: Option<Place>,
+    /// Whether its end is to be told: it was greeted, and has not ended.
+    greeted: bool,
     output: Vec<u8>,
     written: usize,
     input: Input,
@@ -164,7 +167,7 @@ where
             None if owed => Err(error.into()),
             None => Ok(()),
         });
-        self.observe(Seen::Closed { status: Status::IO });
+        self.on_end_of_greeted(Status::IO);
     }
 
     /// The proxy has nothing more to say here. It may read still, but where answers can travel elsewhere that is safer.
@@ -172,7 +175,7 @@ where
         self.read_ended = true;
         if self.end.waiting() > 0 && self.place.as_ref().is_some_and(Place::has_sibling) {
             self.broken = Some(self.fault.take().map_or(Ok(()), Err));
-            self.observe(Seen::Closed { status: Status::IO });
+            self.on_end_of_greeted(Status::IO);
         }
     }
 
@@ -206,7 +209,7 @@ where
             return Poll::Pending;
         }
         if !self.end.is_closed() {
-            self.observe(Seen::Closed { status: Status::IO });
+            self.on_end_of_greeted(Status::IO);
         }
         // An error is an end as well.
         let _ = Pin::new(&mut self.io).poll_shutdown(cx);
@@ -260,6 +263,7 @@ where
                 },
                 AgentEvent::Hello { engine_id, capabilities, healthcheck, .. } => {
                     self.observe(Seen::Greeted { healthcheck });
+                    self.greeted = !healthcheck;
                     if let (Some(siblings), Some(id)) = (&self.options.siblings, engine_id)
                         && capabilities.contains(Capabilities::ASYNC)
                     {
@@ -267,7 +271,7 @@ where
                     }
                 }
                 AgentEvent::Closed { status } => {
-                    self.observe(Seen::Closed { status });
+                    self.on_end_of_greeted(status);
                     self.drop_handlers();
                     self.place = None;
                 }
@@ -339,6 +343,13 @@ where
     fn drop_handlers(&mut self) {
         for _ in 0..self.running.clear() {
             self.observe(Seen::Unwanted);
+        }
+    }
+
+    /// Tells the end of a connection whose greeting was told, once.
+    fn on_end_of_greeted(&mut self, status: Status) {
+        if std::mem::take(&mut self.greeted) {
+            self.observe(Seen::Closed { status });
         }
     }
 

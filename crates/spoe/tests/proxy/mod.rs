@@ -68,7 +68,7 @@ impl Place {
              frontend www\n  bind unix@{dir}/www.sock\n  filter spoe engine e config {dir}/spoe.cfg\n{frontend}  default_backend app\n\
              backend app\n{backend}  server origin unix@{dir}/origin.sock\n\
              frontend origin\n  bind unix@{dir}/origin.sock\n  option http-buffer-request\n  http-request return status 200 content-type text/plain string ok\n\
-             backend agents\n  mode tcp\n  option spop-check\n  server agent unix@{dir}/agent.sock check inter 50ms\n"
+             backend agents\n  mode tcp\n  timeout check 5s\n  option spop-check\n  server agent unix@{dir}/agent.sock check inter 50ms fall 100\n"
         );
         let spoe = format!(
             "[e]\nspoe-agent a\n  option var-prefix t\n  option set-on-error err\n  timeout hello 2s\n  timeout idle 10s\n  timeout processing 5s\n  use-backend agents\n{agent}{messages}"

@@ -64,7 +64,7 @@ defaults
     timeout connect 1s
 
 frontend fe
-    bind 127.0.0.1:0
+    bind 127.0.0.1:8080
     http-request lua.tga
     http-request return status 200
 ";
@@ -88,7 +88,7 @@ fn check_shows_mistakes_of_the_configuration_and_of_its_scripts() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     for part in [
         "--> haproxy.cfg:12:",
-        "12 |     http-request lua.tga\n",
+        "12 |     http-request lua.tga\n   |                  ^^^^^^^\n   = help: did you mean 'lua.tag'?\n",
         "warning: 'core' has no member 'Inform'\n --> script.lua:2:8\n  |\n2 |   core.Inform('x')\n  |        ^^^^^^\n",
         "= help: did you mean 'core.Info'?\n",
         "error: 'core.msleep' waits, and a sample fetch cannot\n --> script.lua:5:8\n",

@@ -99,13 +99,20 @@ fn of_configuration(diagnostic: &Diagnostic) -> Option<Finding> {
         Severity::Warning => Weight::Warning,
         Severity::Alert => Weight::Error,
     };
+    if diagnostic.message.starts_with("Error(s) found in")
+        || diagnostic.message.starts_with("Fatal errors found")
+    {
+        return None;
+    }
     if let Some(finding) = in_script(&diagnostic.message) {
         return Some(finding);
     }
     let Some(place) = &diagnostic.place else {
         return Some(Finding::new(weight, "", 0, diagnostic.message.as_str()));
     };
-    let (message, help) = match diagnostic.message.split_once("; did you mean ") {
+    let asks = ["; did you mean ", ". Did you mean "];
+    let split = asks.iter().find_map(|words| diagnostic.message.split_once(words));
+    let (message, help) = match split {
         Some((message, close)) => {
             (message, Some(format!("did you mean {}?", close.trim_end_matches(" maybe ?"))))
         }

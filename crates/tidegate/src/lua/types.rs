@@ -91,7 +91,7 @@ fn describe_function(text: &mut String, entry: &Entry) {
         let mark = if *optional { "?" } else { "" };
         let _ = writeln!(text, "---@param {name}{mark} {kind}");
     }
-    for result in fact.map_or(Vec::new(), |fact| results(fact.returns)) {
+    for result in fact.map_or(vec!["any".to_owned()], |fact| results(fact.returns)) {
         let _ = writeln!(text, "---@return {result}");
     }
     let names: Vec<&str> = shown.iter().map(|parameter| parameter.name.as_str()).collect();

@@ -2,7 +2,7 @@
 //!
 //! This is the wish; whoever has the sockets [waits](Listening::poll_changed) for it and obeys.
 //!
-//! Source: management.txt §9.3 on those commands; lua-api "Proxy.pause", "Proxy.resume", "Proxy.stop".
+//! Source: management.txt §9.3 on those commands.
 
 use std::task::{Context, Poll};
 

@@ -10,7 +10,7 @@
 //! `docs/decisions/0007-http-client.md`. What goes wrong is an answer, never an error: 503 where there is no connection,
 //! 504 where nothing comes in time, 502 for what is no HTTP, with the pages that the proxy itself would send.
 //!
-//! Source: lua-api "HTTPClient class"; configuration.txt, `httpclient.*`.
+//! Source: configuration.txt, `httpclient.*`.
 
 mod exchange;
 mod idle;

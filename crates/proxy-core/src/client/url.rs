@@ -70,7 +70,8 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), BadUrl> {
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     let port = match rest.strip_prefix(':') {
-        Some("") | None if rest.len() <= 1 => None,
+        Some("") => None,
+        None if rest.is_empty() => None,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             Some(digits.parse().map_err(|_| BadUrl::Host)?)
         }

@@ -50,6 +50,7 @@ cases! {
     config_script_error
     connect_refused
     expect_continue
+    frontend_control
     header_injection
     header_rules
     health_checks
@@ -59,12 +60,16 @@ cases! {
     keep_alive
     limits
     logs
+    lua_acme
     lua_action_sleeps
     lua_c_module
     lua_channel
     lua_cli
+    lua_channel_forwards
+    lua_channel_waits
     lua_converter
     lua_core
+    lua_cors
     lua_dates
     lua_endless_action
     lua_endless_task
@@ -73,22 +78,39 @@ cases! {
     lua_event_sub
     lua_event_sub_server
     lua_fetch_types
+    lua_filter_http
+    lua_filter_tcp
+    lua_filter_verdicts
     lua_forced_yields
+    lua_forward_auth
+    lua_http_message
     lua_http_objects
+    lua_httpclient
+    lua_httpclient_names
+    lua_httpclient_tls
+    lua_httpclient_untrusted
+    lua_jwt
     lua_late_settings
     lua_load_both
+    lua_mailers
     lua_map
     lua_memory_cap
+    lua_mirror
     lua_patref
     lua_per_thread
+    lua_prometheus
     lua_proxies
+    lua_proxy_control
+    lua_redis
     lua_queue
     lua_regex
     lua_script_errors
     lua_service_body
     lua_service_misbehaves
     lua_socket
+    lua_socket_names
     lua_socket_reads
+    lua_socket_tls
     lua_stack_overflow
     lua_status
     lua_task_logs
@@ -129,6 +151,7 @@ cases! {
     spoe_mode_spop
     spoe_proc_variables
     spoe_scopes
+    spoe_show
     spoe_types
     spoe_unscoped
     spoe_variable

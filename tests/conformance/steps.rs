@@ -25,6 +25,7 @@
 //! | `agent NAME up\|down\|well\|silent\|dies\|greets-wrongly\|greets-garbage\|answers-garbage\|plain\|fragments` | changes an agent's mood |
 //! | `heard AGENT [N] "…"`, `heard AGENT matches "…"`, `unheard AGENT "…"` | looks at what an agent was told |
 //! | `seen ORIGIN "…"`, `unseen ORIGIN "…"`, `seen ORIGIN N` | looks at the requests an origin has had |
+//! | `told TALKER "…"` | waits for a line said to a talker |
 //! | `connections ORIGIN N` | how many connections an origin has had |
 //! | `signal NAME`, `exit CODE` | to the proxy, and its end |
 

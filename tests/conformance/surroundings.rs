@@ -48,6 +48,14 @@ impl World {
                 };
                 if seen { Ok(()) } else { Err(format!("not seen; the requests were {:?}", requests.all())) }
             }
+            ["told", name, wanted] => {
+                let heard = named(&mut self.talkers, name)?.heard();
+                if heard.wait_for(1, PATIENCE, |line| line.contains(wanted)) {
+                    Ok(())
+                } else {
+                    Err(format!("not heard; what was: {:?}", heard.all()))
+                }
+            }
             ["unseen", name, unwanted] => {
                 let requests = named(&mut self.origins, name)?.requests().all();
                 let seen = requests.iter().find(|request| request.contains(unwanted));

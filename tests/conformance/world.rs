@@ -6,6 +6,9 @@
 //! |---|---|---|
 //! | `listen NAME` | a listener that the proxy inherits: `bind "fd@${NAME}"` | `NAME` |
 //! | `origin NAME`, `echo NAME`, `agent NAME` | a server on loopback | `NAME` = address:port (`NAME_port` of an origin) |
+//! | `certificate NAME HOST…` | `${tmp}/NAME.pem`, certificate and key for those hosts, signed by `${tmp}/ca.pem` | |
+//! | `talker NAME FILE` | a server that answers lines by that table | `NAME` = address:port (`NAME_port`) |
+//! | `tls NAME CERTIFICATE ADDR` | a TLS server in front of another | `NAME` = address:port (`NAME_port`) |
 //! | `args WORD…` | more arguments for the proxy | |
 //! | `needs EXPR` | skips the scenario unless `-cc EXPR` holds | |
 //! | `file PATH PACKAGE` | skips the scenario (with `CI`, fails it) unless that file of a Debian package is there | |
@@ -34,6 +37,8 @@ use crate::support::peer;
 use crate::support::process::Process;
 use crate::support::service::Service;
 use crate::support::spoa::Spoa;
+use crate::support::talker::{Phrases, Talker};
+use crate::support::tls::{self, Authority, Certificate};
 
 /// How long a proxy may take to end on SIGINT (management.txt promises at once; machines are busy).
 const END: Duration = Duration::from_secs(5);
@@ -54,6 +59,10 @@ pub(crate) struct World {
     pub(crate) doors: Vec<(String, SocketAddr)>,
     pub(crate) origins: BTreeMap<String, Origin>,
     pub(crate) echoes: BTreeMap<String, Service>,
+    pub(crate) talkers: BTreeMap<String, Talker>,
+    authority: Option<Authority>,
+    certificates: BTreeMap<String, Certificate>,
+    tls: Vec<Service>,
     pub(crate) agents: BTreeMap<String, Agent>,
     pub(crate) clients: BTreeMap<String, Client>,
     /// What the proxy printed and logged.
@@ -121,6 +130,10 @@ impl World {
             doors: Vec::new(),
             origins: BTreeMap::new(),
             echoes: BTreeMap::new(),
+            talkers: BTreeMap::new(),
+            authority: None,
+            certificates: BTreeMap::new(),
+            tls: Vec::new(),
             agents: BTreeMap::new(),
             clients: BTreeMap::new(),
             said,
@@ -170,6 +183,27 @@ impl World {
                 let echo = origin::start_echo().map_err(failed)?;
                 self.env.insert(name.to_owned(), echo.addr().to_string());
                 self.echoes.insert(name.to_owned(), echo);
+            }
+            ["talker", name, file] => {
+                let talker = Talker::start(phrases(&self.folder.join(file))?).map_err(failed)?;
+                self.env.insert(name.to_owned(), talker.addr().to_string());
+                self.env.insert(format!("{name}_port"), talker.addr().port().to_string());
+                self.talkers.insert(name.to_owned(), talker);
+            }
+            ["certificate", name, ref hosts @ ..] => {
+                let authority = self.authority.get_or_insert_with(Authority::new);
+                authority.write(&self.tmp.path().join("ca.pem")).map_err(failed)?;
+                let certificate = authority.certify(hosts);
+                fs::write(self.tmp.path().join(format!("{name}.pem")), &certificate.pem).map_err(failed)?;
+                self.certificates.insert(name.to_owned(), certificate);
+            }
+            ["tls", name, certificate, addr] => {
+                let certificate = self.certificates.get(certificate).ok_or("no such certificate")?;
+                let behind = addr.parse().map_err(|_| format!("{addr:?} is no address"))?;
+                let service = tls::start(certificate, behind).map_err(failed)?;
+                self.env.insert(name.to_owned(), service.addr().to_string());
+                self.env.insert(format!("{name}_port"), service.addr().port().to_string());
+                self.tls.push(service);
             }
             ["agent", name] if self.our_agents => {
                 let spoa = Spoa::start().map_err(failed)?;
@@ -246,4 +280,21 @@ impl World {
         let said = self.said.all().join("\n  ");
         panic!("{what}\n\nthe proxy {}{ended} said:\n  {said}\n", self.program.display());
     }
+}
+
+/// A talker's table.
+fn phrases(path: &Path) -> Result<Phrases, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut phrases = Phrases::default();
+    for step in script::parse(&text)? {
+        match &step.words[..] {
+            [word, text] if word == "hello" => phrases.hello.clone_from(text),
+            [pattern, text] => {
+                let pattern = regex::Regex::new(pattern).map_err(|error| error.to_string())?;
+                phrases.answers.push((pattern, text.clone()));
+            }
+            _ => return Err(format!("line {}: not a pattern and an answer", step.line)),
+        }
+    }
+    Ok(phrases)
 }

@@ -1,4 +1,5 @@
-//! The agent: tells the proxy each request's own id back, refuses some requests, and at times stalls.
+//! The agent: tells the proxy each request's own id back, refuses some requests, and at times stalls, or is a
+//! [`Rogue`] whose words reach nobody as they were said.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -11,6 +12,7 @@ use super::{
     network::End,
     random::Random,
     reference::Ledger,
+    rogue::{Fault, Rogue},
     time::{Sleep, Time},
     trace::Trace,
 };
@@ -23,12 +25,18 @@ pub(crate) struct Agent {
     pub(crate) random: RefCell<Random>,
     /// Requests it is late with, of a thousand.
     pub(crate) stalls: u64,
+    /// Connections on which its words are falsified, of a thousand.
+    pub(crate) rogue: u64,
 }
 
 impl Agent {
     /// Serves one connection to its end.
     pub(crate) async fn serve(self: Rc<Self>, end: End) {
         let link = end.link();
+        let fault = self.fault();
+        if let Some(fault) = fault {
+            self.trace.say("agent", format_args!("link {link}: {fault}"));
+        }
         let handler = |request: Request| {
             let reply = reply(&request);
             let pause = self.pause();
@@ -37,11 +45,22 @@ impl Agent {
                 reply
             }
         };
-        let ended =
-            serve_connection(end, &handler, &self.time, Options::default(), std::future::pending()).await;
+        let ended = serve_connection(
+            Rogue::new(end, fault),
+            &handler,
+            &self.time,
+            Options::default(),
+            std::future::pending(),
+        )
+        .await;
         if let Err(error) = ended {
             self.trace.say("agent", format_args!("link {link}: {error}"));
         }
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let mut random = self.random.borrow_mut();
+        random.chance(self.rogue).then(|| Fault::any(&mut random))
     }
 
     fn pause(&self) -> Sleep {

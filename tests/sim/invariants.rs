@@ -2,7 +2,7 @@
 
 use super::{
     network::Fault,
-    reference::{Asked, Book, Fate, mark},
+    reference::{Asked, Book, Fate, Offload, mark},
     transition::Watch,
     world::{Plan, World},
 };
@@ -17,6 +17,10 @@ pub(crate) fn broken(world: &World) -> Vec<String> {
             );
         }
         faults.extend(failures_have_causes(world, book).err());
+        for (id, offload) in &book.offloads {
+            let wrong = offloaded(world.plan, *id, offload).err();
+            faults.extend(wrong.map(|why| format!("request {id}: {why}")));
+        }
     });
     faults.extend(transitions(&world.watch));
     faults.extend(heard_by_the_script(world).err());
@@ -69,6 +73,20 @@ fn answer(plan: Plan, id: u32, asked: Asked, served: usize, status: u16, got: &s
         403 if asked.deny && served == 0 => Ok(()),
         502..=504 if !plan.calm => Ok(()),
         other => Err(format!("answered {other}, which is not documented for it")),
+    }
+}
+
+/// The agent's own word or a documented error, never both nor neither, and within the deadline.
+fn offloaded(plan: Plan, id: u32, offload: &Offload) -> Result<(), String> {
+    let Offload { echo, failed, millis } = offload;
+    let late = millis.parse().map_or(true, |millis: u64| millis > PROCESSING_MS + LATE_MS);
+    if late {
+        return Err(format!("its exchange with the agent took {millis:?} ms"));
+    }
+    match failed.parse() {
+        _ if failed.is_empty() && *echo == id.to_string() => Ok(()),
+        Ok(1 | 2 | 3 | 5 | 256..=269 | 355) if echo.is_empty() && !plan.calm => Ok(()),
+        _ => Err(format!("its exchange with the agent ended with {echo:?} and error {failed:?}")),
     }
 }
 
@@ -132,3 +150,8 @@ fn heard_by_the_script(world: &World) -> Result<(), String> {
         published.get(at),
     ))
 }
+
+/// `timeout processing` of the configuration.
+const PROCESSING_MS: u64 = 300;
+/// How late a machine may be that is busy elsewhere.
+const LATE_MS: u64 = 20;

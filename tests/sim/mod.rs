@@ -18,11 +18,14 @@ mod network;
 mod origin;
 mod random;
 mod reference;
+mod rogue;
 mod sut;
 mod time;
 mod trace;
 mod transition;
 mod world;
+
+use std::collections::BTreeSet;
 
 use reference::Fate;
 use world::World;
@@ -68,6 +71,25 @@ fn the_same_seed_gives_the_same_trace() {
     }
 }
 
+/// Stalls, repeats, pieces, lengths that lie, ends after any byte: each request has its answer or a documented
+/// error by its deadline, no variable is set but by a legal ACK, and at the end nothing is in use.
+#[test]
+fn an_agent_whose_words_are_falsified_costs_its_own_exchanges_only() {
+    let mut failed = BTreeSet::new();
+    for seed in 100..108 {
+        let world = World::live_with(seed, |plan| {
+            plan.calm = false;
+            plan.agent_rogue = 800;
+        });
+        assert_eq!(invariants::broken(&world), Vec::<String>::new(), "seed {seed}");
+        world.ledger.with(|book| failed.extend(book.offloads.values().map(|offload| offload.failed.clone())));
+    }
+    // Timeout, lost connection, too big, invalid: the faults were there.
+    for code in ["", "1", "257", "259", "260"] {
+        assert!(failed.contains(code), "no exchange ended with {code:?}: {failed:?}");
+    }
+}
+
 /// What a world is judged by must be able to condemn it.
 #[test]
 fn a_world_that_is_tampered_with_does_not_hold() {
@@ -93,6 +115,18 @@ fn a_world_that_is_tampered_with_does_not_hold() {
     });
     check("events out of order", &|world| world.watch.published.reverse());
     check("an event twice", &|world| world.watch.published.extend_from_within(..1));
+    check("a variable that nobody set legally", &|world| {
+        world.ledger.with(|book| {
+            let offload = book.offloads.values_mut().next().expect("an offload");
+            offload.echo.push('0');
+        });
+    });
+    check("an exchange past its deadline", &|world| {
+        world.ledger.with(|book| {
+            let offload = book.offloads.values_mut().next().expect("an offload");
+            offload.millis = "400".to_owned();
+        });
+    });
     check("a slot that is never given back", &|world| world.in_use.push(("slots".to_owned(), 1)));
 }
 

@@ -8,7 +8,7 @@ use super::{
     message::{Incoming, Message},
     network::{End, Network},
     random::Random,
-    reference::{Ledger, mark},
+    reference::{Ledger, Offload, mark},
     time::Time,
     trace::Trace,
 };
@@ -76,7 +76,16 @@ impl Origin {
     async fn answer(&self, request: &Message, stalls: bool, end: &mut End, random: &mut Random) -> bool {
         let id = request.parameter("id").and_then(|id| id.parse().ok()).unwrap_or(0);
         self.trace.say(self.name, format_args!("gets {id} on link {}", end.link()));
-        self.ledger.with(|book| book.served.entry(id).or_default().push(end.link()));
+        let header = |name| request.header(name).unwrap_or_default();
+        let offload = Offload {
+            echo: header("x-agent").to_owned(),
+            failed: header("x-failed").to_owned(),
+            millis: header("x-millis").to_owned(),
+        };
+        self.ledger.with(|book| {
+            book.served.entry(id).or_default().push(end.link());
+            book.offloads.insert(id, offload);
+        });
         if stalls {
             self.time.sleep(STALL).await;
             return false;
@@ -84,7 +93,6 @@ impl Origin {
         if random.chance(500) {
             self.time.sleep(random.millis(1, 80)).await;
         }
-        let header = |name| request.header(name).unwrap_or_default();
         let mut body = mark(id, header("x-agent"), header("x-nap"), request.body.len()) + "\n";
         if random.chance(400) {
             body.push_str(&"z".repeat(random.size(0, 40_000)));

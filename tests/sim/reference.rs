@@ -15,6 +15,17 @@ pub(crate) struct Asked {
     pub(crate) body: usize,
 }
 
+/// How the exchange with the agent ended for one request, as its variables tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Offload {
+    /// The id as the agent said it.
+    pub(crate) echo: String,
+    /// The error's code, if it was one.
+    pub(crate) failed: String,
+    /// How long it took, in milliseconds.
+    pub(crate) millis: String,
+}
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -57,6 +68,8 @@ pub(crate) struct Book {
     pub(crate) fates: BTreeMap<u32, Vec<Fate>>,
     /// The connections on which servers got it.
     pub(crate) served: BTreeMap<u32, Vec<u32>>,
+    /// What the offload left at the proxy, as it came with the request to servers.
+    pub(crate) offloads: BTreeMap<u32, Offload>,
     /// Requests that servers left unanswered.
     pub(crate) stalled: usize,
     /// Requests that the agent answered too late.

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) calm: bool,
     weather: Weather,
     agent_stalls: u64,
+    /// Connections on which the agent's words are falsified, of a thousand.
+    pub(crate) agent_rogue: u64,
     /// How often each server becomes unwell.
     outages: [u64; 2],
     /// Worker threads of the proxy.
@@ -62,6 +64,7 @@ impl Plan {
             workers: random.size(1, 3),
             clients: u32::try_from(random.between(3, 9)).unwrap_or(3),
             requests: u32::try_from(random.between(8, 25)).unwrap_or(8),
+            agent_rogue: if !calm && random.chance(500) { random.between(100, 700) } else { 0 },
         }
     }
 }
@@ -85,8 +88,14 @@ pub(crate) struct World {
 impl World {
     /// Lives the world of a seed from its beginning to its end.
     pub(crate) fn live(seed: u64) -> Self {
+        Self::live_with(seed, |_| {})
+    }
+
+    /// The same with a plan that was changed.
+    pub(crate) fn live_with(seed: u64, change: impl FnOnce(&mut Plan)) -> Self {
         let mut random = Random::new(seed, "world");
-        let plan = Plan::new(&mut random);
+        let mut plan = Plan::new(&mut random);
+        change(&mut plan);
         let time = Time::new();
         let trace = Trace::new(&time);
         trace.say("world", format_args!("seed {seed} {plan:?}"));
@@ -159,6 +168,7 @@ impl World {
             ledger: self.ledger.clone(),
             random: RefCell::new(Random::new(seed, "agent")),
             stalls: self.plan.agent_stalls,
+            rogue: self.plan.agent_rogue,
         });
         let (listener, spawner) = (self.network.listen(SocketAddr::from(AGENT)), handle.clone());
         handle.spawn("agent", async move {

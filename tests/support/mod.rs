@@ -9,6 +9,8 @@ pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod service;
 pub(crate) mod spoa;
+pub(crate) mod talker;
+pub(crate) mod tls;
 pub(crate) mod wire;
 
 use std::time::Duration;

@@ -50,6 +50,18 @@ pub(crate) fn has_file(test: &str, path: &str, package: &str) -> bool {
     found
 }
 
+/// A Python that has this package: the environment that `cargo xtask test` makes for it. Without it the test is
+/// skipped, or fails if `CI` is set.
+pub(crate) fn python_with(test: &str, package: &str) -> Option<PathBuf> {
+    let target = env::current_exe().ok()?.ancestors().nth(3)?.to_owned();
+    let python = target.join("peers").join(package).join("bin/python3");
+    if python.is_file() {
+        return Some(python);
+    }
+    missing(test, &format!("the Python package {package} (cargo xtask test installs it)"));
+    None
+}
+
 /// Says on the real standard error (libtest would hold back a passing test's) that `test` did not run.
 pub(crate) fn skipped(test: &str, why: &str) {
     stderr().write_all(format!("skipped: {test} {why}\n").as_bytes()).ok();

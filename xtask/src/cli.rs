@@ -70,6 +70,8 @@ enum Bench {
     Proxy(bench::Options),
     /// What Lua costs, beside HAProxy and a plain interpreter.
     Lua(bench::lua::Options),
+    /// What SPOE costs: its codec, a proxy that asks, an agent that answers.
+    Spoe(bench::spoe::Options),
     /// Publishing, subscribing and delivering, beside public crates.
     Events(bench::micro::Options),
     /// Compares the instruction counts of single operations with the committed ones.
@@ -81,6 +83,7 @@ impl Bench {
         match self {
             Bench::Proxy(options) => bench::run(workspace, options).map(|()| true),
             Bench::Lua(options) => bench::lua::run(workspace, options).map(|()| true),
+            Bench::Spoe(options) => bench::spoe::run(workspace, options).map(|()| true),
             Bench::Events(options) => bench::micro::run(workspace, "events", options).map(|()| true),
             Bench::Count(options) => bench::micro::count(workspace, options),
         }

@@ -1,11 +1,14 @@
 //! The programs the tests need beside Rust, and how a Debian machine gets them.
 
+mod python;
+
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::command::{find_program, succeeds};
+use crate::workspace::Workspace;
 
 /// A program that tests run against, and the Debian package that brings it.
 struct Peer {
@@ -18,9 +21,14 @@ struct Peer {
 /// A C module that a script of the tests loads.
 const C_MODULE: &str = "/usr/lib/x86_64-linux-gnu/lua/5.4/cjson.so";
 
-const PEERS: [Peer; 3] = [
+/// Another, for cryptography.
+const CRYPTO_MODULE: &str = "/usr/lib/x86_64-linux-gnu/lua/5.4/_openssl.so";
+
+const PEERS: [Peer; 5] = [
     Peer { program: C_MODULE, package: "lua-cjson", service: None },
+    Peer { program: CRYPTO_MODULE, package: "lua-luaossl", service: None },
     Peer { program: "haproxy", package: "haproxy", service: Some("haproxy") },
+    Peer { program: "python3", package: "python3-venv", service: None },
     Peer { program: "varnishtest", package: "varnish", service: Some("varnish") },
 ];
 
@@ -28,8 +36,9 @@ const PEERS: [Peer; 3] = [
 ///
 /// Never an error: the tests themselves decide what a missing peer means (a skip, or with `CI` set a
 /// failure).
-pub(crate) fn provision() -> Result<()> {
-    provide(&PEERS)
+pub(crate) fn provision(workspace: &Workspace) -> Result<()> {
+    provide(&PEERS)?;
+    python::provide(workspace)
 }
 
 /// The same for what counts instructions.

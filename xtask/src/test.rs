@@ -59,7 +59,7 @@ impl AddAssign for Tally {
 /// Runs the tests and counts them.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     println!("== test");
-    provision()?;
+    provision(workspace)?;
     let Some(bin) = program(workspace, options)? else {
         return Ok(Tally { passed: 0, failed: 1 });
     };

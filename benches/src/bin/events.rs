@@ -19,6 +19,10 @@ use event_hdl::{EventQueue, Family, Item, Overflow, SubscriptionId, Subscription
 const HIT: Subtypes = Subtypes::bit(1);
 const MISS: Subtypes = Subtypes::bit(2);
 
+/// The product's allocator, for all contestants.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Events published before they are read.
 const BATCH: u64 = 64;
 

@@ -29,4 +29,15 @@ pub enum Error {
         /// The family of those before it.
         family: &'static str,
     },
+    /// Two event types are not of one family.
+    #[error("the event types belong to different families")]
+    OtherFamily,
+    /// A family cannot be declared as it is.
+    #[error("the '{family}' family cannot be declared: {reason}")]
+    InvalidFamily {
+        /// Its name.
+        family: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }

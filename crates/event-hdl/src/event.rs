@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Family, Subscription, Subtypes};
+use crate::shared::Sharing;
+use crate::{EventRef, Family, Subscription, Subtypes};
 
 /// What a sync handler is given, for the length of its call: the [`Occurrence`], and its own subscription.
 #[non_exhaustive]
@@ -79,40 +79,6 @@ where
     }
 }
 
-/// A counted reference to an event that queues share. It may outlive its queue and cross threads.
-pub struct EventRef<F: Family>(Arc<QueuedEvent<F>>);
-
-impl<F: Family> EventRef<F> {
-    /// Whether both refer to the same event of the same publication.
-    #[must_use]
-    pub fn ptr_eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl<F: Family> Deref for EventRef<F> {
-    type Target = QueuedEvent<F>;
-
-    fn deref(&self) -> &QueuedEvent<F> {
-        &self.0
-    }
-}
-
-impl<F: Family> Clone for EventRef<F> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<F: Family> fmt::Debug for EventRef<F>
-where
-    F::Snapshot: fmt::Debug,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
 /// What comes out of an [`EventQueue`](crate::EventQueue).
 pub enum Item<F: Family> {
     /// An event.
@@ -171,7 +137,7 @@ impl<'e, 'live, F: Family> Publication<'e, 'live, F> {
     pub(crate) fn prepare(&mut self) {
         self.snapshot.get_or_insert_with(|| {
             let Occurrence { subtype, live, when, .. } = self.occurrence;
-            EventRef(Arc::new(QueuedEvent { subtype, when, data: F::snapshot(live) }))
+            EventRef::new(QueuedEvent { subtype, when, data: F::snapshot(live) })
         });
     }
 
@@ -179,18 +145,11 @@ impl<'e, 'live, F: Family> Publication<'e, 'live, F> {
         self.snapshot.is_some()
     }
 
-    /// A reference for a queue. It has been [prepared](Self::prepare).
-    pub(crate) fn queued(&self) -> EventRef<F> {
-        self.snapshot.clone().expect(PREPARED)
-    }
-
-    /// The last reference for a queue.
-    pub(crate) fn take(&mut self) -> EventRef<F> {
-        self.snapshot.take().expect(PREPARED)
+    /// Starts handing out references to queues. It has been [prepared](Self::prepare) if any wants one.
+    pub(crate) fn share(&mut self) -> Sharing<'_, F> {
+        Sharing::new(&mut self.snapshot)
     }
 }
-
-const PREPARED: &str = "invariant: prepared before queues are fed";
 
 /// What became of one publication in one list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

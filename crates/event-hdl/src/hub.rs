@@ -11,11 +11,11 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use crate::event::EventRef;
 use crate::interest::{Interest, may_reach};
+use crate::log::warn;
 use crate::subscription::{ENDED, MASK, PAUSED};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
-use crate::{Delivered, Family, Item, Overflow, Publication, Subtypes};
+use crate::{Delivered, EventRef, Family, Item, Overflow, Publication, Subtypes};
 
 /// Paused by its own bound until its reader has drained it: a flag beside those of a subscription.
 const THROTTLED: u32 = 1 << 24;
@@ -41,26 +41,26 @@ struct Rings<F: Family> {
 struct Ring<F: Family> {
     /// Low 16 bits: the subtypes. Above: flags.
     state: u32,
+    end_told: bool,
+    /// Events that fit.
+    room: usize,
+    events: VecDeque<EventRef<F>>,
+    waker: Option<Waker>,
     overflow: Overflow,
-    entries: VecDeque<Entry<F>>,
-    /// Events lost after the last entry.
+    /// What was lost among the events that wait: before which of them, counted from the first event ever, how many.
+    gaps: VecDeque<(u64, u64)>,
+    /// How many events have been taken out.
+    taken: u64,
+    /// Events lost after the last that waits.
     lost: u64,
     lost_ever: u64,
-    end_told: bool,
-    waker: Option<Waker>,
-}
-
-struct Entry<F: Family> {
-    /// Events lost just before this one.
-    lost: u64,
-    event: EventRef<F>,
 }
 
 /// What is left to do without the lock.
 #[must_use]
 pub(crate) struct Aftermath<F: Family> {
     waker: Option<Waker>,
-    discarded: VecDeque<Entry<F>>,
+    discarded: VecDeque<EventRef<F>>,
 }
 
 impl<F: Family> Aftermath<F> {
@@ -90,7 +90,7 @@ impl<F: Family> Hub<F> {
         if key == rings.all.len() {
             rings.all.push(Ring::closed());
         }
-        rings.all[key].overflow = overflow;
+        rings.all[key].set_overflow(overflow);
         key
     }
 
@@ -147,6 +147,9 @@ impl<F: Family> Hub<F> {
             self.takers.store(rings.takers.word(), Ordering::Release);
         }
         drop(rings);
+        if fed.throttled {
+            warn!(family = F::NAME, "a queue is paused: its reader is too slow");
+        }
         drop(fed.displaced);
         fed.wakers.into_iter().for_each(Waker::wake);
     }
@@ -198,7 +201,7 @@ impl<F: Family> Hub<F> {
 
     pub(crate) fn pop_batch(&self, key: usize, max: usize, batch: &mut Vec<Item<F>>) {
         let mut rings = lock(&self.rings);
-        self.change(&mut rings, key, |ring| batch.extend(std::iter::from_fn(|| ring.pop()).take(max)));
+        self.change(&mut rings, key, |ring| ring.pop_batch(max, batch));
     }
 
     pub(crate) fn poll_pop(&self, key: usize, cx: &mut Context<'_>) -> Poll<Option<Item<F>>> {
@@ -218,11 +221,11 @@ impl<F: Family> Hub<F> {
     }
 
     pub(crate) fn peek(&self, key: usize) -> Option<EventRef<F>> {
-        lock(&self.rings).all[key].entries.front().map(|entry| entry.event.clone())
+        lock(&self.rings).all[key].events.front().cloned()
     }
 
     pub(crate) fn len(&self, key: usize) -> usize {
-        lock(&self.rings).all[key].entries.len()
+        lock(&self.rings).all[key].events.len()
     }
 
     pub(crate) fn is_throttled(&self, key: usize) -> bool {
@@ -267,32 +270,31 @@ impl<F: Family> Rings<F> {
         fed: &mut Fed<F>,
     ) {
         let bits = u32::from(publication.occurrence.subtype.bits());
-        // How many will ask for the event: the last one gets the publication's own reference.
-        let mut asking = if last { self.takers.exactly(publication.occurrence.subtype) } else { None };
+        let (mut queued, mut lost) = (0, 0);
+        let mut sharing = publication.share();
         for ring in &mut self.all {
             if ring.state & (bits | ENDED) != bits {
                 continue;
             }
-            if ring.state & (PAUSED | THROTTLED) != 0 {
-                ring.miss();
-                delivered.lost += 1;
+            let open = ring.state & (PAUSED | THROTTLED) == 0;
+            if open && (ring.events.len() < ring.room || ring.make_room(fed)) {
+                ring.push(sharing.give().expect("invariant: prepared if any queue takes it"));
+                if ring.waker.is_some() {
+                    fed.wakers.extend(ring.waker.take());
+                }
+                queued += 1;
                 continue;
             }
-            asking = asking.map(|count| count - 1);
-            if ring.make_room(fed) {
-                let event = if asking == Some(0) { publication.take() } else { publication.queued() };
-                ring.push(event);
-                fed.wakers.extend(ring.waker.take());
-                delivered.queued += 1;
-            } else {
-                ring.miss();
-                delivered.lost += 1;
-            }
-            if ring.state & THROTTLED != 0 {
+            ring.miss();
+            lost += 1;
+            if open && ring.state & THROTTLED != 0 {
                 self.takers.remove(ring.subtypes());
                 fed.throttled = true;
             }
         }
+        sharing.end(last);
+        delivered.queued += queued;
+        delivered.lost += lost;
     }
 }
 
@@ -300,13 +302,25 @@ impl<F: Family> Ring<F> {
     fn closed() -> Self {
         Self {
             state: ENDED,
+            end_told: true,
+            room: 0,
+            events: VecDeque::new(),
+            waker: None,
             overflow: Overflow::Unbounded,
-            entries: VecDeque::new(),
+            gaps: VecDeque::new(),
+            taken: 0,
             lost: 0,
             lost_ever: 0,
-            end_told: true,
-            waker: None,
         }
+    }
+
+    fn set_overflow(&mut self, overflow: Overflow) {
+        self.overflow = overflow;
+        self.room = match overflow {
+            Overflow::Pause { above } => above,
+            Overflow::DropNewest { max } | Overflow::DropOldest { max } => max,
+            Overflow::Unbounded => usize::MAX,
+        };
     }
 
     fn subtypes(&self) -> Subtypes {
@@ -323,45 +337,81 @@ impl<F: Family> Ring<F> {
         self.lost_ever += 1;
     }
 
-    /// Holds the bound; false if the new event is what is lost.
+    /// What the policy does when the queue is full; false if the new event is what is lost.
+    #[cold]
     fn make_room(&mut self, fed: &mut Fed<F>) -> bool {
-        let waiting = self.entries.len();
         match self.overflow {
-            Overflow::Pause { above } if waiting >= above => {
+            Overflow::Pause { .. } => {
                 self.state |= THROTTLED;
                 false
             }
-            Overflow::DropNewest { max } => waiting < max,
-            Overflow::DropOldest { max } if waiting >= max => self.displace(fed),
-            _ => true,
+            Overflow::DropOldest { .. } => self.displace(fed),
+            Overflow::DropNewest { .. } | Overflow::Unbounded => false,
         }
     }
 
     fn displace(&mut self, fed: &mut Fed<F>) -> bool {
-        let Some(oldest) = self.entries.pop_front() else { return false };
-        let lost = oldest.lost + 1;
-        match self.entries.front_mut() {
-            Some(next) => next.lost += lost,
-            None => self.lost += lost,
-        }
+        let lost = self.gap() + 1;
+        let Some(oldest) = self.events.pop_front() else { return false };
+        self.taken += 1;
         self.lost_ever += 1;
-        fed.displaced.push(oldest.event);
+        fed.displaced.push(oldest);
+        match self.gaps.front_mut() {
+            Some((before, more)) if *before == self.taken => *more += lost,
+            _ if self.events.is_empty() => self.lost += lost,
+            _ => self.gaps.push_front((self.taken, lost)),
+        }
         true
     }
 
-    fn push(&mut self, event: EventRef<F>) {
-        let lost = std::mem::take(&mut self.lost);
-        self.entries.push_back(Entry { lost, event });
+    /// Takes out what was lost just before the first event.
+    fn gap(&mut self) -> u64 {
+        let first = self.taken;
+        self.gaps.pop_front_if(|(before, _)| *before == first).map_or(0, |(_, lost)| lost)
     }
 
-    fn pop(&mut self) -> Option<Item<F>> {
-        if let Some(first) = self.entries.front_mut() {
-            if first.lost > 0 {
-                return Some(Item::Lost(std::mem::take(&mut first.lost)));
-            }
-            return self.entries.pop_front().map(|entry| Item::Event(entry.event));
+    #[inline]
+    fn push(&mut self, event: EventRef<F>) {
+        if self.lost > 0 {
+            let before = self.taken + self.events.len() as u64;
+            self.gaps.push_back((before, std::mem::take(&mut self.lost)));
         }
-        // Drained: a queue that its bound had paused goes on from here.
+        self.events.push_back(event);
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Item<F>> {
+        if !self.gaps.is_empty() {
+            let lost = self.gap();
+            if lost > 0 {
+                return Some(Item::Lost(lost));
+            }
+        }
+        if let Some(event) = self.events.pop_front() {
+            self.taken += 1;
+            return Some(Item::Event(event));
+        }
+        self.pop_after_events()
+    }
+
+    fn pop_batch(&mut self, max: usize, batch: &mut Vec<Item<F>>) {
+        let mut left = max;
+        while left > 0 {
+            // Without gaps, all that waits is one run of events.
+            let run = if self.gaps.is_empty() { left.min(self.events.len()) } else { 0 };
+            batch.extend(self.events.drain(..run).map(Item::Event));
+            self.taken += run as u64;
+            left -= run;
+            if run == 0 {
+                let Some(item) = self.pop() else { return };
+                batch.push(item);
+                left -= 1;
+            }
+        }
+    }
+
+    /// Drained: a queue that its bound had paused goes on from here.
+    fn pop_after_events(&mut self) -> Option<Item<F>> {
         self.state &= !THROTTLED;
         let ended = self.state & ENDED != 0;
         if self.lost > 0 && (self.state & PAUSED == 0 || ended) {
@@ -375,8 +425,9 @@ impl<F: Family> Ring<F> {
         self.state |= ENDED;
         let mut discarded = VecDeque::new();
         if discard {
-            discarded = std::mem::take(&mut self.entries);
-            self.lost += discarded.iter().map(|entry| entry.lost + 1).sum::<u64>();
+            discarded = std::mem::take(&mut self.events);
+            self.taken += discarded.len() as u64;
+            self.lost += discarded.len() as u64 + self.gaps.drain(..).map(|(_, lost)| lost).sum::<u64>();
             self.lost_ever += discarded.len() as u64;
         }
         Aftermath { waker: self.waker.take(), discarded }

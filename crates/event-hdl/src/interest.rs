@@ -33,12 +33,6 @@ impl Interest {
         let subtypes: u32 = self.by_subtype.iter().enumerate().map(bit).sum();
         if self.all > 0 { subtypes | ANYBODY } else { 0 }
     }
-
-    /// How many ask for all of `subtypes`, if that is one subtype.
-    pub(crate) fn exactly(&self, subtypes: Subtypes) -> Option<u32> {
-        let bits = subtypes.bits();
-        bits.is_power_of_two().then(|| self.by_subtype[bits.trailing_zeros() as usize])
-    }
 }
 
 /// Whether somebody might ask for all of `subtypes`; for a single subtype, whether somebody does.
@@ -59,12 +53,10 @@ mod tests {
         assert!(!may_reach(interest.word(), Subtypes::NONE));
         interest.add(one);
         interest.add(one | two);
-        assert_eq!(interest.exactly(one), Some(2));
         interest.remove(one | two);
         let word = interest.word();
         assert!(may_reach(word, one) && may_reach(word, Subtypes::NONE) && !may_reach(word, two));
         interest.remove(one);
         assert_eq!(interest.word(), 0);
-        assert_eq!(interest.exactly(one | two), None);
     }
 }

@@ -20,24 +20,34 @@
 //!
 #![doc = include_str!("../README.md")]
 
+mod asynchronous;
 mod error;
 mod event;
+mod families;
 mod family;
+#[cfg(not(loom))]
+mod global;
 mod handler;
 mod handlers;
+pub mod host;
 mod hub;
 mod id;
 mod interest;
 mod list;
+mod log;
 mod pins;
 mod queue;
+mod shared;
 mod subscription;
 mod sync;
 
+pub use self::asynchronous::Feed;
 pub use self::error::Error;
-pub use self::event::{Delivered, Event, EventRef, Item, Occurrence, Publication, QueuedEvent};
+pub use self::event::{Delivered, Event, Item, Occurrence, Publication, QueuedEvent};
+pub use self::families::{EventType, Families};
 pub use self::family::{Family, Names, Subtypes, resolve};
 pub use self::id::{SubscriptionId, event_id};
 pub use self::list::{Request, SubscriptionList};
 pub use self::queue::{EventQueue, Overflow};
+pub use self::shared::EventRef;
 pub use self::subscription::Subscription;

@@ -29,6 +29,7 @@ use crate::handler::Exclusive;
 use crate::handlers::{Book, Handlers, Left};
 use crate::hub::Hub;
 use crate::interest::{Interest, may_reach};
+use crate::log::{debug, warn};
 use crate::pins::{inside_a_handler, new_list_number};
 use crate::subscription::{MASK, Queue, Sink};
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
@@ -296,7 +297,10 @@ impl<F: Family> Inner<F> {
             return Err(Error::Closed);
         }
         if let Some(id) = subscription.id() {
-            if registry.by_id.contains_key(&id) {
+            if let Some(other) = registry.by_id.get(&id) {
+                let (_mine, _other) = (subscription.origin(), other.origin());
+                drop(registry);
+                warn!(family = F::NAME, %id, by = %_mine, used_by = %_other, "subscription refused: its id is in use");
                 return Err(Error::DuplicateId(id));
             }
             registry.by_id.insert(id, subscription.clone());
@@ -311,6 +315,7 @@ impl<F: Family> Inner<F> {
         }
         self.announce(&registry);
         drop(registry);
+        debug!(family = F::NAME, by = %subscription.origin(), ?subscription, "subscribed");
         if self.handlers.is_littered() {
             self.sweep();
         }
@@ -415,6 +420,7 @@ impl<F: Family> Inner<F> {
         for subscription in queues.iter().flatten().chain(&handlers) {
             subscription.end(false);
         }
+        debug!(family = F::NAME, ended = queues.iter().flatten().count() + handlers.len(), "list closed");
         drop((named, queues, handlers));
         self.settle(left);
     }

@@ -3,9 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::event::EventRef;
 use crate::subscription::Queue;
-use crate::{Family, Item, Subscription};
+use crate::{EventRef, Family, Item, Subscription};
 
 /// What a queue does when its reader does not keep up. The bound is held when publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use crate::handler::{Called, Exclusive};
 use crate::hub::Hub;
 use crate::list::Inner;
+use crate::log::debug;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Watched};
 use crate::{Error, Event, Family, Occurrence, SubscriptionId, Subtypes};
 
@@ -169,6 +170,9 @@ impl<F: Family> Subscription<F> {
 
     fn finish(&self, discard: bool) -> bool {
         let first = self.end(discard);
+        if first {
+            debug!(family = F::NAME, by = %self.origin(), id = ?self.id(), "unsubscribed");
+        }
         if let Some(list) = self.0.list.upgrade() {
             list.remove(self);
         }

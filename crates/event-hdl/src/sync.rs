@@ -11,10 +11,24 @@ pub(crate) use self::real::*;
 #[cfg(not(loom))]
 mod real {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    #[cfg(not(tsan))]
     pub(crate) use std::sync::{Mutex, MutexGuard};
+
+    // The thread sanitizer does not see into std, which comes compiled, nor does it know fences.
+    #[cfg(tsan)]
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
 
     /// Orders what was announced or unlinked before what is looked at next. Their own operations do that here.
     pub(crate) fn model_fence() {}
+
+    /// Everything before the releases that led to this count has happened.
+    pub(crate) fn acquire(count: &AtomicUsize) {
+        if cfg!(tsan) {
+            count.load(Ordering::Acquire);
+        } else {
+            std::sync::atomic::fence(Ordering::Acquire);
+        }
+    }
 
     /// Lets others go on while this thread waits for them for the `round`th time.
     pub(crate) fn give_way(round: u32) {
@@ -43,6 +57,10 @@ mod model {
         loom::sync::atomic::fence(Ordering::SeqCst);
     }
 
+    pub(crate) fn acquire(_count: &AtomicUsize) {
+        loom::sync::atomic::fence(Ordering::Acquire);
+    }
+
     pub(crate) fn give_way(_: u32) {
         loom::thread::yield_now();
     }
@@ -63,6 +81,12 @@ mod model {
 }
 
 /// Locks; a panic elsewhere leaves our data whole, so poison is no news.
+#[cfg(not(tsan))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(tsan)]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock()
 }

@@ -233,3 +233,120 @@ fn names_of_two_families_do_not_mix() {
     assert_eq!(resolve(&families, ["NONE"]).unwrap_err().to_string(), "'NONE' event type is unknown");
     assert_eq!(resolve(&families, []), Err(Error::NoSubtypes));
 }
+
+/// An event whose snapshot fails, and one that is large.
+struct Odd;
+
+impl event_hdl::Family for Odd {
+    type Live<'a> = bool;
+    type Snapshot = [u8; 4096];
+    const NAME: &'static str = "ODD";
+    const SUBTYPES: &'static [(&'static str, Subtypes)] = &[("ODD_ONE", Subtypes::bit(1))];
+    fn snapshot(fails: &bool) -> [u8; 4096] {
+        assert!(!fails, "no snapshot");
+        [7; 4096]
+    }
+}
+
+#[test]
+fn a_publication_that_fails_has_reached_nobody() {
+    let list = SubscriptionList::<Odd>::new();
+    let log = Log::default();
+    let entries = log.clone();
+    let mut queues = [0; 3].map(|_| list.queue(Subtypes::ALL, Overflow::Unbounded).unwrap());
+    let _handler = list.subscribe(Subtypes::ALL, move |_| entries.add("called"));
+    let failed = catch_unwind(AssertUnwindSafe(|| list.publish(&true, Subtypes::bit(1), WHEN)));
+    assert!(failed.is_err());
+    assert!(queues.iter_mut().all(|queue| queue.try_pop().is_none()) && log.take().is_empty());
+    assert_eq!(list.publish(&false, Subtypes::bit(1), WHEN).queued, 3, "the list goes on");
+}
+
+#[test]
+fn a_payload_takes_its_own_size_and_has_no_limit() {
+    let list = SubscriptionList::<Odd>::new();
+    let mut queue = list.queue(Subtypes::ALL, Overflow::Unbounded).unwrap();
+    list.publish(&false, Subtypes::bit(1), WHEN);
+    assert!(queue.try_pop().unwrap().event().unwrap().data.iter().all(|byte| *byte == 7));
+    assert!(size_of::<event_hdl::QueuedEvent<Odd>>() < 4096 + 64);
+    assert!(size_of::<event_hdl::QueuedEvent<Door>>() <= 48);
+    assert!(size_of::<event_hdl::Item<Door>>() <= 16);
+}
+
+#[test]
+fn a_family_has_one_process_wide_list() {
+    struct Elsewhere;
+    impl event_hdl::Family for Elsewhere {
+        type Live<'a> = ();
+        type Snapshot = ();
+        const NAME: &'static str = "ELSEWHERE";
+        const SUBTYPES: &'static [(&'static str, Subtypes)] = &[];
+        fn snapshot((): &()) {}
+    }
+    let (list, tally) = (SubscriptionList::<Door>::global(), Tally::default());
+    let _handler = list.subscribe(OPEN, |_| ());
+    assert_eq!(SubscriptionList::<Door>::global().publish(&tally.live(1), OPEN, WHEN).called, 1);
+    assert!(SubscriptionList::<Elsewhere>::global().is_empty());
+    assert!(SubscriptionList::<Door>::new().is_empty());
+    list.close();
+    assert_eq!(SubscriptionList::<Door>::global().subscribe(OPEN, |_| ()).unwrap_err(), Error::Closed);
+}
+
+#[test]
+fn a_subscription_says_where_it_was_made() {
+    let list = SubscriptionList::<Door>::new();
+    let line = line!() + 1;
+    let plain = list.subscribe(OPEN, |_| ()).unwrap();
+    let exclusive = list.subscribe_exclusive(OPEN, |_| ()).unwrap();
+    let queue = list.queue(OPEN, Overflow::LUA).unwrap();
+    let origins = [&plain, &exclusive, queue.subscription()].map(event_hdl::Subscription::origin);
+    assert!(origins.iter().all(|origin| origin.file().ends_with("lists.rs")));
+    assert_eq!(origins.map(|origin| origin.line()), [line, line + 1, line + 2]);
+}
+
+#[test]
+fn a_soft_stop_knows_which_readers_have_not_had_their_end() {
+    let (list, tally) = (SubscriptionList::<Door>::new(), Tally::default());
+    let mut queues = [0; 2].map(|_| list.queue(OPEN, Overflow::Unbounded).unwrap());
+    let third = list.queue(OPEN, Overflow::Unbounded).unwrap();
+    list.publish(&tally.live(1), OPEN, WHEN);
+    assert_eq!(list.unfinished_queues(), 3);
+    drop(third);
+    assert_eq!(list.unfinished_queues(), 2);
+    list.close();
+    assert_eq!((list.unfinished_queues(), list.len()), (2, 0));
+    queues.iter_mut().for_each(|queue| assert_eq!(drain(queue), ["1", "end"]));
+    assert_eq!(list.unfinished_queues(), 0);
+}
+
+#[test]
+fn a_refused_queue_leaves_nothing_behind() {
+    let (list, id) = (SubscriptionList::<Door>::new(), event_id("tests", "taken"));
+    let _first = list.subscribe(OPEN.with_id(id.unwrap()), |_| ());
+    for _ in 0..3 {
+        assert!(list.queue(OPEN.with_id(id.unwrap()), Overflow::LUA).is_err());
+    }
+    assert_eq!((list.unfinished_queues(), list.len()), (0, 1));
+    let mut queue = list.queue(OPEN, Overflow::Unbounded).unwrap();
+    list.publish(&Tally::default().live(3), OPEN, WHEN);
+    assert_eq!(drain(&mut queue), ["3"]);
+}
+
+#[test]
+fn order_survives_any_coming_and_going() {
+    let (list, tally, log) = (SubscriptionList::<Door>::new(), Tally::default(), Log::default());
+    let mut expected: Vec<(String, event_hdl::Subscription<Door>)> = Vec::new();
+    for round in 0_usize..400 {
+        let (name, entries) = (round.to_string(), log.clone());
+        let entry = name.clone();
+        expected.push((name, list.subscribe(OPEN, move |_| entries.add(entry.clone())).unwrap()));
+        if round % 3 != 0 {
+            let leaving = expected.remove(round * 7 % expected.len());
+            assert!(leaving.1.unsubscribe());
+        }
+        if round % 10 == 0 {
+            list.publish(&tally.live(1), OPEN, WHEN);
+            assert_eq!(log.take(), expected.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(list.len(), expected.len());
+}

@@ -121,6 +121,54 @@ fn every_operation_is_defined_inside_a_handler() {
             &["a1", "a2"],
             &["a1", "b1", "c1", "a2", "b2", "c2"],
         ),
+        (
+            "by id: pause and resume itself, resubscribe and unsubscribe the next",
+            |list, _, _, _| {
+                assert!(list.pause(id(1)) && list.resume(id(1)));
+                assert_eq!(list.resubscribe(id(2), SHUT).is_ok(), list.unsubscribe(id(2)));
+            },
+            &["a1", "a2"],
+            &["a1", "c1", "a2", "c2"],
+        ),
+        (
+            "subscribe again under an id that has just become free",
+            |list, own, _, log| {
+                own.unsubscribe();
+                let log = log.clone();
+                let again = list.subscribe(OPEN.with_id(id(1)), move |event| {
+                    log.add(format!("again{}", event.live.number))
+                });
+                assert!(again.is_ok());
+            },
+            &["a1", "again2"],
+            &["a1", "b1", "c1", "b2", "c2", "again2"],
+        ),
+        (
+            "keep the handle beyond the call",
+            |_, own, _, _| std::mem::forget(own.clone()),
+            &["a1", "a2"],
+            &["a1", "b1", "c1", "a2", "b2", "c2"],
+        ),
+        (
+            "unsubscribe the next and discard, twice",
+            |_, _, next, _| {
+                let _ = next.map(|next| {
+                    assert!(next.unsubscribe_discarding() && !next.unsubscribe_discarding());
+                });
+            },
+            &["a1", "a2"],
+            &["a1", "c1", "a2", "c2"],
+        ),
+        (
+            "close the list twice, and then subscribe",
+            |list, _, _, _| {
+                list.close();
+                list.close();
+                assert!(list.subscribe(OPEN, |_| ()).is_err());
+            },
+            &["a1"],
+            &["a1"],
+        ),
         ("close the list", |list, _, _, _| list.close(), &["a1"], &["a1"]),
     ];
     for (what, act, alone, of_three) in cases {
@@ -155,4 +203,76 @@ fn dropping_the_list_inside_a_handler_ends_it() {
     list.publish(&Tally::default().live(1), OPEN, WHEN);
     drop(list);
     assert!(handler.is_ended());
+}
+
+#[test]
+fn what_ended_inside_is_dropped_when_the_publication_is_over() {
+    let (list, held) = (List::new(), Arc::new(()));
+    for _ in 0..3 {
+        let inner = Arc::clone(&held);
+        drop(list.subscribe(OPEN, move |event| {
+            let before = Arc::strong_count(&inner);
+            event.subscription.unsubscribe();
+            assert_eq!(Arc::strong_count(&inner), before, "it is still running");
+        }));
+    }
+    list.publish(&Tally::default().live(1), OPEN, WHEN);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn publications_inside_publications_go_as_deep_as_the_stack() {
+    const DEPTH: u64 = 40;
+    // Each list's handler publishes to the next list; the last one closes all of them.
+    let (lists, log, held) =
+        ((0..DEPTH).map(|_| List::new()).collect::<Arc<[List]>>(), Log::default(), Arc::new(()));
+    for (depth, list) in lists.iter().enumerate() {
+        let (lists, log, held) = (Arc::clone(&lists), log.clone(), Arc::clone(&held));
+        drop(list.subscribe(OPEN, move |event| {
+            let _ = &held;
+            log.add(event.live.number.to_string());
+            match lists.get(depth + 1) {
+                Some(next) => {
+                    next.publish(&event.live.tally.live(event.live.number + 1), OPEN, WHEN);
+                }
+                None => lists.iter().for_each(List::close),
+            }
+        }));
+    }
+    lists[0].publish(&Tally::default().live(0), OPEN, WHEN);
+    assert_eq!(log.take(), (0..DEPTH).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(lists.iter().all(List::is_empty));
+    // What deep lists could not drop while the outer publications went on goes with their next change.
+    lists.iter().for_each(List::close);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn a_snapshot_and_a_waker_may_use_the_list() {
+    struct Nosy;
+    impl event_hdl::Family for Nosy {
+        type Live<'a> = SubscriptionList<Nosy>;
+        type Snapshot = usize;
+        const NAME: &'static str = "NOSY";
+        const SUBTYPES: &'static [(&'static str, event_hdl::Subtypes)] = &[("NOSY_ONE", OPEN)];
+        fn snapshot(list: &SubscriptionList<Nosy>) -> usize {
+            drop(list.queue(OPEN, Overflow::Unbounded));
+            list.len()
+        }
+    }
+    struct Ring(SubscriptionList<Nosy>, Log);
+    impl std::task::Wake for Ring {
+        fn wake(self: Arc<Self>) {
+            self.1.add(self.0.len().to_string());
+            self.0.close();
+        }
+    }
+    let (list, log) = (SubscriptionList::<Nosy>::new(), Log::default());
+    let mut queue = list.queue(OPEN, Overflow::Unbounded).unwrap();
+    let waker = std::task::Waker::from(Arc::new(Ring(list.clone(), log.clone())));
+    assert!(queue.poll_pop(&mut std::task::Context::from_waker(&waker)).is_pending());
+    assert_eq!(list.publish(&list, OPEN, WHEN).queued, 1);
+    assert_eq!(log.take(), ["1"]);
+    assert_eq!(queue.try_pop().unwrap().event().unwrap().data, 1);
+    assert!(list.is_empty());
 }

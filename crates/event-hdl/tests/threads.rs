@@ -1,81 +1,23 @@
 //! Several publishing threads, subscriptions coming and going (R01).
 
+#[path = "../examples/storm.rs"]
+mod storm;
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use event_hdl::{Item, Overflow, SubscriptionList};
+use event_hdl::SubscriptionList;
 use support::{Door, OPEN, Tally, WHEN};
 
+/// What a publisher publishes in the smaller cases.
 const EVENTS: u64 = 20_000;
 const PUBLISHERS: u64 = 2;
 
+/// R01: 64 subscriptions that stay, two publishing threads, 100,000 events.
 #[test]
 fn events_are_seen_exactly_once_and_in_order_while_others_unsubscribe() {
-    let (list, tally) = (SubscriptionList::<Door>::new(), Tally::default());
-    // Each publisher numbers its own events; sixteen handlers and sixteen queues stay to the end.
-    let stay: Vec<_> = (0..16)
-        .map(|_| {
-            let next: Arc<[AtomicU64; 2]> = Arc::default();
-            let inner = Arc::clone(&next);
-            let subscription = list.subscribe(OPEN, move |event| {
-                let (who, number) = (event.live.number % PUBLISHERS, event.live.number / PUBLISHERS);
-                assert_eq!(inner[who as usize].fetch_add(1, Ordering::Relaxed), number);
-            });
-            (next, subscription.unwrap())
-        })
-        .collect();
-    let queues: Vec<_> = (0..16).map(|_| list.queue(OPEN, Overflow::Unbounded).unwrap()).collect();
-    let publishing = AtomicUsize::new(PUBLISHERS as usize);
-    std::thread::scope(|s| {
-        for who in 0..PUBLISHERS {
-            let (list, tally, publishing) = (&list, &tally, &publishing);
-            s.spawn(move || {
-                for number in 0..EVENTS {
-                    list.publish(&tally.live(number * PUBLISHERS + who), OPEN, WHEN);
-                }
-                publishing.fetch_sub(1, Ordering::SeqCst);
-            });
-        }
-        // Subscriptions that end in all ways: from outside, from their own handler, by a sibling.
-        let mut rounds = 0;
-        while publishing.load(Ordering::SeqCst) > 0 {
-            let over = Arc::new(AtomicBool::new(false));
-            let inner = Arc::clone(&over);
-            let outside = list
-                .subscribe(OPEN, move |_| assert!(!inner.load(Ordering::SeqCst), "called after unsubscribe"))
-                .unwrap();
-            let sibling = outside.clone();
-            let own = list
-                .subscribe(OPEN, move |event| {
-                    event.subscription.unsubscribe();
-                    if rounds % 2 == 0 {
-                        sibling.unsubscribe();
-                    }
-                })
-                .unwrap();
-            outside.unsubscribe();
-            over.store(true, Ordering::SeqCst);
-            own.unsubscribe();
-            rounds += 1;
-        }
-        assert!(rounds > 0);
-    });
-    for (next, subscription) in &stay {
-        assert_eq!(next.each_ref().map(|n| n.load(Ordering::Relaxed)), [EVENTS; 2]);
-        assert_eq!(subscription.lost(), 0);
-    }
-    for mut queue in queues {
-        let mut next = [0; 2];
-        queue.subscription().unsubscribe();
-        while let Some(Item::Event(event)) = queue.try_pop() {
-            let (who, number) = (event.data.number % PUBLISHERS, event.data.number / PUBLISHERS);
-            assert_eq!(std::mem::replace(&mut next[who as usize], number + 1), number);
-        }
-        assert_eq!(next, [EVENTS; 2]);
-    }
-    assert_eq!((tally.alive(), list.len()), (0, 16));
+    assert!(storm::storm(50_000) > 0);
 }
 
 #[test]
@@ -124,4 +66,85 @@ fn unsubscribing_from_handlers_on_two_threads_does_not_lock_up() {
         assert!(list.is_empty());
         handles.lock().unwrap().clear();
     }
+}
+
+#[test]
+fn an_exclusive_handler_that_ended_itself_is_not_called_by_who_waited_for_it() {
+    for _ in 0..200 {
+        let (list, tally) = (SubscriptionList::<Door>::new(), Tally::default());
+        let calls = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&calls);
+        let handler = list.subscribe_exclusive(OPEN, move |event| {
+            count.fetch_add(1, Ordering::SeqCst);
+            std::thread::yield_now();
+            event.subscription.unsubscribe();
+        });
+        std::thread::scope(|s| {
+            (0..PUBLISHERS).for_each(|n| {
+                drop(s.spawn({
+                    let (list, tally) = (&list, &tally);
+                    move || list.publish(&tally.live(n), OPEN, WHEN)
+                }))
+            });
+        });
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        assert!(handler.unwrap().is_ended());
+    }
+}
+
+#[test]
+fn captures_of_handlers_that_ended_inside_go_with_the_lists_next_change() {
+    let (list, tally) = (SubscriptionList::<Door>::new(), Tally::default());
+    let held = Arc::new(());
+    for round in 0..500 {
+        for _ in 0..3 {
+            let inner = Arc::clone(&held);
+            drop(list.subscribe(OPEN, move |event| {
+                let _ = &inner;
+                event.subscription.unsubscribe();
+            }));
+        }
+        std::thread::scope(|s| {
+            (0..PUBLISHERS).for_each(|_| drop(s.spawn(|| list.publish(&tally.live(round), OPEN, WHEN))));
+        });
+        list.subscribe(OPEN, |_| ()).unwrap().unsubscribe();
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
+
+#[test]
+fn unsubscribing_waits_for_a_call_under_way_and_for_no_other_list() {
+    let (list, other, tally) =
+        (SubscriptionList::<Door>::new(), SubscriptionList::<Door>::new(), Tally::default());
+    let (inside, leave) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
+    let (inside, gate) = (Arc::new(inside), Arc::clone(&leave));
+    let flag = Arc::clone(&inside);
+    let slow = list
+        .subscribe(OPEN, move |_| {
+            flag.store(true, Ordering::SeqCst);
+            while !gate.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            flag.store(false, Ordering::SeqCst);
+        })
+        .unwrap();
+    let elsewhere = other.subscribe(OPEN, |_| ()).unwrap();
+    std::thread::scope(|s| {
+        s.spawn(|| list.publish(&tally.live(1), OPEN, WHEN));
+        while !inside.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        // Would not return if it waited for the other list's publication.
+        assert!(elsewhere.unsubscribe());
+        let waiter = s.spawn(|| {
+            slow.unsubscribe();
+            inside.load(Ordering::SeqCst)
+        });
+        while !slow.is_ended() {
+            std::thread::yield_now();
+        }
+        assert!(!waiter.is_finished() || !inside.load(Ordering::SeqCst));
+        leave.store(true, Ordering::SeqCst);
+        assert!(!waiter.join().unwrap(), "the call is over when unsubscribe returns");
+    });
 }

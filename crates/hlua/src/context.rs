@@ -31,6 +31,8 @@ pub enum ContextKind {
     Event,
     /// A command of the runtime API.
     Cli,
+    /// A callback of a filter.
+    Filter,
 }
 
 /// Which run-time limit counts in a context.
@@ -38,7 +40,7 @@ pub enum ContextKind {
 pub(crate) enum Group {
     /// Main chunks and init functions: none.
     Start,
-    /// Actions, fetches, converters.
+    /// Actions, fetches, converters, filters.
     Session,
     /// Tasks and event handlers.
     Task,
@@ -48,9 +50,9 @@ pub(crate) enum Group {
 
 impl ContextKind {
     /// All of them, in the order of a process's life.
-    pub const ALL: [ContextKind; 10] = {
+    pub const ALL: [ContextKind; 11] = {
         use ContextKind::*;
-        [Body, Init, Task, Action, Fetch, Converter, ServiceHttp, ServiceTcp, Event, Cli]
+        [Body, Init, Task, Action, Fetch, Converter, ServiceHttp, ServiceTcp, Event, Cli, Filter]
     };
 
     /// Whether blocking calls may wait here. (In body and init they do nothing, as in HAProxy.)
@@ -68,7 +70,7 @@ impl ContextKind {
         use ContextKind::*;
         match self {
             Body | Init => Group::Start,
-            Action | Fetch | Converter => Group::Session,
+            Action | Fetch | Converter | Filter => Group::Session,
             Task | Event => Group::Task,
             ServiceHttp | ServiceTcp | Cli => Group::Service,
         }
@@ -86,6 +88,7 @@ impl ContextKind {
             Converter => "converter",
             ServiceHttp | ServiceTcp | Cli => "service",
             Event => "event",
+            Filter => "filter",
         }
     }
 
@@ -103,6 +106,7 @@ impl ContextKind {
             ServiceTcp => format!("Lua applet tcp '<lua.{name}>'"),
             Event => "Lua event_hdl".to_string(),
             Cli => format!("Lua cli '<lua.{name}>'"),
+            Filter => format!("Lua filter '{name}' "),
         }
     }
 
@@ -112,6 +116,9 @@ impl ContextKind {
         match self {
             Fetch => "a sample fetch cannot wait: wait in an action and hand the result over in a variable",
             Converter => "a converter cannot wait: wait in an action and hand the result over in a variable",
+            Filter => {
+                "a filter's callback cannot wait: return filter.WAIT and say with filter.wake_time when to call it again"
+            }
             Init => "init functions cannot wait: use core.register_task",
             _ => "this place cannot wait",
         }
@@ -132,6 +139,7 @@ impl fmt::Display for ContextKind {
             ServiceTcp => "service tcp",
             Event => "event",
             Cli => "cli",
+            Filter => "filter",
         })
     }
 }
@@ -142,7 +150,7 @@ pub struct Contexts(u16);
 
 impl Contexts {
     /// Everywhere.
-    pub const ALL: Contexts = Contexts(0x3ff);
+    pub const ALL: Contexts = Contexts(0x7ff);
 
     /// Exactly these.
     pub const fn of(kinds: &[ContextKind]) -> Contexts {

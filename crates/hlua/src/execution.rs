@@ -39,6 +39,9 @@ struct Inner {
     handle: i64,
     used: Duration,
     started: bool,
+    /// The first result is kept if it is a table, for whoever made this run.
+    keeps_table: bool,
+    table: Option<c_int>,
     /// What wakes its `core.wait`.
     alarm: Option<std::sync::Arc<crate::op::Alarm>>,
     /// The run asked for tasks or handlers to be started.
@@ -73,6 +76,8 @@ pub(crate) enum Args {
     Input(Rc<Job>, Value<'static>),
     References(Vec<c_int>),
     Values(Vec<Out>),
+    /// A callback of a filter: its instance, then what the callback gets beside the TXN.
+    Filter(crate::filter::Running, c_int),
 }
 
 /// How a run ended.
@@ -84,6 +89,8 @@ pub struct Outcome {
     pub done: bool,
     /// `act.wake_time(ms)` was called.
     pub wake_after: Option<Duration>,
+    /// A filter's callback registered or unregistered itself for payload of requests and responses.
+    pub filter_data: [Option<bool>; 2],
 }
 
 impl Outcome {
@@ -139,6 +146,8 @@ impl Execution {
             handle: 0,
             used: Duration::ZERO,
             started: false,
+            keeps_table: false,
+            table: None,
             alarm: None,
             wants_tasks: false,
             owned,
@@ -149,6 +158,29 @@ impl Execution {
 
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// A run of Filter context that makes something: gives how it ended and a reference to the table it returned.
+    pub(crate) fn make_table(
+        runtime: &Runtime,
+        name: Rc<str>,
+        function: c_int,
+        args: Args,
+    ) -> Result<(Outcome, Option<c_int>), Error> {
+        let mut run = Execution::new(runtime.clone(), ContextKind::Filter, name, function, args, Vec::new());
+        run.inner.keeps_table = true;
+        let outcome = run.run_through(Lent::Nothing).1?;
+        Ok((outcome, run.inner.table.take()))
+    }
+
+    /// A run of a filter's callback.
+    pub(crate) fn of_filter(
+        runtime: Runtime,
+        name: Rc<str>,
+        running: crate::filter::Running,
+        object: c_int,
+    ) -> Execution {
+        Execution::new(runtime, ContextKind::Filter, name, 0, Args::Filter(running, object), Vec::new())
     }
 
     /// Puts a converter's input before the rule's arguments.
@@ -311,8 +343,13 @@ impl Inner {
             Args::Site(job) | Args::Input(job, _) => job.args.len() + 1,
             Args::References(references) => references.len(),
             Args::Values(values) => values.len(),
+            Args::Filter(..) => 8,
         };
         let mut stack = coroutine.stack(vm, room)?;
+        if let Args::Filter(running, object) = args {
+            vm.run.filter.set(*running);
+            return crate::filter::push_call(&mut stack, coroutine, (*running, *object), self.handle);
+        }
         stack.push_ref(function);
         if !matches!(lent, Lent::Nothing) {
             stack.push_object(class_of(lent), self.handle).ok()?;
@@ -337,6 +374,7 @@ impl Inner {
                 }
             }
             Args::Values(values) => count += push_values(&mut stack, values)?,
+            Args::Filter(..) => {}
         }
         Some(count)
     }
@@ -366,8 +404,12 @@ impl Inner {
             }
             Step::Finished(count) => {
                 let values = read_values(vm, &coroutine, count);
+                if self.keeps_table && count > 0 {
+                    self.table = keep_table(vm, &coroutine, count);
+                }
                 coroutine.dress(vm, Class::Stale);
                 vm.give_back(coroutine);
+                vm.reaper.run_ended(vm);
                 Ok(values)
             }
             Step::Failed(mut fault) => {
@@ -392,6 +434,11 @@ impl Inner {
             values,
             done: vm.run.done.take(),
             wake_after: vm.run.wake_after.take(),
+            filter_data: if self.context == ContextKind::Filter {
+                vm.run.filter.get().data
+            } else {
+                [None; 2]
+            },
         }))
     }
 
@@ -448,6 +495,10 @@ fn class_of(lent: &Lent) -> Class {
 }
 
 fn push_all(vm: &VmState, coroutine: &Coroutine, values: &[Out]) -> Option<c_int> {
+    if values.is_empty() {
+        // Making room would let the frame of a run that was stopped by the hook grow, a slot each time.
+        return Some(0);
+    }
     let mut stack = machine::main_stack(vm);
     let count = push_values(&mut stack, values)?;
     coroutine.take_from_main(vm, count).then_some(count)
@@ -471,6 +522,16 @@ fn read_values(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Vec<Value<'
     }
     let Some(stack) = coroutine.stack(vm, 0) else { return Vec::new() };
     (-count..0).take(VALUES_MAX).map(|index| stack.value(index).into_owned()).collect()
+}
+
+/// A reference to the first of the `count` values on top of a finished coroutine, if it is a table.
+fn keep_table(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Option<c_int> {
+    let mut stack = coroutine.stack(vm, 0)?;
+    if !stack.is_table(-count) {
+        return None;
+    }
+    stack.copy(-count);
+    stack.make_ref().ok()
 }
 
 /// More results than anyone reads are left behind.

@@ -18,6 +18,7 @@ mod channel;
 mod core;
 mod events;
 mod http;
+mod http_client;
 pub mod memory;
 mod proxy;
 mod regex;
@@ -32,14 +33,15 @@ pub use self::applet::{AppletHttp, AppletIo, AppletPart, AppletTcp};
 pub use self::channel::Channel;
 pub use self::core::{Catalog, Core, Level, SampleId};
 pub use self::events::{Event, EventHandle, EventStream, Events, Scope, Subscribed};
-pub use self::http::{Http, RequestPart};
-pub use self::proxy::{Proxies, Proxy, ProxyCommand, Stats};
+pub use self::http::{Http, RequestPart, StartLine};
+pub use self::http_client::{HttpClient, HttpRequest, HttpResponse};
+pub use self::proxy::{Proxies, Proxy, ProxyCommand, ProxyMailers, Stats};
 pub use self::regex::{Groups, Regex};
 pub use self::server::{Server, ServerCommand};
 pub use self::server_event::{
     ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails, ServerEventState,
 };
-pub use self::socket::{Socket, Sockets, Target};
+pub use self::socket::{ConnectError, Connecting, Socket, Sockets, Target};
 pub use self::tables::{
     Map, MatchMethod, PatternEntry, PatternRef, Patterns, StickEntry, StickFilter, StickOperator, StickTable,
     StickTableInfo,

@@ -2,7 +2,6 @@
 //!
 //! An API function that must wait returns the operation; its results become the function's own on resume.
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use crate::host::{AppletIo, Lent, LocalFuture, Side, Socket};
+use crate::host::{AppletIo, ConnectError, Connecting, HttpResponse, Lent, LocalFuture, Side, Socket};
 use crate::value::Out;
 use crate::vm::Worker;
 
@@ -36,7 +35,8 @@ pub(crate) enum Op {
     },
     Connect {
         socket: i64,
-        connecting: LocalFuture<io::Result<Box<dyn Socket>>>,
+        address: String,
+        connecting: Connecting,
         deadline: Option<LocalFuture<()>>,
     },
     Receive {
@@ -50,6 +50,9 @@ pub(crate) enum Op {
         data: Vec<u8>,
         sent: usize,
         deadline: Option<LocalFuture<()>>,
+    },
+    Http {
+        response: LocalFuture<HttpResponse>,
     },
     AppletLine {
         taken: Vec<u8>,
@@ -76,6 +79,11 @@ pub(crate) enum Op {
     },
     /// `Patref:add_bulk`: some entries a turn.
     Bulk(Box<crate::api::patref::Bulk>),
+    ChannelSend {
+        side: Side,
+        data: Vec<u8>,
+        sent: usize,
+    },
 }
 
 /// What `Socket:receive` waits for.
@@ -111,8 +119,8 @@ impl Op {
                 }
                 Poll::Pending
             }
-            Op::Connect { socket, connecting, deadline } => {
-                poll_connect(means, *socket, connecting, deadline.as_mut())
+            Op::Connect { socket, address, connecting, deadline } => {
+                poll_connect(means, *socket, address, connecting, deadline.as_mut())
             }
             Op::Receive { socket, pattern, prefix, deadline } => {
                 poll_receive(means, *socket, *pattern, prefix, deadline.as_mut())
@@ -120,6 +128,10 @@ impl Op {
             Op::Send { socket, data, sent, deadline } => {
                 poll_send(means, *socket, data, sent, deadline.as_mut())
             }
+            Op::Http { response } => response
+                .as_mut()
+                .poll(means.cx)
+                .map(|response| Ok(vec![crate::api::httpclient::out(response)])),
             Op::AppletLine { taken } => poll_line(means, taken),
             Op::AppletReceive { taken, max, deadline } => {
                 poll_applet_receive(means, taken, *max, deadline.as_mut())
@@ -128,6 +140,7 @@ impl Op {
             Op::ChannelData { side, offset, len, line } => poll_data(means, *side, *offset, *len, *line),
             Op::Bulk(bulk) => bulk.poll(means.cx),
             Op::ChannelForward { side, left, done } => poll_forward(means, *side, left, done),
+            Op::ChannelSend { side, data, sent } => poll_channel_send(means, *side, data, sent),
         }
     }
 }
@@ -172,6 +185,11 @@ impl SocketTable {
     pub(crate) fn remove(&mut self, number: i64) -> bool {
         self.entries.remove(&number).is_some()
     }
+
+    /// Sockets that hold a connection.
+    pub(crate) fn open_count(&self) -> usize {
+        self.entries.values().filter(|entry| matches!(entry.state, SocketState::Connected(_))).count()
+    }
 }
 
 fn is_past(deadline: Option<&mut LocalFuture<()>>, cx: &mut Context<'_>) -> bool {
@@ -185,7 +203,8 @@ fn failed(text: &str) -> Poll<Results> {
 fn poll_connect(
     means: &mut Means<'_, '_>,
     number: i64,
-    connecting: &mut LocalFuture<io::Result<Box<dyn Socket>>>,
+    address: &str,
+    connecting: &mut Connecting,
     deadline: Option<&mut LocalFuture<()>>,
 ) -> Poll<Results> {
     match connecting.as_mut().poll(means.cx) {
@@ -195,7 +214,10 @@ fn poll_connect(
             entry.state = SocketState::Connected(socket);
             Poll::Ready(Ok(vec![Out::Int(1)]))
         }
-        Poll::Ready(Err(_)) => failed("Can't connect"),
+        Poll::Ready(Err(ConnectError::Unresolved)) => {
+            Poll::Ready(Err(format!("connect: cannot parse destination address '{address}'")))
+        }
+        Poll::Ready(Err(ConnectError::Failed(_))) => failed("Can't connect"),
         Poll::Pending if is_past(deadline, means.cx) => failed("Can't connect"),
         Poll::Pending => Poll::Pending,
     }
@@ -227,15 +249,22 @@ fn poll_receive(
             prefix.extend_from_slice(&rest);
             return Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(prefix))]));
         };
-        let mut chunk = [0; 16 * 1024];
-        match socket.poll_read(means.cx, &mut chunk) {
+        let had = entry.received.len();
+        entry.received.resize(had + READ_BYTES, 0);
+        let read = socket.poll_read(means.cx, &mut entry.received[had..]);
+        let got = if let Poll::Ready(Ok(n)) = &read { (*n).min(READ_BYTES) } else { 0 };
+        entry.received.truncate(had + got);
+        match read {
             Poll::Ready(Ok(0) | Err(_)) => entry.state = SocketState::Ended,
-            Poll::Ready(Ok(n)) => entry.received.extend_from_slice(&chunk[..n]),
+            Poll::Ready(Ok(_)) => {}
             Poll::Pending if is_past(deadline, means.cx) => return failed(CLOSED),
             Poll::Pending => return Poll::Pending,
         }
     }
 }
+
+/// Room made for one read, in bytes.
+const READ_BYTES: usize = 4 * 1024;
 
 impl SocketEntry {
     /// What the pattern asks for, if it is all there.
@@ -277,6 +306,12 @@ fn poll_send(
             Poll::Pending if is_past(deadline.as_deref_mut(), means.cx) => return gone(),
             Poll::Pending => return Poll::Pending,
         }
+    }
+    if let SocketState::Connected(socket) = &mut entry.state
+        && socket.poll_flush(means.cx).is_pending()
+        && !is_past(deadline, means.cx)
+    {
+        return Poll::Pending;
     }
     Poll::Ready(Ok(vec![Out::Int(data.len() as i64)]))
 }
@@ -397,6 +432,21 @@ fn poll_forward(means: &mut Means<'_, '_>, side: Side, left: &mut usize, done: &
         *done += n;
         if *left == 0 || !channel.may_recv() {
             return Poll::Ready(Ok(vec![Out::Int(*done as i64)]));
+        }
+        ready!(channel.poll_change(means.cx));
+    }
+}
+
+fn poll_channel_send(means: &mut Means<'_, '_>, side: Side, data: &[u8], sent: &mut usize) -> Poll<Results> {
+    let channel = channel(means.lent, side)?;
+    loop {
+        let n = channel.room().min(data.len() - *sent);
+        let refused = |error: crate::host::HostError| error.to_string();
+        if n > 0 && channel.splice(0..0, &data[*sent..*sent + n]).map_err(refused)? {
+            *sent += channel.forward(n).map_err(refused)?;
+        }
+        if *sent == data.len() {
+            return Poll::Ready(Ok(vec![Out::Int(*sent as i64)]));
         }
         ready!(channel.poll_change(means.cx));
     }

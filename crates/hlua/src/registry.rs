@@ -9,6 +9,8 @@ use crate::context::ContextKind;
 pub struct Registry {
     /// Actions, fetches, converters, services; a name registered again has replaced the earlier one.
     pub functions: Vec<FunctionInfo>,
+    /// Names of filters (`core.register_filter`), without the `lua.` prefix.
+    pub filters: Vec<String>,
 }
 
 /// One registered function. `(kind, name)` identifies it in every per-thread VM.

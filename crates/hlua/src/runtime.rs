@@ -105,6 +105,11 @@ impl Runtime {
         Runtime { vm, worker }
     }
 
+    /// The host of the worker it runs on.
+    pub fn core(&self) -> &dyn Core {
+        &*self.worker.core
+    }
+
     /// Which VM this is.
     pub fn kind(&self) -> VmKind {
         match self.vm {
@@ -154,7 +159,7 @@ impl Runtime {
     }
 
     /// A registry reference to the compiled chunk.
-    fn compile(&self, name: &str, source: &[u8]) -> Result<i32, Error> {
+    pub(crate) fn compile(&self, name: &str, source: &[u8]) -> Result<i32, Error> {
         self.with(|vm| {
             let vm = &*vm.state;
             let out_of_memory = || Error::Memory { function: "Lua".into() };
@@ -214,6 +219,8 @@ impl Runtime {
                 let execution = Execution::of_job(self.clone(), job);
                 self.worker.core.spawn(Box::pin(Background(execution)))?;
             }
+            // A host without tasks leaves it to the collector alone.
+            Startup::Reap => drop(self.worker.core.spawn(Box::pin(crate::reaper::run(self.clone())))),
             Startup::Events { scope, names, handler, id } => {
                 let core = &self.worker.core;
                 let events = core.events().ok_or(crate::host::HostError::Unsupported("events"))?;

@@ -43,7 +43,14 @@ pub(crate) struct Worker {
 /// What scripts asked for at load time that only a scheduler can do.
 pub(crate) enum Startup {
     Task(Job),
-    Events { scope: crate::host::Scope, names: Vec<String>, handler: c_int, id: i64 },
+    Events {
+        scope: crate::host::Scope,
+        names: Vec<String>,
+        handler: c_int,
+        id: i64,
+    },
+    /// Collects dropped sockets a little later.
+    Reap,
 }
 
 /// A function to run with arguments, both by registry reference.
@@ -83,11 +90,13 @@ pub(crate) struct VmState {
     pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
     pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
     pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
+    pub(crate) filters: RefCell<crate::api::filter::Filters>,
     pub(crate) queues: RefCell<FxHashMap<i64, crate::api::queue::Queue>>,
     pub(crate) regexes: RefCell<FxHashMap<i64, Arc<dyn crate::host::Regex>>>,
     /// Sockets collected while another worker than theirs ran this VM.
     orphans: RefCell<Vec<i64>>,
     pub(crate) usage: Usage,
+    pub(crate) reaper: crate::reaper::Reaper,
     /// Tasks were started once: what is registered from now on starts at once.
     pub(crate) went_up: Cell<bool>,
 }
@@ -196,6 +205,8 @@ pub(crate) struct Run {
     pub(crate) wake_after: Cell<Option<Duration>>,
     /// What `core.wait` of this run waits on, once it asked for it.
     pub(crate) alarm: Cell<Option<Arc<crate::op::Alarm>>>,
+    /// Which callback of which filter runs; only looked at in the filter context.
+    pub(crate) filter: Cell<crate::filter::Running>,
     pub(crate) panicked: Cell<Option<String>>,
     kill: Cell<Option<&'static str>>,
     used: Cell<Duration>,
@@ -222,6 +233,7 @@ impl Default for Run {
             started: Cell::new(false),
             wake_after: Cell::new(None),
             alarm: Cell::new(None),
+            filter: Cell::default(),
             panicked: Cell::new(None),
             kill: Cell::new(None),
             used: Cell::new(Duration::ZERO),
@@ -257,6 +269,7 @@ impl Run {
         self.started.set(from.started.get());
         self.wake_after.set(from.wake_after.get());
         self.alarm.set(from.alarm.take());
+        self.filter.set(from.filter.get());
         self.panicked.set(from.panicked.take());
         self.kill.set(from.kill.get());
         self.used.set(from.used.get());
@@ -377,10 +390,12 @@ impl VmState {
             maps: RefCell::default(),
             patrefs: RefCell::default(),
             cursors: RefCell::default(),
+            filters: RefCell::default(),
             queues: RefCell::default(),
             regexes: RefCell::default(),
             orphans: RefCell::default(),
             usage: Usage::new(thread),
+            reaper: Default::default(),
             went_up: Cell::new(false),
         }
     }
@@ -605,7 +620,8 @@ impl VmState {
     }
 
     pub(crate) fn registry(&self) -> Registry {
-        Registry { functions: self.registered.borrow().iter().map(|entry| entry.info.clone()).collect() }
+        let functions = self.registered.borrow().iter().map(|entry| entry.info.clone()).collect();
+        Registry { functions, filters: self.filters.borrow().names() }
     }
 
     pub(crate) fn find(&self, kind: &FunctionKind, name: &str) -> Option<c_int> {

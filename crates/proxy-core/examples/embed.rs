@@ -66,6 +66,7 @@ async fn serve() -> io::Result<()> {
         stopping: Default::default(),
         next_stream: Default::default(),
         counters: Default::default(),
+        roll_call: Default::default(),
         proc_vars: Default::default(),
     };
     let worker = Rc::new(Worker {

@@ -8,45 +8,100 @@ use std::{cell::RefCell, ops::Range};
 use crate::txn::Recycled;
 
 /// One direction's bytes.
+///
+/// ```text
+///   [ forwarded | data | after ]
+/// ```
+///
+/// What an action or filter has forwarded waits in front of [`Channel::data`]. A filter that looks at
+/// payload sees its part only: what later filters have still to pass stands before it, what earlier
+/// ones hold back behind it.
 #[derive(Default, Debug)]
 pub struct Channel {
     pub(crate) buf: Buffer,
     pub(crate) ended: bool,
     pub(crate) settled: bool,
+    /// Bytes at the front that are not shown: forwarded, or passed by the filter that looks.
+    pub(crate) forwarded: usize,
+    /// Bytes at the back that are not shown.
+    pub(crate) after: usize,
+    /// What a filter said about the end.
+    end: Option<bool>,
+    /// The message's head is on its way: changing it would change nothing.
+    pub(crate) head_gone: bool,
 }
 
 impl Channel {
     /// What has come in and was not sent on yet. In HTTP mode the decoded body, in TCP mode raw bytes.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        self.buf.unread()
+        let all = self.buf.unread();
+        all.get(self.forwarded..all.len().saturating_sub(self.after)).unwrap_or_default()
     }
 
-    /// Whether the sender has finished.
+    /// Bytes before [`Channel::data`] that are on their way.
+    #[must_use]
+    pub fn forwarded(&self) -> usize {
+        self.forwarded
+    }
+
+    /// Bytes it holds, shown or not.
+    #[must_use]
+    pub fn occupied(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// Whether the sender has finished, or a filter said so.
     #[must_use]
     pub fn ended(&self) -> bool {
-        self.ended
+        self.end.unwrap_or(self.ended)
+    }
+
+    /// Ends the message after what is there, or keeps it open when the sender has finished, until told
+    /// otherwise. Has an effect while payload is filtered.
+    pub fn set_ended(&mut self, ended: bool) {
+        self.end = Some(ended);
+    }
+
+    /// Whether the sender is cut short: its message is over for us, though it goes on sending.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.end == Some(true) && !self.ended
+    }
+
+    /// Whether the message's head has been sent on, so that changes to it come too late.
+    #[must_use]
+    pub fn head_gone(&self) -> bool {
+        self.head_gone
+    }
+
+    /// Sends the first bytes of [`Channel::data`] on, without waiting for the action or filter to end; how
+    /// many there were.
+    pub fn forward(&mut self, n: usize) -> usize {
+        let n = n.min(self.data().len());
+        self.forwarded += n;
+        n
     }
 
     /// Whether nobody will wait for more: the sender has finished, the buffer is full, or
     /// `inspect-delay` is over. Rules that would want more data decide by what is there.
     #[must_use]
     pub fn settled(&self) -> bool {
-        self.ended || self.settled || self.buf.is_full_of_data()
+        self.ended() || self.settled || self.buf.is_full_of_data()
     }
 
     /// Replaces a range of [`Channel::data`]; the channel grows where it must.
     ///
     /// A range outside the data is cut to it.
     pub fn replace(&mut self, range: Range<usize>, with: &[u8]) {
-        self.buf.replace(range, with);
+        let (length, from) = (self.data().len(), self.forwarded);
+        let end = range.end.min(length);
+        self.buf.replace(from + range.start.min(end)..from + end, with);
     }
 
     /// Empties it for the next exchange and gives its buffer back.
     pub(crate) fn reset(&mut self, pool: &BufferPool) {
         self.buf.release(pool);
-        self.ended = false;
-        self.settled = false;
+        *self = Self::default();
     }
 }
 

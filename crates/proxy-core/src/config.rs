@@ -36,10 +36,40 @@ pub struct Config {
     pub proc_vars: Vec<ProcVar>,
     /// The environment as the configuration left it, for the fetch `env`.
     pub env: Env,
+    /// `mailers` sections that a proxy uses, by name.
+    pub mailers: BTreeMap<String, Arc<Mailers>>,
     /// The lists of patterns that ACLs and maps use.
     pub patterns: Arc<PatternRefs>,
     /// Stick tables.
     pub tables: Arc<StickTables>,
+}
+
+/// A `mailers` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailers {
+    /// Its name.
+    pub name: String,
+    /// Where it was declared.
+    pub place: Place,
+    /// `timeout mail`
+    pub timeout: Duration,
+    /// `mailer` lines: names and addresses, as written.
+    pub servers: Vec<(String, String)>,
+}
+
+/// `email-alert …` lines. For scripts: nothing here sends mail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmailAlert {
+    /// `mailers`: a key of [`Config::mailers`]. With it `from` and `to` are there, too.
+    pub mailers: Option<String>,
+    /// `from`
+    pub from: Option<String>,
+    /// `to`
+    pub to: Option<String>,
+    /// `myhostname`
+    pub myhostname: Option<String>,
+    /// `level`; `alert` when absent.
+    pub level: Option<Level>,
 }
 
 /// A process-wide variable and what it starts with.
@@ -384,6 +414,8 @@ pub struct Options {
     pub log_tag: Option<String>,
     /// `description`.
     pub description: Option<String>,
+    /// `email-alert`.
+    pub email_alert: EmailAlert,
 }
 
 /// `option forwardfor`.

@@ -5,7 +5,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -20,7 +20,7 @@ use crate::{
         notice::Notice,
         server::{Server, ServerEvent},
     },
-    config::{LogTarget, SourceAddr},
+    config::{LogTarget, Proxy, SourceAddr},
     pattern_ref::{PatternEvent, PatternRef},
 };
 
@@ -69,6 +69,8 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin {
 pub type BoxIo = Box<dyn Io>;
 /// A connection being made.
 pub type ConnectFuture = Pin<Box<dyn Future<Output = io::Result<BoxIo>>>>;
+/// The addresses of a host name being looked up.
+pub type ResolveFuture = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>>>>;
 /// A task as the host runs it.
 pub type BoxTask = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -94,6 +96,12 @@ pub trait Host {
     fn random(&self) -> u64;
     /// Starts connecting. Dropping the future gives the attempt up.
     fn connect(&self, to: &Addr, source: Option<&SourceAddr>) -> ConnectFuture;
+    /// Looks a host name up: its addresses, at least one, best first. Dropping the future gives up.
+    /// A host without a resolver knows no name.
+    fn resolve(&self, name: &str) -> ResolveFuture {
+        let _ = name;
+        Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+    }
     /// Runs a task on this thread.
     fn spawn(&self, name: &'static str, task: BoxTask);
     /// Sends one finished log line (without line end) to a target. Never blocks.
@@ -113,6 +121,11 @@ pub trait ServerObserver: Send + Sync {
     /// log targets get it through [`Host::log`] besides.
     fn on_server_notice(&self, server: &Arc<Server>, notice: &Notice) {
         let _ = (server, notice);
+    }
+
+    /// The same about a proxy: somebody has paused, resumed or stopped it.
+    fn on_proxy_notice(&self, proxy: &Arc<Proxy>, text: &str) {
+        let _ = (proxy, text);
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Which way data goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From the client to the server.
     Request,
@@ -234,6 +234,23 @@ impl TxnData {
         match self.tracked.get(number) {
             Some(tracked) => with(Some(tracked)),
             None => with(self.session.tracked.borrow().get(number)),
+        }
+    }
+
+    /// The bytes of one direction.
+    #[must_use]
+    pub fn channel(&self, direction: Direction) -> &Channel {
+        match direction {
+            Direction::Request => &self.req_chn,
+            Direction::Response => &self.res_chn,
+        }
+    }
+
+    /// The bytes of one direction, to change them.
+    pub fn channel_mut(&mut self, direction: Direction) -> &mut Channel {
+        match direction {
+            Direction::Request => &mut self.req_chn,
+            Direction::Response => &mut self.res_chn,
         }
     }
 

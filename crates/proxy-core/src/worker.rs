@@ -55,6 +55,8 @@ pub struct Shared {
     pub next_stream: AtomicU64,
     /// Process-wide counters.
     pub counters: crate::log::ProcessCounters,
+    /// Counts up when sessions should look at what was changed about them: each worker then wakes its own.
+    pub roll_call: crate::watch::Watch,
     /// Variables of scope `proc`.
     pub proc_vars: parking_lot::RwLock<crate::vars::Vars>,
 }

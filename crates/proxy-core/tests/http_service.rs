@@ -15,7 +15,10 @@ use std::{
 use proxy_core::{
     applet::{AppletIo, Ended, Reply, Service, ServiceMaker},
     filter::{Filter, FilterMaker, Outcome, Point},
-    txn::Txn,
+    txn::{
+        Direction::{Request, Response},
+        Txn,
+    },
     worker::Worker,
 };
 use support::{Answer, Setup, World, scenario};
@@ -249,7 +252,7 @@ impl Filter for NotingRun {
         true
     }
     fn poll(&mut self, point: Point, txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
-        if !std::mem::replace(&mut self.waited, true) {
+        if !matches!(point, Point::Over(_)) && !std::mem::replace(&mut self.waited, true) {
             cx.waker().wake_by_ref();
             return (txn, Poll::Pending);
         }
@@ -272,11 +275,17 @@ fn filters_are_asked_at_their_points_for_each_request() {
         }
         let once = [
             Point::ClientSession,
+            Point::Start(Request),
             Point::FrontendTcpRequest,
             Point::FrontendHttpRequest,
+            Point::Head(Request),
             Point::ServerSession,
+            Point::Start(Response),
             Point::TcpResponse,
             Point::HttpResponse,
+            Point::Head(Response),
+            Point::Over(Request),
+            Point::Over(Response),
         ];
         assert_eq!(*points.lock(), [once, once].concat());
     });

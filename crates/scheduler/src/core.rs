@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::body;
+use crate::body::{self, Pool};
 use crate::budget::Class;
 use crate::panics::{Panics, TaskPanic};
 use crate::process::{Process, Processing};
@@ -26,7 +26,7 @@ use crate::task::{TaskId, TaskRef};
 use crate::thread;
 use crate::timer::{Sleep, Timer};
 use crate::unbound::{SharedTask, Unbound};
-use crate::wait_queue::{Due, Listener, NEVER, WaitQueue};
+use crate::wait_queue::{Listener, NEVER, WaitQueue};
 use crate::woken::Woken;
 
 /// The scheduler sleeps, and nobody has told the pender of work since.
@@ -43,6 +43,7 @@ pub(crate) struct Core {
     pub(crate) slab: RefCell<Slab>,
     pub(crate) sites: RefCell<Sites>,
     hot: Box<[Hot; HOT]>,
+    pool: Pool,
     epoch: Instant,
     now: Cell<u64>,
     now_instant: Cell<Instant>,
@@ -53,8 +54,9 @@ pub(crate) struct Core {
     outer: Cell<Class>,
     /// What a wake has to see to: [`ASLEEP`], [`PROFILING`].
     alert: Cell<u8>,
-    /// Objects that a pass has taken from the queue and not yet run, of which class.
-    pub(crate) taken: Cell<(usize, usize)>,
+    /// Objects that a pass has taken from the queue and not yet run, and of which class.
+    pub(crate) taken: Cell<usize>,
+    pub(crate) taken_class: Cell<Class>,
     closed: Cell<bool>,
     /// Of the last pass; see [`next_mark`](Self::next_mark).
     mark: Cell<u32>,
@@ -75,6 +77,7 @@ impl Core {
             slab: RefCell::new(Slab::new()),
             sites: RefCell::default(),
             hot: site::hot(),
+            pool: Pool::new(),
             epoch,
             now: Cell::new(0),
             now_instant: Cell::new(epoch),
@@ -82,7 +85,8 @@ impl Core {
             woken: Cell::new(Woken::NONE),
             outer: Cell::new(Class::Urgent),
             alert: Cell::new(ASLEEP),
-            taken: Cell::new((0, 0)),
+            taken: Cell::new(0),
+            taken_class: Cell::new(Class::Urgent),
             closed: Cell::new(false),
             mark: Cell::new(0),
             calls: Cell::new(0),
@@ -100,7 +104,7 @@ impl Core {
             drop(future);
             return TaskRef::stillborn(Rc::clone(self));
         }
-        let data = body::boxed(future);
+        let data = self.pool.put(future);
         let site = {
             let mut sites = self.sites.borrow_mut();
             let site = sites.find(name, body::vtable::<F>(), &*self.hot, &self.shared);
@@ -130,11 +134,32 @@ impl Core {
             slot.state.set(state | bits);
             return;
         }
-        slot.state.set(state | bits | QUEUED);
+        if !slot.is_plain() || state & TASKLET == 0 || self.alert.get() != 0 {
+            return self.wake_slowly(slot, reasons);
+        }
+        let class = if state & RUNNING != 0 && reasons.is_none() { Class::Bulk } else { self.outer.get() };
         let mut queue = self.queue.borrow_mut();
-        match self.class_of(slot, state, reasons) {
-            Some(class) => queue.push_list(class, slot),
-            None => queue.push_by_nice(slot.nice(), slot),
+        if !queue.has_room(class) {
+            drop(queue);
+            return self.wake_slowly(slot, reasons);
+        }
+        slot.state.set(state | bits | QUEUED);
+        queue.push_list(class, slot);
+    }
+
+    /// A wake of anything but a plain tasklet, or at a time that somebody is to hear of.
+    #[inline(never)]
+    fn wake_slowly(&self, slot: SlotRef, reasons: Woken) {
+        let state = slot.state.get();
+        slot.state.set(state | reasons.recorded().bits() | QUEUED);
+        let mut queue = self.queue.borrow_mut();
+        if state & TASKLET == 0 && slot.is_plain() {
+            queue.push_task(slot);
+        } else {
+            match self.class_of(slot, state, reasons) {
+                Some(class) => queue.push_list(class, slot),
+                None => queue.push_by_nice(slot.nice(), slot),
+            }
         }
         drop(queue);
         if self.alert.get() != 0 {
@@ -287,9 +312,9 @@ impl Core {
         };
         self.slab.borrow_mut().count_end();
         let data = slot.data.replace(std::ptr::null_mut());
-        // SAFETY: `data` was made by `boxed` of the type whose table the site holds, and DONE, set only
+        // SAFETY: `data` was made by `put` of the type whose table the site holds, and DONE, set only
         // here and before, keeps everybody from using it again.
-        unsafe { (vtable.drop)(data) };
+        unsafe { self.pool.end(data, vtable) };
         self.finish(slot);
     }
 
@@ -333,7 +358,7 @@ impl Core {
         };
         let waker = crate::waker::borrowed(slot);
         let mut cx = Context::from_waker(&waker);
-        // SAFETY: `data` was made by `boxed` of the type whose table the site holds; it is dropped by
+        // SAFETY: `data` was made by `put` of the type whose table the site holds; it is dropped by
         // `end` only, which RUNNING holds off.
         let polled = unsafe { poll(slot.data.get(), &mut cx) };
         let state = slot.state.get();
@@ -462,20 +487,24 @@ impl Core {
     /// Wakes the tasks of due timers, `max` at most; answers how many.
     pub(crate) fn expire(&self, max: usize) -> usize {
         let now = self.now.get();
-        for expired in 0..max {
-            let due = self.waits.borrow_mut().expire(now);
-            match due {
-                None => return expired,
-                Some((_, Due::Own(index))) => {
-                    let slot = self.slab.borrow().slot(index);
-                    if let Some(slot) = slot {
-                        self.wake(slot, Woken::TIMER);
-                    }
+        let mut count = 0;
+        while count < max {
+            let expired = self.waits.borrow_mut().expire(now, max - count);
+            if expired.count == 0 && expired.other.is_none() {
+                return count;
+            }
+            count += expired.count + usize::from(expired.other.is_some());
+            for index in &expired.own[..expired.count] {
+                let slot = self.slab.borrow().slot(*index);
+                if let Some(slot) = slot {
+                    self.wake(slot, Woken::TIMER);
                 }
-                Some((index, Due::Listener(listener))) => self.tell(index, listener),
+            }
+            if let Some((index, listener)) = expired.other {
+                self.tell(index, listener);
             }
         }
-        max
+        count
     }
 
     fn tell(&self, index: u32, listener: Listener) {
@@ -645,6 +674,12 @@ impl Handle {
         self.0.current.get().map(SlotRef::id)
     }
 
+    /// Whether nothing waits to be run: a task that gave way now would be the next to run.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.0.taken.get() == 0 && self.0.queue.borrow().is_empty() && !self.0.shared.has_work()
+    }
+
     /// The part that other threads may hold.
     #[must_use]
     pub fn remote(&self) -> Remote {
@@ -679,8 +714,7 @@ impl Handle {
         let mut queued = vec![0; sites.list.len()];
         queue.slots().for_each(|slot| queued[usize::from(slot.site.get())] += 1);
         let mut waiting = queue.waiting();
-        let (class, taken) = self.0.taken.get();
-        waiting[class] += taken;
+        waiting[self.0.taken_class.get().index()] += self.0.taken.get();
         Snapshot {
             names: sites.stats(&*self.0.hot, &queued),
             live: self.0.slab.borrow().live(),
@@ -695,5 +729,30 @@ impl Handle {
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Handle").field("scheduler", &self.0.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{Budget, Scheduler};
+
+    /// HAProxy's mark is 16 bits wide and starts at 0: in each loop of number 65536 n, objects that never ran
+    /// look as if they had.
+    #[test]
+    fn the_mark_of_a_pass_wraps_without_holding_anybody_up() {
+        #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
+        let now = Instant::now();
+        let mut scheduler = Scheduler::new(now);
+        let run = |scheduler: &mut Scheduler| scheduler.run(now, Budget::default()).ran;
+        let old = scheduler.spawn("old", std::future::poll_fn(|_| Poll::Pending));
+        assert_eq!(run(&mut scheduler), 1);
+        scheduler.handle().0.mark.set(u32::MAX - 2);
+        for _ in 0..6 {
+            scheduler.spawn("new", async {});
+            old.wake(Woken::MSG);
+            assert_eq!(run(&mut scheduler), 2);
+        }
+        assert_eq!(scheduler.handle().0.mark.get(), 4);
     }
 }

@@ -137,6 +137,7 @@ impl<'a> Pass<'a> {
         drop(queue);
         let taken = self.batch.len();
         self.class = class;
+        self.core.taken_class.set(class);
         // What turns out to be dead costs the class's share, not the pass's budget, as in HAProxy.
         self.left[class.index()] -= taken;
         self.finish_batch();
@@ -152,7 +153,7 @@ impl<'a> Pass<'a> {
     #[inline]
     fn finish_batch(&mut self) {
         while let Some(slot) = self.batch.pop() {
-            self.core.taken.set((self.class.index(), self.batch.len()));
+            self.core.taken.set(self.batch.len());
             self.run_slot(slot);
         }
     }

@@ -74,6 +74,13 @@ impl RunQueue {
         self.lists[class.index()].push_back(slot);
     }
 
+    /// Whether a list takes one more without growing.
+    #[inline]
+    pub(crate) fn has_room(&self, class: Class) -> bool {
+        let list = &self.lists[class.index()];
+        list.len() < list.capacity()
+    }
+
     /// Puts a slot right after another of its class, or in front of all.
     pub(crate) fn push_after(&mut self, class: Class, slot: SlotRef, before: Option<SlotRef>) {
         let list = &mut self.lists[class.index()];
@@ -81,10 +88,15 @@ impl RunQueue {
         list.insert(place.map_or(0, |place| place + 1), slot);
     }
 
+    /// A task of nice 0.
     #[inline]
+    pub(crate) fn push_task(&mut self, slot: SlotRef) {
+        self.fifo.push_back((self.place, slot));
+    }
+
     pub(crate) fn push_by_nice(&mut self, nice: i32, slot: SlotRef) {
         if nice == 0 {
-            self.fifo.push_back((self.place, slot));
+            self.push_task(slot);
         } else {
             self.rounds.push(self.place.saturating_add_signed(i64::from(nice)), slot);
         }
@@ -120,6 +132,14 @@ impl RunQueue {
     /// Takes the next objects of a class, at most as many as `into` has room for and `max`.
     pub(crate) fn take(&mut self, class: Class, max: usize, into: &mut Batch) {
         let max = max.min(BATCH);
+        if class == Class::Normal && self.lists[NORMAL].is_empty() && self.rounds.len() == 0 {
+            let count = self.fifo.as_slices().0.len().min(max);
+            for (into, (_, slot)) in into.slots.iter_mut().zip(self.fifo.drain(..count)) {
+                *into = slot;
+            }
+            self.by_nice += count as u64;
+            return into.fill(count);
+        }
         if class == Class::Normal && !(self.fifo.is_empty() && self.rounds.len() == 0) {
             return self.take_normal(max, into);
         }

@@ -81,7 +81,7 @@ impl Scheduler {
     /// Whether nothing can be run at this moment.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.core().queue.borrow().is_empty() && !self.core().shared.has_work()
+        self.handle.is_alone()
     }
 
     /// One pass: expires the timers that are due, takes in what other threads asked for, then runs

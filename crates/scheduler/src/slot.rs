@@ -226,6 +226,12 @@ impl Slot {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |prio| Some(prio & NICE_BITS | bits));
     }
 
+    /// Neither pinned nor niced: the usual case.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.prio.load(Ordering::Relaxed) == PRIO_DEFAULT
+    }
+
     /// Ended, as seen from any thread that holds a count.
     pub(crate) fn is_done(&self) -> bool {
         self.shared.load(Ordering::Acquire) & DONE != 0

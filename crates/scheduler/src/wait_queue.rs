@@ -35,12 +35,17 @@ pub(crate) enum Listener {
     Unbound(Arc<Unbound>),
 }
 
-/// What a due timer asks for.
-pub(crate) enum Due {
-    /// Wake the task of this slot: its own timer.
-    Own(u32),
-    Listener(Listener),
+/// Timers that have expired.
+pub(crate) struct Expired {
+    /// Tasks to be woken, by the numbers of their slots: `own[..count]`.
+    pub(crate) own: [u32; EXPIRED],
+    pub(crate) count: usize,
+    /// A timer that is not a task's own, and whom it wakes. It is the last.
+    pub(crate) other: Option<(u32, Listener)>,
 }
+
+/// How many timers are expired at a time.
+pub(crate) const EXPIRED: usize = 32;
 
 pub(crate) struct Node {
     deadline: Stamp,
@@ -173,37 +178,38 @@ impl WaitQueue {
         self.aside.iter_mut().map(std::mem::take).collect()
     }
 
-    /// Takes what the next timer that is due at `now` asks for, in order of expiry.
-    #[inline]
-    pub(crate) fn expire(&mut self, now: u64) -> Option<(u32, Due)> {
-        loop {
+    /// Takes the next timers that are due at `now`, `max` at most, in order of expiry.
+    pub(crate) fn expire(&mut self, now: u64, max: usize) -> Expired {
+        let mut expired = Expired { own: [0; EXPIRED], count: 0, other: None };
+        while expired.count < max.min(EXPIRED) {
             let Some(entry) = self.wheel.pop_due(now) else {
                 self.known_next = self.known_next.filter(|next| *next > now);
-                return None;
+                return expired;
             };
             let index = entry.node;
             let Some(node) = self.nodes.get_mut(index as usize) else { continue };
             if node.placed != entry.key {
                 continue;
             }
-            match node.deadline.get() {
-                NEVER => node.placed = Stamp::new(NEVER),
-                deadline if deadline > now => {
-                    node.placed = Stamp::new(deadline);
+            let deadline = node.deadline.get();
+            if deadline > now {
+                node.placed = Stamp::new(deadline);
+                if deadline != NEVER {
                     self.wheel.push(deadline, index);
                 }
-                _ => {
-                    node.placed = Stamp::new(NEVER);
-                    self.known_next = None;
-                    let due = match node.listener {
-                        NOBODY => Due::Listener(Listener::Nobody),
-                        own if own & ASIDE == 0 => Due::Own(own),
-                        _ => Due::Listener(self.take_listener(index)),
-                    };
-                    return Some((index, due));
-                }
+                continue;
+            }
+            node.placed = Stamp::new(NEVER);
+            self.known_next = None;
+            if node.listener & ASIDE == 0 {
+                expired.own[expired.count] = node.listener;
+                expired.count += 1;
+            } else {
+                expired.other = Some((index, self.take_listener(index)));
+                return expired;
             }
         }
+        expired
     }
 
     /// When the next timer expires, or a little before.

@@ -6,7 +6,7 @@
 //! ```text
 //!   level 0   64 slots of 1 ns        an entry lives on the level of the highest digit (base 64) in which
 //!   level 1   64 slots of 64 ns       its time differs from `elapsed`, in the slot named by that digit;
-//!   …                                 when `elapsed` reaches the slot it moves down, at last into `due`
+//!   …                                 when time reaches the slot it moves down, or into `due`
 //!   level 10  16 slots of 36 years
 //! ```
 //!
@@ -50,6 +50,8 @@ pub(crate) struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 12);
 
+/// Aligned to the size it has anyway, nearly: an index is a shift.
+#[repr(align(256))]
 struct Block {
     next: u32,
     len: u32,
@@ -162,54 +164,37 @@ impl Wheel {
     }
 
     /// Goes on to the first occupied slot; false if it lies after `now`.
+    ///
+    /// What is due in it goes straight to `due`, in order of time, the rest to where it stands from `now`:
+    /// going down level by level would touch each entry again on each. All other slots lie after `now`, or
+    /// after this one.
+    #[inline]
     fn advance(&mut self, now: u64) -> bool {
-        match self.first_slot() {
-            Some((level, slot, start)) if start <= now => {
-                let last = start + ((1 << (level as u32 * BITS)) - 1);
-                if last <= now {
-                    self.elapsed = last;
-                    self.gather(level, slot);
-                } else {
-                    self.elapsed = start;
-                    self.cascade(level, slot);
-                }
-                true
-            }
-            _ => {
-                self.elapsed = self.elapsed.max(now);
-                false
-            }
-        }
+        let Some((level, slot, start)) = self.first_slot().filter(|(_, _, start)| *start <= now) else {
+            self.elapsed = self.elapsed.max(now);
+            return false;
+        };
+        self.elapsed = now.min(start + ((1 << (level as u32 * BITS)) - 1));
+        self.gather(level, slot);
+        true
     }
 
-    /// Moves a slot that `elapsed` has reached down.
-    fn cascade(&mut self, level: usize, slot: usize) {
-        let mut next = self.unhook(level, slot).head;
-        while next != NIL {
-            let index = next;
-            next = self.blocks[index as usize].next;
-            for number in 0..self.blocks[index as usize].len as usize {
-                let entry = self.blocks[index as usize].entries[number];
-                self.place(entry);
-            }
-            self.recycle(index);
-        }
-    }
-
-    /// Moves a slot whose last nanosecond has passed straight into `due`, in order of time. Going
-    /// down level by level would touch each entry again on each.
     fn gather(&mut self, level: usize, slot: usize) {
         let mut next = self.unhook(level, slot).head;
         let mut sorted = std::mem::take(&mut self.sorted);
         while next != NIL {
             let index = next;
-            let block = &self.blocks[index as usize];
-            sorted.extend_from_slice(&block.entries[..block.len as usize]);
-            next = block.next;
+            for number in 0..self.blocks[index as usize].len as usize {
+                let entry = self.blocks[index as usize].entries[number];
+                if entry.key.get() <= self.elapsed { sorted.push(entry) } else { self.place(entry) }
+            }
+            next = self.blocks[index as usize].next;
             self.recycle(index);
         }
         // Stable: timers of one instant expire in the order in which they were set.
-        sorted.sort_by_key(|entry| entry.key.get());
+        if !sorted.is_sorted_by_key(|entry| entry.key.get()) {
+            sorted.sort_by_key(|entry| entry.key.get());
+        }
         self.due.extend(sorted.drain(..));
         self.sorted = sorted;
     }

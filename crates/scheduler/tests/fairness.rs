@@ -184,3 +184,118 @@ fn a_tasklet_goes_to_the_class_of_the_place_it_was_woken_from() {
     assert_eq!(waiting.take(), [[1, 1, 1, 0]]);
     drop(waker);
 }
+
+#[test]
+fn objects_of_a_class_run_in_the_order_they_were_woken() {
+    for tasklets in [true, false] {
+        let mut world = World::new();
+        let log = Log::new();
+        let spawn = |name: i32| {
+            let log = log.clone();
+            let future = poll_fn(move |_| {
+                log.add(name);
+                Poll::<()>::Pending
+            });
+            if tasklets {
+                world.scheduler.spawn_tasklet("logger", future)
+            } else {
+                world.scheduler.spawn("logger", future)
+            }
+        };
+        let tasks: Vec<_> = (0..100).map(spawn).collect();
+        world.settle();
+        log.take();
+        let order: Vec<_> = (0..100).map(|n| n * 37 % 100).collect();
+        order.iter().for_each(|n| tasks[*n as usize].wake(Woken::IO));
+        for _ in 0..10 {
+            world.pass_of(12);
+        }
+        assert_eq!(log.take(), order);
+    }
+}
+
+#[test]
+fn a_tasklet_that_wakes_itself_for_a_reason_stays_in_the_normal_class() {
+    for (reasons, expected) in [(Woken::NONE, [0, 0, 1, 0]), (Woken::OTHER, [0, 1, 0, 0])] {
+        let mut world = World::new();
+        let own = Rc::new(std::cell::RefCell::new(None::<TaskRef>));
+        let inner = Rc::clone(&own);
+        let task = world.scheduler.spawn_tasklet(
+            "self",
+            poll_fn(move |_| {
+                inner.borrow().as_ref().unwrap().wake(reasons);
+                Poll::<()>::Pending
+            }),
+        );
+        *own.borrow_mut() = Some(task);
+        world.pass();
+        assert_eq!(world.scheduler.snapshot().waiting, expected, "{reasons:?}");
+    }
+}
+
+#[test]
+fn wake_after_makes_a_chain_ahead_of_the_class() {
+    let mut world = World::new();
+    let log = Log::new();
+    let spawn = |name: i32| {
+        let log = log.clone();
+        world.scheduler.spawn_tasklet(
+            "link",
+            poll_fn(move |_| {
+                log.add(name);
+                Poll::<()>::Pending
+            }),
+        )
+    };
+    let tasks: Vec<_> = (0..6).map(spawn).collect();
+    world.settle();
+    log.take();
+    tasks[0].wake(Woken::IO);
+    tasks[1].wake(Woken::IO);
+    tasks[2].wake_after(None, Woken::IO);
+    tasks[3].wake_after(Some(&tasks[2]), Woken::IO);
+    tasks[4].wake_after(Some(&tasks[3]), Woken::IO);
+    tasks[4].wake_after(None, Woken::MSG); // queued already: stays
+    tasks[5].wake_after(Some(&tasks[0]), Woken::IO);
+    world.settle();
+    assert_eq!(log.take(), [2, 3, 4, 0, 5, 1]);
+}
+
+#[test]
+fn a_task_of_the_worst_nice_runs_after_2048_passes_at_the_latest() {
+    let mut world = World::new();
+    let log = Log::new();
+    let last = logger(&world, &log, 1, false);
+    last.set_nice(1024);
+    let crowd: Vec<_> = (0..20).map(|_| logger(&world, &log, 0, true)).collect();
+    crowd.iter().for_each(|task| task.set_nice(-1024));
+    for _ in 0..10 {
+        world.pass_of(30);
+    }
+    log.take();
+    last.wake(Woken::MSG);
+    // Twenty compete for ten places a pass; those woken from now on have a better place for so long.
+    let mut passes = 0;
+    while !log.take().contains(&1) {
+        world.pass_of(10);
+        passes += 1;
+        assert!(passes <= 2 * 2050, "starved");
+    }
+    assert!(passes > 1000, "nice counts: {passes}");
+}
+
+#[test]
+fn killed_objects_cost_no_budget() {
+    let mut world = World::new();
+    let log = Log::new();
+    let victims: Vec<_> = (0..500).map(|n| logger(&world, &log, n, false)).collect();
+    let lucky = logger(&world, &log, 1000, false);
+    assert!(victims.iter().all(TaskRef::kill));
+    let mut passes = 0;
+    while !lucky.is_finished() && log.take().is_empty() {
+        assert_eq!(world.pass_of(10).panicked, 0);
+        passes += 1;
+        assert!(passes <= 51);
+    }
+    assert_eq!(world.scheduler.snapshot().live, 1);
+}

@@ -193,3 +193,88 @@ fn a_wake_while_the_scheduler_goes_is_harmless() {
         waker.join().unwrap();
     });
 }
+
+/// The last waker of an ended task is dropped on another thread while the owner looks, spawns or goes.
+#[test]
+fn the_slot_of_an_ended_task_comes_home_or_goes_with_the_scheduler() {
+    for end in [false, true] {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let mut owner = owner();
+            let (task, _, _) = listener(&owner.scheduler);
+            owner.run();
+            let (waker, id) = (task.waker(), task.id());
+            assert!(task.kill());
+            drop(task);
+            let dropper = thread::spawn(move || {
+                waker.wake_by_ref();
+                drop(waker);
+            });
+            if end {
+                drop(owner);
+                dropper.join().unwrap();
+                return;
+            }
+            owner.run();
+            dropper.join().unwrap();
+            // Whatever is still under way is taken in now, and the slot is free.
+            owner.run();
+            let next = owner.scheduler.spawn("next", std::future::ready(()));
+            assert_ne!(next.id(), id);
+            let slot = |id: scheduler::TaskId| format!("{id:?}").split('.').next().unwrap().to_owned();
+            assert_eq!(slot(next.id()), slot(id), "the slot was not used again");
+        });
+    }
+}
+
+/// Two threads clone and drop wakers of a task that ends meanwhile.
+#[test]
+fn clones_and_drops_on_two_threads_free_the_slot_once() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let mut owner = owner();
+        let (task, _, _) = listener(&owner.scheduler);
+        owner.run();
+        let threads = [task.waker(), task.waker()].map(|waker| {
+            thread::spawn(move || {
+                let other = waker.clone();
+                drop(waker);
+                drop(other);
+            })
+        });
+        task.kill();
+        drop(task);
+        owner.run();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        owner.run();
+        assert_eq!(owner.scheduler.snapshot().live, 0);
+    });
+}
+
+/// A task bound to no thread is woken by two threads, one of which runs it; the other has no scheduler.
+#[test]
+fn a_shared_task_runs_once_at_a_time_and_after_every_wake() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let mut owner = owner();
+        let (wanted, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (want, see) = (Arc::clone(&wanted), Arc::clone(&seen));
+        let task = owner.scheduler.spawn_shared("shared", move |_: Woken, _: Instant| {
+            see.store(want.load(Ordering::Relaxed), Ordering::Relaxed);
+            scheduler::Next::Wait
+        });
+        let other = task.clone();
+        let waker = thread::spawn(move || {
+            wanted.store(1, Ordering::Relaxed);
+            other.wake(Woken::MSG);
+        });
+        task.wake(Woken::IO);
+        owner.run_until(|| seen.load(Ordering::Relaxed) == 1);
+        waker.join().unwrap();
+        task.kill();
+        owner.run_until(|| task.is_finished());
+    });
+}

@@ -381,3 +381,19 @@ fn the_snapshot_counts_by_name() {
     assert_eq!((snapshot.live, snapshot.calls), (1, 7));
     assert_eq!(world.scheduler.remote().progress().ended, 7);
 }
+
+#[test]
+fn a_task_knows_whether_it_is_alone() {
+    let mut world = World::new();
+    let log = Log::new();
+    for _ in 0..2 {
+        let (handle, entries) = (world.scheduler.handle(), log.clone());
+        world.scheduler.spawn("asking", async move { entries.add(handle.is_alone()) });
+    }
+    world.settle();
+    assert_eq!(log.take(), [false, true]);
+    let handle = world.scheduler.handle();
+    assert!(handle.is_alone());
+    handle.remote().spawn(Box::new(|_| {})).unwrap();
+    assert!(!handle.is_alone(), "another thread's job waits");
+}

@@ -166,6 +166,19 @@ fn a_timer_polled_through_a_foreign_waker_wakes_that_one() {
     assert_eq!(timer.poll_expired(&mut cx), Poll::Ready(()));
 }
 
+#[test]
+fn cancelled_timers_are_swept_away() {
+    let world = World::new();
+    let keep: Vec<_> = (0..1000).map(|_| world.scheduler.timer()).collect();
+    keep.iter().enumerate().for_each(|(n, timer)| timer.set(Some(world.start + ms(n as u64 + 1))));
+    for n in 0..100_000 {
+        let timer = world.scheduler.timer();
+        timer.set(Some(world.start + ms(60_000)));
+        keep[n % 1000].set(Some(world.start + ms(100_000 - n as u64 / 1000)));
+        assert!(world.scheduler.snapshot().timers <= 2 * 1001 + 1024 + 1);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Set(usize, Option<u64>),

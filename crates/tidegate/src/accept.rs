@@ -5,6 +5,7 @@
 
 use std::{
     future::poll_fn,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,6 +15,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use proxy_core::backend::listening::{ListenState, Listening};
 
 /// Connections accepted in a row before other tasks get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -113,22 +115,45 @@ pub trait Surroundings {
     fn pause(&self, time: Duration) -> impl Future<Output = ()>;
     /// Says that accepting failed.
     fn on_error(&self, error: &std::io::Error);
+    /// Whether the frontend is open.
+    fn listening(&self) -> &Listening;
     /// Serves a connection; its places go with it.
     fn serve(&self, io: proxy_core::host::BoxIo, places: [Place; 2]);
 }
 
-/// Accepts for ever. `limits` are the frontend's and the process's.
-pub async fn accept_loop(acceptor: crate::net::Acceptor, limits: [Arc<Limit>; 2], around: impl Surroundings) {
+/// Accepts until the frontend is stopped. `limits` are the frontend's and the process's.
+pub async fn accept_loop(
+    mut acceptor: crate::net::Acceptor,
+    limits: [Arc<Limit>; 2],
+    around: impl Surroundings,
+) {
     let mut in_a_row = 0;
     loop {
-        let mut places = [limits[0].take().await, limits[1].take().await];
-        match acceptor.accept().await {
-            Ok(io) => {
+        match around.listening().state() {
+            ListenState::Open => {}
+            ListenState::Paused => {
+                acceptor.close_door();
+                poll_fn(|cx| around.listening().poll_changed(ListenState::Paused, cx)).await;
+                acceptor = match acceptor.open_door() {
+                    Ok(acceptor) => acceptor,
+                    Err(error) => return around.on_error(&error),
+                };
+                continue;
+            }
+            ListenState::Stopped => return,
+        }
+        let next = async {
+            let places = [limits[0].take().await, limits[1].take().await];
+            (acceptor.accept().await, places)
+        };
+        match while_open(around.listening(), next).await {
+            None => continue,
+            Some((Ok(io), mut places)) => {
                 places.iter_mut().for_each(Place::begin);
                 around.serve(io, places);
             }
-            Err(error) if is_passing(&error) => {}
-            Err(error) => {
+            Some((Err(error), _)) if is_passing(&error) => {}
+            Some((Err(error), _)) => {
                 around.on_error(&error);
                 around.pause(PAUSE_AFTER_ERROR).await;
             }
@@ -139,6 +164,16 @@ pub async fn accept_loop(acceptor: crate::net::Acceptor, limits: [Arc<Limit>; 2]
             yield_now().await;
         }
     }
+}
+
+/// Runs `future` to its end, or until the frontend is not open any more.
+async fn while_open<T>(listening: &Listening, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => listening.poll_changed(ListenState::Open, cx).map(|_| None),
+    })
+    .await
 }
 
 /// A connection that went away before it was accepted: the next one may be fine.

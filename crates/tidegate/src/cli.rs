@@ -149,6 +149,7 @@ pub const HELP: &str = "\
 Usage: tidegate [-f <file|folder>]... [options] [-- <file>...]
        tidegate demo [--print-config | --print-lua]
        tidegate lua api
+       tidegate test [FILE|FOLDER]... [--filter TEXT] [--format pretty|tap|junit] [--watch]
        tidegate spoa <check | bench | decode> [--help]
 
   -f <file|folder>  read this configuration; may be repeated
@@ -174,6 +175,7 @@ Usage: tidegate [-f <file|folder>]... [options] [-- <file>...]
 Subcommands:
   demo              run the built-in demonstration: three origins, Lua, an SPOE agent
   lua api           print the API that scripts have here, as a table
+  test              run script tests (*_test.lua), without a proxy
   spoa check <addr> hold an SPOE agent of any make against the protocol
   spoa bench <addr> load an SPOE agent: rate and latency
   spoa decode       explain captured SPOP frames byte by byte

@@ -16,8 +16,10 @@ pub mod fd;
 pub mod lua;
 pub mod net;
 pub mod process;
+pub mod resolver;
 pub mod services;
 pub mod spoa;
+pub mod tls;
 pub mod watchdog;
 pub mod wiring;
 pub mod worker;
@@ -35,12 +37,14 @@ enum Native {
     /// What script authors need: the API as a table
     #[command(subcommand)]
     Lua(lua::LuaCommand),
+    /// Run script tests, without a proxy
+    Test(lua::test::TestArgs),
     /// Check, load and debug SPOE agents of any make
     Spoa(spoa::SpoaArgs),
 }
 
 /// The words that begin one of them.
-const NATIVE: &[&str] = &["demo", "lua", "spoa"];
+const NATIVE: &[&str] = &["demo", "lua", "test", "spoa"];
 
 /// Runs the program with the arguments that follow its name.
 pub fn run(args: Vec<String>) -> ExitCode {
@@ -71,6 +75,7 @@ fn run_native(args: Vec<String>) -> ExitCode {
     let result = match Native::parse_from(std::iter::once("tidegate".to_owned()).chain(args)) {
         Native::Demo(args) => demo::run(&args),
         Native::Lua(command) => Ok(lua::run(command)),
+        Native::Test(args) => lua::test::run(&args),
         Native::Spoa(args) => spoa::run(&args),
     };
     result.unwrap_or_else(|error| {

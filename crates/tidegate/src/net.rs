@@ -99,10 +99,12 @@ impl Listening {
     /// # Errors
     /// The descriptor cannot be registered.
     pub fn register(self) -> io::Result<Acceptor> {
+        // An inherited socket is others', too: its door is not ours to close.
+        let backlog = if matches!(self.addr, Addr::Fd(_)) { None } else { Some(self.backlog) };
         if self.socket.domain()? == Domain::UNIX {
             UnixListener::from_std(OwnedFd::from(self.socket).into()).map(Acceptor::Unix)
         } else {
-            TcpListener::from_std(self.socket.into()).map(Acceptor::Tcp)
+            TcpListener::from_std(self.socket.into()).map(|listener| Acceptor::Tcp { listener, backlog })
         }
     }
 }
@@ -116,8 +118,13 @@ impl AsFd for Listening {
 /// A listener of one worker.
 #[derive(Debug)]
 pub enum Acceptor {
-    /// TCP.
-    Tcp(TcpListener),
+    /// TCP; with the backlog to listen with again, unless others have the socket, too.
+    Tcp {
+        /// The socket.
+        listener: TcpListener,
+        /// Its backlog.
+        backlog: Option<i32>,
+    },
     /// Unix, named or abstract.
     Unix(UnixListener),
 }
@@ -131,7 +138,7 @@ impl Acceptor {
     /// Dropping the future loses no connection.
     pub async fn accept(&self) -> io::Result<BoxIo> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp { listener, .. } => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 Ok(Box::new(TcpIo::new(stream, peer)))
@@ -140,6 +147,33 @@ impl Acceptor {
                 let (stream, _) = listener.accept().await?;
                 Ok(Box::new(UnixIo { stream }))
             }
+        }
+    }
+}
+
+impl Acceptor {
+    /// Refuses connections from now on; the address stays taken. Unix sockets and inherited ones cannot do that: they
+    /// let them wait.
+    pub fn close_door(&self) {
+        if let Self::Tcp { listener, backlog: Some(_) } = self {
+            // Best effort: what still comes in is taken once the door is open again.
+            let _ = socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Read);
+        }
+    }
+
+    /// Listens again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open_door(self) -> io::Result<Self> {
+        match self {
+            Self::Tcp { listener, backlog: Some(backlog) } => {
+                // Registered anew: the runtime would go on believing that the socket is closed.
+                let listener = listener.into_std()?;
+                socket2::SockRef::from(&listener).listen(backlog)?;
+                Ok(Self::Tcp { listener: TcpListener::from_std(listener)?, backlog: Some(backlog) })
+            }
+            other => Ok(other),
         }
     }
 }

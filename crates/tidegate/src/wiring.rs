@@ -36,16 +36,19 @@ use scheduler::Handle;
 use crate::adapters::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::Catalog,
+    hlua_proxy_core::{Catalog, LuaHttpClient},
     hlua_scheduler::WorkerCore,
     proxy_core_event_hdl::{PatternEvents, ServerEvents},
     proxy_core_hlua::{
         Sites,
         keywords::{self, LuaPlan, LuaSetup},
     },
-    proxy_core_spoe::{self, EnginePlan},
+    proxy_core_spoe::{self, EnginePlan, Engines},
 };
-use crate::facts::Facts;
+use crate::{
+    facts::Facts,
+    services::http_client::{self, HttpClientPlan},
+};
 
 /// The clocks of one world, real or simulated.
 #[derive(Clone)]
@@ -73,6 +76,7 @@ pub struct Preparation {
     lua: Rc<RefCell<LuaSetup>>,
     sites: Arc<Sites>,
     engines: Arc<EnginePlan>,
+    http_client: Rc<RefCell<HttpClientPlan>>,
     private_slot: usize,
 }
 
@@ -88,7 +92,9 @@ impl Preparation {
         keywords::register(&mut registry, &lua);
         let engines = Arc::new(EnginePlan::default());
         proxy_core_spoe::register(&mut registry, &engines);
-        Self { registry, clocks, core, lua, sites, engines, private_slot }
+        let http_client = Rc::default();
+        http_client::register(&mut registry, &http_client);
+        Self { registry, clocks, core, lua, sites, engines, http_client, private_slot }
     }
 
     /// Lets scripts run without counting instructions: whoever starts the process then watches
@@ -114,6 +120,10 @@ impl Preparation {
     ) -> (Arc<Process>, FirstWorker) {
         config.env = registry.env.clone();
         let loaded = self.lua.borrow().finish();
+        let http_client = self.http_client.take();
+        if config.global.chroot.is_some() {
+            http_client.prepare();
+        }
         let wall = self.clocks.wall.clone();
         let events = ServerEvents::new(move || wall());
         let wall = self.clocks.wall.clone();
@@ -124,6 +134,7 @@ impl Preparation {
             stopping: AtomicBool::new(false),
             next_stream: AtomicU64::new(0),
             counters: Default::default(),
+            roll_call: Default::default(),
             proc_vars: Default::default(),
         });
         let process = Process {
@@ -132,10 +143,12 @@ impl Preparation {
             pattern_events,
             lua: loaded.plan,
             sites: self.sites,
+            engines: self.engines,
             catalog: Arc::new(Catalog::new(registry)),
             private_slot: self.private_slot,
             clocks: self.clocks,
             facts,
+            http_client: Arc::new(http_client),
             interrupters: Mutex::default(),
         };
         (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
@@ -160,9 +173,11 @@ pub struct Process {
     pub facts: Arc<Facts>,
     lua: LuaPlan,
     sites: Arc<Sites>,
+    engines: Arc<EnginePlan>,
     catalog: Arc<Catalog>,
     private_slot: usize,
     clocks: Clocks,
+    http_client: Arc<HttpClientPlan>,
     interrupters: Mutex<Vec<Interrupter>>,
 }
 
@@ -212,15 +227,14 @@ impl Node {
             process.interrupters.lock().extend(runtimes.iter().flatten().map(Runtime::interrupter));
         }
         runtimes.iter().flatten().for_each(|runtime| process.facts.scripts.add(runtime.usage()));
-        let [shared, per_thread] = runtimes;
         let extension = Extension::new(
             process.catalog.clone(),
             process.private_slot,
             process.facts.clone(),
             process.lua.routes,
             process.sites.clone(),
-            shared,
-            per_thread,
+            Engines::new(process.engines.clone()),
+            runtimes,
         );
         let worker = Rc::new(Worker {
             thread,
@@ -230,11 +244,9 @@ impl Node {
             pools: Pools::default(),
             extension,
         });
-        core.link(
-            &worker,
-            handle.clone(),
-            LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() },
-        );
+        let events = LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() };
+        let http = LuaHttpClient::new(&worker, process.http_client.client(&worker));
+        core.link(&worker, handle.clone(), events, http);
         if thread == 0 {
             set_process_variables(&worker);
         }
@@ -249,7 +261,8 @@ impl Node {
     /// A function of `core.register_init` fails.
     pub fn run_init(&self) -> Result<(), hlua::Error> {
         let extension = Extension::of(&self.worker);
-        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))
+        extension.runtimes().try_for_each(|runtime| self.owns(runtime).map_or(Ok(()), Runtime::run_init))?;
+        extension.declare_filters()
     }
 
     /// Starts this thread's tasks: scripts' own, and on the first thread the health checks.
@@ -260,6 +273,11 @@ impl Node {
         let extension = Extension::of(&self.worker);
         for runtime in extension.runtimes() {
             runtime.start_tasks()?;
+        }
+        let plan = extension.engines.plan.clone();
+        if !plan.is_empty() {
+            self.handle
+                .spawn("spoe report", proxy_core_spoe::report::report(plan, Rc::downgrade(&self.worker)));
         }
         if self.worker.thread == 0 {
             self.worker.shared.config.patterns.seal();

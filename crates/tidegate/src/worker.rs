@@ -106,8 +106,11 @@ impl Worker {
             Poll::Pending
         });
         runtime.block_on(tokio::task::coop::unconstrained(turns));
-        let _guard = runtime.enter(); // sockets unregister as tasks are dropped
+        let guard = runtime.enter(); // sockets unregister as tasks are dropped
         drop(scheduler);
+        drop(guard);
+        // Names still being looked up are not waited for.
+        runtime.shutdown_background();
     }
 }
 

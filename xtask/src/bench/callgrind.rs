@@ -7,24 +7,24 @@ use anyhow::{Context, Result, ensure};
 
 use super::aide::{Aide, Backstage, batch};
 use super::proxy::Peer;
-use super::row::Row;
+use super::row::Setup;
 
 /// Requests of the shorter and of the longer run.
 const REQUESTS: [u32; 2] = [1000, 4000];
 
 /// Instructions that one more request costs.
-pub(super) fn instructions(peer: &Peer, row: Row, backstage: &Backstage) -> Result<f64> {
+pub(super) fn instructions(peer: &Peer, setup: &Setup, backstage: &Backstage) -> Result<f64> {
     let [fewer, more] = REQUESTS;
-    let counts = run(peer, row, backstage, more)? as f64 - run(peer, row, backstage, fewer)? as f64;
+    let counts = run(peer, setup, backstage, more)? as f64 - run(peer, setup, backstage, fewer)? as f64;
     Ok(counts / f64::from(more - fewer))
 }
 
-fn run(peer: &Peer, row: Row, backstage: &Backstage, requests: u32) -> Result<u64> {
+fn run(peer: &Peer, setup: &Setup, backstage: &Backstage, requests: u32) -> Result<u64> {
     let tmp = tempfile::tempdir()?;
     let report = tmp.path().join("callgrind.out");
     let out = format!("--callgrind-out-file={}", report.display());
     let valgrind = ["valgrind".to_owned(), "--tool=callgrind".to_owned(), "-q".to_owned(), out];
-    let mut proxy = peer.start(&row.setup(), backstage, &valgrind)?;
+    let mut proxy = peer.start(setup, backstage, &valgrind)?;
     let mut load = batch(backstage.core, "bench-load")?;
     load.args(["--addr", &proxy.addr.to_string(), "--requests", &requests.to_string()]);
     let answered = Aide::start(load)?.numbers()?[0];

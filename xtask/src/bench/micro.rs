@@ -32,6 +32,13 @@ pub(crate) fn run(workspace: &Workspace, program: &str, options: &Options) -> Re
     Ok(())
 }
 
+/// The same with every row, as a table.
+pub(super) fn run_all(workspace: &Workspace, program: &str, markdown: bool) -> Result<()> {
+    let args: &[&str] = if markdown { &["--markdown"] } else { &[] };
+    ensure!(contest(workspace, program, args)?, "the measurement failed");
+    Ok(())
+}
+
 /// Counts the instructions of every program's rows; true if none has crept.
 pub(crate) fn count(workspace: &Workspace, options: &CountOptions) -> Result<bool> {
     println!("== bench count");

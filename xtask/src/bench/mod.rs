@@ -18,6 +18,7 @@ mod report;
 mod row;
 mod sample;
 mod server;
+pub(crate) mod spoe;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -176,7 +177,7 @@ impl Bench<'_> {
         }
         let series = self.peers.iter().zip(samples).map(|(peer, samples)| {
             let callgrind = self.options.callgrind && row.kind() == Kind::Requests;
-            let count = || callgrind::instructions(peer, row, &self.backstage);
+            let count = || callgrind::instructions(peer, &row.setup(), &self.backstage);
             Ok(Series { peer: peer.name, samples, callgrind: callgrind.then(count).transpose()? })
         });
         Ok(Measured { row, series: series.collect::<Result<_>>()? })

@@ -86,6 +86,9 @@ impl Log {
     pub(crate) fn add(&self, entry: impl Into<String>) {
         self.0.lock().unwrap().push(entry.into());
     }
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }

@@ -26,8 +26,17 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("register_converters", "(name, func)", register_converters).only(BODY),
         Method::new("register_service", "(name, mode, func)", register_service).only(BODY),
         Method::new("register_cli", "(path, usage, func)", register_cli).only(BODY),
+        Method::new("register_filter", "(name, Flt, func)", super::filter::register).only(BODY),
         Method::new("register_init", "(func)", register_init).only(BODY),
         Method::new("register_task", "(func [, arg1 [, arg2 [, arg3 [, arg4]]]])", register_task),
+        Method::new("use_native_mailers_config", "()", |stack| {
+            super::mailers::claim(stack, "use_native_mailers_config")
+        })
+        .only(BODY),
+        Method::new("disable_legacy_mailers", "()", |stack| {
+            super::mailers::claim(stack, "disable_legacy_mailers")
+        })
+        .only(BODY),
         Method::new("log", "(loglevel, msg)", log),
         Method::new("Debug", "(msg)", |stack| log_at(stack, Level::Debug, "debug")),
         Method::new("Info", "(msg)", |stack| log_at(stack, Level::Info, "info")),
@@ -50,6 +59,7 @@ pub(crate) const LIBRARY: Library = Library {
         Method::new("concat", "()", concat),
         Method::new("queue", "()", super::queue::new),
         Method::new("tcp", "()", super::socket::new),
+        Method::new("httpclient", "()", super::httpclient::new),
         Method::new("event_sub", "(event_types, func)", super::event_sub::core_event_sub),
         Method::new("parse_addr", "(address)", super::address::parse),
         Method::new("match_addr", "(addr1, addr2)", super::address::matches),

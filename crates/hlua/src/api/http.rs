@@ -172,9 +172,13 @@ fn part(stack: &mut Stack<'_>, part: RequestPart, function: &str) -> Flow {
 
 fn set_status(stack: &mut Stack<'_>) -> Flow {
     stack.need_between(2, 3, "res_set_status")?;
-    let status = stack.int(2)?;
-    let status = u16::try_from(status).map_err(|_| Failure::Arg(2, "not a status".into()))?;
+    let status = status_of(stack)?;
     let reason = if stack.top() == 3 { Some(stack.bytes(3)?) } else { None };
     http(&mut stack.lent(Class::Http)?)?.set_status(status, reason.as_deref())?;
     Ok(Ret::Count(0))
+}
+
+/// The status at argument 2.
+pub(crate) fn status_of(stack: &Stack<'_>) -> Result<u16, Failure> {
+    u16::try_from(stack.int(2)?).map_err(|_| Failure::Arg(2, "not a status".into()))
 }

@@ -12,9 +12,13 @@ pub(crate) mod concat;
 pub(crate) mod core;
 pub(crate) mod date;
 pub(crate) mod event_sub;
+pub(crate) mod filter;
 pub(crate) mod http;
+pub(crate) mod http_message;
+pub(crate) mod httpclient;
 pub(crate) mod json;
 pub(crate) mod listener;
+pub(crate) mod mailers;
 pub(crate) mod map;
 pub(crate) mod patref;
 pub(crate) mod proxy;
@@ -108,7 +112,8 @@ pub(crate) struct Library {
 }
 
 /// The global tables.
-pub(crate) const LIBRARIES: &[&Library] = &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY];
+pub(crate) const LIBRARIES: &[&Library] =
+    &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY, &filter::LIBRARY];
 
 /// Modules that `require` finds where the script's path has none of that name.
 pub(crate) const MODULES: &[&Library] = &[&json::LIBRARY];
@@ -145,6 +150,7 @@ classes! {
     AppletHttp => applet_http::CLASS,
     AppletTcp => applet_tcp::CLASS,
     Socket => socket::CLASS,
+    HttpClient => httpclient::CLASS,
     Proxy => proxy::CLASS,
     ProxyList => proxy::LIST,
     Server => server::CLASS,
@@ -160,6 +166,7 @@ classes! {
     Queue => queue::CLASS,
     Regex => regex::CLASS,
     JsonObject => json::OBJECT,
+    HttpMessage => http_message::CLASS,
 }
 
 impl Class {

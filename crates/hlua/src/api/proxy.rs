@@ -22,6 +22,7 @@ pub(crate) const CLASS: ClassDef = ClassDef {
         Method::new("get_srv_act", "(self)", |stack| number(stack, |proxy| proxy.usable_servers().0)),
         Method::new("get_srv_bck", "(self)", |stack| number(stack, |proxy| proxy.usable_servers().1)),
         Method::new("get_stats", "(self)", get_stats),
+        Method::new("get_mailers", "(self)", super::mailers::get),
         Method::new("pause", "(self)", |stack| command(stack, ProxyCommand::Pause)),
         Method::new("resume", "(self)", |stack| command(stack, ProxyCommand::Resume)),
         Method::new("stop", "(self)", |stack| command(stack, ProxyCommand::Stop)),
@@ -113,7 +114,7 @@ pub(crate) fn push(stack: &mut Stack<'_>, proxy: &dyn host::Proxy) -> Result<(),
     stack.push_out(&out(proxy))
 }
 
-fn find(stack: &mut Stack<'_>) -> Result<Option<Rc<dyn host::Proxy>>, Failure> {
+pub(crate) fn find(stack: &mut Stack<'_>) -> Result<Option<Rc<dyn host::Proxy>>, Failure> {
     let uuid = stack.object(1, Class::Proxy)?;
     let core = stack.core();
     Ok(core.proxies().and_then(|proxies| proxies.by_uuid(uuid)))

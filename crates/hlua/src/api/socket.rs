@@ -47,6 +47,7 @@ pub(crate) fn new(stack: &mut Stack<'_>) -> Flow {
     let number = stack.vm().new_handle();
     stack.push_object(S, number)?;
     stack.worker().sockets.borrow_mut().insert(number);
+    stack.vm().reaper.made(stack.vm());
     Ok(Ret::Count(1))
 }
 
@@ -76,11 +77,11 @@ fn connect(stack: &mut Stack<'_>, function: &str, tls: bool) -> Flow {
     let sockets = worker.core.sockets().ok_or(HostError::Unsupported("sockets"))?;
     let connecting = sockets.connect(target, tls);
     let deadline = op::deadline(&worker, Some(timeout));
-    Ok(Ret::Block(Op::Connect { socket: number, connecting, deadline }))
+    Ok(Ret::Block(Op::Connect { socket: number, address, connecting, deadline }))
 }
 
-/// An address in HAProxy's notation; names are not resolved.
-fn parse_target(address: &str, port: Option<i64>) -> Result<Target, String> {
+/// An address in HAProxy's notation, or a host name, which HAProxy does not resolve at run time.
+pub(crate) fn parse_target(address: &str, port: Option<i64>) -> Result<Target, String> {
     let bad = || format!("cannot parse destination address '{address}'");
     if let Some(path) = address.strip_prefix("unix@").or_else(|| address.starts_with('/').then_some(address))
     {
@@ -96,10 +97,23 @@ fn parse_target(address: &str, port: Option<i64>) -> Result<Target, String> {
     {
         return Ok(Target::Ip(whole));
     }
-    let ip: IpAddr = plain.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| bad())?;
-    let port = port.ok_or("missing port")?;
-    let port = u16::try_from(port).map_err(|_| format!("bad port {port}"))?;
-    Ok(Target::Ip((ip, port).into()))
+    if let Ok(ip) = plain.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        return Ok(Target::Ip((ip, port_of(port)?).into()));
+    }
+    let (name, port) = match plain.rsplit_once(':') {
+        Some((name, digits)) => (name, Some(digits.parse().map_err(|_| bad())?)),
+        None => (plain, port),
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return Err(bad());
+    }
+    Ok(Target::Name(name.to_owned(), port_of(port)?))
+}
+
+fn port_of(port: Option<i64>) -> Result<u16, String> {
+    let port = port.ok_or("port missing")?;
+    u16::try_from(port).map_err(|_| format!("bad port {port}"))
 }
 
 fn send(stack: &mut Stack<'_>) -> Flow {
@@ -206,7 +220,11 @@ mod tests {
         assert_eq!(parse_target("/run/x.sock", None), Ok(Target::Unix(b"/run/x.sock".to_vec())));
         assert_eq!(parse_target("abns@x", None), Ok(Target::Unix(b"\0x".to_vec())));
         assert!(parse_target("127.0.0.1", None).is_err());
-        assert!(parse_target("localhost", Some(80)).is_err());
+        assert_eq!(parse_target("localhost", Some(80)), Ok(Target::Name("localhost".into(), 80)));
+        assert_eq!(parse_target("a-b.example:81", None), Ok(Target::Name("a-b.example".into(), 81)));
+        assert_eq!(parse_target("localhost", None), Err("port missing".into()));
+        assert!(parse_target("not a name", Some(80)).is_err());
+        assert!(parse_target("", Some(80)).is_err());
         assert!(parse_target("127.0.0.1", Some(70_000)).is_err());
     }
 

@@ -41,6 +41,8 @@ pub(crate) const CLASS: ClassDef = ClassDef {
         ("req", "Channel"),
         ("res", "Channel"),
         ("http", "HTTP or nil"),
+        ("http_req", "HTTPMessage in filters, or nil"),
+        ("http_res", "HTTPMessage in filters, or nil"),
     ],
     meta: &[to_string!("TXN")],
 };
@@ -69,6 +71,12 @@ fn lazy(stack: &mut Stack<'_>) -> Flow {
         b"req" => (Class::Channel, handle),
         b"res" => (Class::Channel, -handle),
         b"http" if has_http(stack) => (Class::Http, handle),
+        b"http_req" | b"http_res" if stack.context() == crate::ContextKind::Filter && has_http(stack) => {
+            return super::http_message::push_member(
+                stack,
+                if *key == *b"http_req" { handle } else { -handle },
+            );
+        }
         _ => return Ok(Ret::Count(0)),
     };
     keep_member(stack, class, handle)
@@ -121,6 +129,9 @@ fn done(stack: &mut Stack<'_>) -> Flow {
     let reply = if stack.top() == 2 && !stack.is_nil(2) { Some(super::reply::read(stack, 2)?) } else { None };
     if stack.context() == crate::ContextKind::Action {
         stack.lent(T)?.txn()?.done(reply)?;
+        stack.vm().run.done.set(true);
+    } else if stack.context() == crate::ContextKind::Filter {
+        // A filter ends the exchange as filter.ERROR does.
         stack.vm().run.done.set(true);
     }
     Err(Failure::Exit)

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::{Events, HostError, HostResult, LocalFuture, Patterns, Proxies, Regex, Sockets, Value};
+use super::{
+    Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets, Value,
+};
 use crate::Failure;
 
 /// Syslog severities, as in the constants of `core`.
@@ -119,6 +121,11 @@ pub trait Core {
         None
     }
 
+    /// The HTTP client.
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        None
+    }
+
     /// Compiles a regular expression, for `Regex.new`. The error's text reaches the script as a value.
     fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn Regex>> {
         let _ = (pattern, case_sensitive);
@@ -133,7 +140,7 @@ pub trait Core {
 const _: Option<&dyn Core> = None;
 
 /// A sample fetch or converter that the host resolved once; the number is the host's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleId(pub u32);
 
 /// The host's tables of sample fetches and converters.

@@ -40,8 +40,35 @@ pub trait Http {
         let _ = (status, reason);
         Err(HostError::Unsupported("res_set_status"))
     }
+    /// The first line of a message; None while there is none.
+    fn start_line(&mut self, side: Side) -> HostResult<Option<StartLine>> {
+        let _ = side;
+        Err(HostError::Unsupported("start lines"))
+    }
+    /// Whether the head has been sent on, so that a filter may not change it any more.
+    fn head_gone(&mut self, side: Side) -> bool {
+        let _ = side;
+        false
+    }
+    /// Says how long the body will be; None for chunks. Replaces the headers that say so. False: not possible.
+    fn set_body_len(&mut self, side: Side, length: Option<u64>) -> HostResult<bool> {
+        let _ = (side, length);
+        Err(HostError::Unsupported("set_body_len"))
+    }
 }
 const _: Option<&dyn Http> = None;
+
+/// The first line of a message, in three words as on the wire: method, target and version, or version, status and
+/// reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartLine {
+    /// Method, or version.
+    pub first: Vec<u8>,
+    /// Target, or status.
+    pub second: Vec<u8>,
+    /// Version, or reason.
+    pub third: Vec<u8>,
+}
 
 /// A part of the request line, for [`Http::set_request_part`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@
 //! servers, events and sockets are what a test puts in.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,7 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Catalog, Core, Events, HostResult, Lent, Level, LocalFuture, Patterns, Proxies, Sockets, Value};
+use super::{
+    Catalog, Core, Events, HostResult, HttpClient, Lent, Level, LocalFuture, Patterns, Proxies, Sockets,
+    Value,
+};
 use crate::{Error, Execution, Failure, Outcome};
 
 mod applet;
@@ -30,9 +33,9 @@ mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
 pub use events::MemoryEvents;
-pub use net::MemorySockets;
+pub use net::{MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
-pub use samples::MemoryCatalog;
+pub use samples::{MemoryCatalog, Stub};
 pub use stick_table::MemoryStickTable;
 pub use tables::MemoryPatterns;
 pub use txn::{MemoryStream, MemoryTxn};
@@ -52,7 +55,15 @@ pub struct MemoryCore {
     pub patterns: MemoryPatterns,
     /// Peers to connect to.
     pub sockets: MemorySockets,
-    catalog: MemoryCatalog,
+    /// Responses to scripts' requests.
+    pub http: MemoryHttp,
+    /// Sample fetches and converters.
+    pub catalog: MemoryCatalog,
+    process_vars: RefCell<BTreeMap<String, Value<'static>>>,
+    environment: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// Readings of the clock since it was moved or a run began, and how many of them are too many.
+    readings: Cell<u32>,
+    readings_max: Cell<u32>,
 }
 
 struct Clock {
@@ -104,7 +115,15 @@ impl MemoryCore {
             events: MemoryEvents::new(queues.clone()),
             patterns: MemoryPatterns::new(queues),
             sockets: MemorySockets::default(),
-            catalog: MemoryCatalog,
+            http: MemoryHttp::default(),
+            catalog: MemoryCatalog::default(),
+            process_vars: [("proc.answer".to_owned(), Value::Int(42))]
+                .into_iter()
+                .collect::<BTreeMap<_, _>>()
+                .into(),
+            environment: RefCell::default(),
+            readings: Cell::new(0),
+            readings_max: Cell::new(u32::MAX),
         })
     }
 
@@ -118,8 +137,25 @@ impl MemoryCore {
         self.alone.set(times);
     }
 
+    /// Makes each reading move the clock by a second once it was read `readings` times since it was moved or a run
+    /// began: a loop that would never end then meets its time limit, and any other run sees a clock that stands still.
+    pub fn end_loops_after(&self, readings: u32) {
+        self.readings_max.set(readings);
+    }
+
+    /// Sets a process variable, `proc.name`.
+    pub fn set_process_var(&self, name: &str, value: Value<'static>) {
+        self.process_vars.borrow_mut().insert(name.to_owned(), value);
+    }
+
+    /// Sets an environment variable that scripts see.
+    pub fn set_env(&self, name: &str, value: &str) {
+        self.environment.borrow_mut().insert(name.to_owned(), value.into());
+    }
+
     /// Moves the clock and wakes who slept that long.
     pub fn advance(&self, by: Duration) {
+        self.readings.set(0);
         let clock = &self.clock;
         clock.elapsed.set(clock.elapsed.get() + by);
         let now = clock.now();
@@ -131,6 +167,23 @@ impl MemoryCore {
             *at > now
         });
         due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Moves the clock from sleeper to sleeper until `by` has passed, letting tasks run at each stop.
+    pub fn advance_through(&self, by: Duration) {
+        let end = self.clock.now() + by;
+        self.run_tasks();
+        while let Some(next) = self.next_sleeper().filter(|next| *next <= end) {
+            self.advance(next.saturating_duration_since(self.clock.now()));
+            self.run_tasks();
+        }
+        self.advance(end.saturating_duration_since(self.clock.now()));
+        self.run_tasks();
+    }
+
+    /// The log so far.
+    pub fn log_lines(&self) -> Vec<(Level, String)> {
+        self.log.borrow().clone()
     }
 
     /// How far the clock moved since the beginning.
@@ -154,9 +207,9 @@ impl MemoryCore {
     }
 
     /// Polls every task once, round and round, until all are done or nothing but time could move them. Says how many
-    /// are left.
+    /// are left. A task that never stops giving way is left as well, after very many rounds.
     pub fn run_tasks(&self) -> usize {
-        loop {
+        for _ in 0..ROUNDS_MAX {
             let woken = Arc::new(Flag::default());
             let waker = Waker::from(woken.clone());
             let mut round = std::mem::take(&mut *self.tasks.borrow_mut());
@@ -166,32 +219,48 @@ impl MemoryCore {
             round.append(&mut tasks);
             *tasks = round;
             if !started && !woken.0.load(Ordering::SeqCst) {
-                return tasks.len();
+                break;
             }
         }
+        self.tasks.borrow().len()
     }
 
     /// Polls `execution` to its end, running tasks and moving the clock to the next sleeper whenever it waits.
     ///
     /// # Panics
     /// When it waits for something that time and tasks do not bring.
-    pub fn block_on(&self, execution: &mut Execution, mut lent: Lent) -> (Lent, Result<Outcome, Error>) {
+    pub fn block_on(&self, execution: &mut Execution, lent: Lent) -> (Lent, Result<Outcome, Error>) {
+        let (lent, result) = self.try_block_on(execution, lent);
+        (lent, result.expect("the execution waits for nothing that can happen"))
+    }
+
+    /// The same; `None` when it waits for something that time and tasks do not bring, or gives way without end.
+    pub fn try_block_on(
+        &self,
+        execution: &mut Execution,
+        mut lent: Lent,
+    ) -> (Lent, Option<Result<Outcome, Error>>) {
         let woken = Arc::new(Flag::default());
         let waker = Waker::from(woken.clone());
-        loop {
+        self.readings.set(0);
+        for _ in 0..ROUNDS_MAX {
             let (back, poll) = execution.poll(lent, self.now(), &mut Context::from_waker(&waker));
-            match poll {
-                Poll::Ready(result) => return (back, result),
-                Poll::Pending => lent = back,
+            lent = back;
+            if let Poll::Ready(result) = poll {
+                return (lent, Some(result));
             }
             self.run_tasks();
             if !woken.0.swap(false, Ordering::SeqCst) {
-                let next = self.next_sleeper().expect("the execution waits for nothing that can happen");
+                let Some(next) = self.next_sleeper() else { break };
                 self.advance(next.saturating_duration_since(self.clock.now()));
             }
         }
+        (lent, None)
     }
 }
+
+/// What has not ended after so many rounds never will.
+const ROUNDS_MAX: u32 = 1_000_000;
 
 #[derive(Default)]
 struct Flag(AtomicBool);
@@ -205,7 +274,10 @@ impl Wake for Flag {
 impl Core for MemoryCore {
     fn now(&self) -> Instant {
         let now = self.clock.now();
-        self.clock.elapsed.set(self.clock.elapsed.get() + self.clock.step.get());
+        let readings = self.readings.get().saturating_add(1);
+        self.readings.set(readings);
+        let jump = if readings > self.readings_max.get() { Duration::from_secs(1) } else { Duration::ZERO };
+        self.clock.elapsed.set(self.clock.elapsed.get() + self.clock.step.get() + jump);
         now
     }
 
@@ -227,6 +299,11 @@ impl Core for MemoryCore {
         left > 0
     }
 
+    fn env_var(&self, name: &str) -> Option<Vec<u8>> {
+        let own = self.environment.borrow().get(name).cloned();
+        own.or_else(|| std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec))
+    }
+
     fn sleep_until(&self, at: Instant) -> Option<LocalFuture<()>> {
         Some(Box::pin(Sleep { at, clock: self.clock.clone() }))
     }
@@ -241,7 +318,7 @@ impl Core for MemoryCore {
     }
 
     fn process_var(&self, name: &str) -> Option<Value<'static>> {
-        (name == "proc.answer").then_some(Value::Int(42))
+        self.process_vars.borrow().get(name).cloned()
     }
 
     fn catalog(&self) -> Option<&dyn Catalog> {
@@ -260,6 +337,10 @@ impl Core for MemoryCore {
         Some(&self.sockets)
     }
 
+    fn http_client(&self) -> Option<&dyn HttpClient> {
+        Some(&self.http)
+    }
+
     fn patterns(&self) -> Option<&dyn Patterns> {
         Some(&self.patterns)
     }
@@ -269,7 +350,7 @@ impl Core for MemoryCore {
     }
 }
 
-fn level_name(level: Level) -> &'static str {
+pub(crate) fn level_name(level: Level) -> &'static str {
     match level {
         Level::Emerg => "emerg",
         Level::Alert => "alert",

@@ -51,6 +51,10 @@ pub trait Proxy {
     fn usable_servers(&self) -> (i64, i64) {
         (0, 0)
     }
+    /// What the configuration says about mail; None where it says nothing.
+    fn mailers(&self) -> Option<ProxyMailers> {
+        None
+    }
     /// Pause, resume, stop, cut the sessions on backup servers.
     fn command(&self, command: ProxyCommand) -> HostResult<()> {
         let _ = command;
@@ -58,6 +62,25 @@ pub trait Proxy {
     }
 }
 const _: Option<&dyn Proxy> = None;
+
+/// The class `ProxyMailers`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProxyMailers {
+    /// `option log-health-checks`
+    pub track_server_health: bool,
+    /// `email-alert level`, 0 to 7.
+    pub log_level: u8,
+    /// Names and addresses.
+    pub mailservers: Vec<(String, String)>,
+    /// `timeout mail`, in milliseconds.
+    pub mailservers_timeout: i64,
+    /// `email-alert myhostname`
+    pub smtp_hostname: Option<String>,
+    /// `email-alert from`
+    pub smtp_from: Option<String>,
+    /// `email-alert to`
+    pub smtp_to: Option<String>,
+}
 
 /// What `Proxy`'s methods ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -401,6 +401,15 @@ pub(crate) fn collect(vm: &VmState) {
     }
 }
 
+/// Collects what was made lately and dropped since. In the collector's generational mode this costs as much as the
+/// young objects and the live coroutines, however large the rest of the heap is.
+pub(crate) fn collect_young(vm: &VmState) {
+    // SAFETY: as `collect`.
+    unsafe {
+        ffi::lua_gc(vm.main(), ffi::LUA_GCSTEP, 0);
+    }
+}
+
 /// A stack on the main state, for work between runs.
 pub(crate) fn main_stack(vm: &VmState) -> Stack<'_> {
     // SAFETY: the main state is live; it is idle or waits in a resume.

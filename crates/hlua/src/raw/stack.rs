@@ -134,6 +134,15 @@ impl<'a> Stack<'a> {
         Err(Failure::Error(format!("'{name}' needs between {low} and {high} arguments").into()))
     }
 
+    /// `'name' expects …`, as HAProxy complains where arguments are optional; counts without self.
+    pub(crate) fn expect_between(&self, low: c_int, high: c_int, name: &str) -> Result<(), Failure> {
+        if (low + 1..=high + 1).contains(&self.top()) {
+            return Ok(());
+        }
+        let least = if low > 0 { format!("at least {low} argument and ") } else { String::new() };
+        Err(Failure::Error(format!("'{name}' expects {least}at most {high} arguments").into()))
+    }
+
     pub(crate) fn kind(&self, index: c_int) -> c_int {
         // SAFETY: any index up to the free slots is acceptable.
         unsafe { ffi::lua_type(self.l, index) }
@@ -389,6 +398,31 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
+    /// Pushes `table[name]` with metamethods; nil where looking it up fails.
+    pub(crate) fn push_member_of(&mut self, table: c_int, name: &str) -> Result<(), Failure> {
+        // SAFETY: pushing keeps an absolute index valid.
+        let table = unsafe { ffi::lua_absindex(self.l, table) };
+        self.copy(table);
+        self.push_bytes(name.as_bytes())?;
+        if self.protected(get_on, 2, 1).is_err() {
+            self.pop(1);
+            self.push_nil();
+        }
+        Ok(())
+    }
+
+    /// Pushes a function that does nothing.
+    pub(crate) fn push_nothing(&mut self) {
+        // SAFETY: a free slot is there; a C function without upvalues allocates nothing.
+        unsafe { ffi::lua_pushcfunction(self.l, nothing) }
+    }
+
+    /// Pushes a copy of the table at `index`, without its metatable.
+    pub(crate) fn push_shallow_copy(&mut self, index: c_int) -> Result<(), Failure> {
+        self.copy(index);
+        self.protected(copy_table_on, 1, 1)
+    }
+
     /// Steps through a table: with the key on top, pops it and pushes the next pair. False at the end.
     pub(crate) fn next(&mut self, table: c_int) -> bool {
         // SAFETY: keys come from the same traversal, so `lua_next` finds them.
@@ -398,6 +432,12 @@ impl<'a> Stack<'a> {
     pub(crate) fn pop(&mut self, n: c_int) {
         // SAFETY: callers pop what they pushed.
         unsafe { ffi::lua_settop(self.l, -n - 1) }
+    }
+
+    /// Takes the value at `index` out; those above move down.
+    pub(crate) fn remove(&mut self, index: c_int) {
+        // SAFETY: callers name a slot they filled.
+        unsafe { ffi::lua_remove(self.l, index) }
     }
 
     pub(crate) fn copy(&mut self, index: c_int) {
@@ -674,6 +714,32 @@ impl Borrowed<'_> {
 }
 
 // ---- bodies of protected calls: no Rust value with a destructor lives in them ------------------------------------
+
+unsafe extern "C-unwind" fn get_on(l: *mut ffi::lua_State) -> c_int {
+    // SAFETY: arguments are any value and a key; what raises is caught by the protected call.
+    unsafe {
+        ffi::lua_gettable(l, 1);
+    }
+    1
+}
+
+unsafe extern "C-unwind" fn nothing(_: *mut ffi::lua_State) -> c_int {
+    0
+}
+
+unsafe extern "C-unwind" fn copy_table_on(l: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the argument is a table; the traversal's keys come from it.
+    unsafe {
+        ffi::lua_createtable(l, 0, 8);
+        ffi::lua_pushnil(l);
+        while ffi::lua_next(l, 1) != 0 {
+            ffi::lua_pushvalue(l, -2);
+            ffi::lua_rotate(l, -2, 1);
+            ffi::lua_rawset(l, 2);
+        }
+    }
+    1
+}
 
 unsafe extern "C-unwind" fn push_bytes_on(l: *mut ffi::lua_State) -> c_int {
     // SAFETY: the argument points to a slice that outlives this call.

@@ -106,3 +106,8 @@ pub(crate) fn downcast<A: Any>(lent: Lent) -> Box<A> {
 pub(crate) fn contexts() -> Vec<ActionContext> {
     vec![ActionContext::HttpReq]
 }
+
+/// An instant to begin at.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

@@ -3,13 +3,16 @@
 mod api;
 mod bench;
 mod calls;
+mod clients;
 mod errors;
 mod events;
+mod filters;
 mod json;
 mod limits;
 mod queues;
 mod regexes;
 mod shared;
 mod tables;
+mod testing;
 mod usage;
 mod waiting;

@@ -48,6 +48,23 @@ fn forced_yields_are_counted_apart() {
     assert_eq!(usage.yields, 0);
 }
 
+/// Each forced yield once left the stopped frame a slot larger, until the stack overflowed.
+#[test]
+fn forced_yields_leave_nothing_behind() {
+    let config = Config { preemption: Preemption::Count(1), session_timeout: None, ..Config::default() };
+    let bench = Bench::new(
+        &config,
+        r#"core.register_action("long", {"http-req"}, function(txn)
+             local before = collectgarbage("count")
+             for i = 1, 20000 do end
+             core.Info(tostring(collectgarbage("count") - before < 64))
+           end)"#,
+    );
+    bench.action("long", get()).1.unwrap();
+    assert!(usage_of(&bench, "long").preemptions > 20_000);
+    assert_eq!(bench.core.take_log(), ["info: true"]);
+}
+
 #[test]
 fn tasks_started_from_one_place_are_one_function() {
     let bench =

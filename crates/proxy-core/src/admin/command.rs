@@ -48,6 +48,12 @@ pub const COMMANDS: &[Command<'static>] = {
         command("del acl", "del acl <acl> [<key>|#<ref>]", "delete acl entries matching <key>", User),
         command("del map", "del map <map> [<key>|#<ref>]", "delete map entries matching <key>", User),
         command("disable agent", "disable agent", "disable agent checks", Admin),
+        command(
+            "disable frontend",
+            "disable frontend <frontend>",
+            "temporarily disable specific frontend",
+            Admin,
+        ),
         command("disable health", "disable health", "disable health checks", Admin),
         command(
             "disable server",
@@ -56,6 +62,7 @@ pub const COMMANDS: &[Command<'static>] = {
             Admin,
         ),
         command("enable agent", "enable agent", "enable agent checks", Admin),
+        command("enable frontend", "enable frontend <frontend>", "re-enable specific frontend", Admin),
         command("enable health", "enable health", "enable health checks", Admin),
         command(
             "enable server",
@@ -120,6 +127,13 @@ pub const COMMANDS: &[Command<'static>] = {
             "show table <table> [<filter>]*",
             "report table usage stats or dump this table's contents (filter: data/key)",
             User,
+        ),
+        command("shutdown frontend", "shutdown frontend <frontend>", "stop a specific frontend", Admin),
+        command(
+            "shutdown sessions server",
+            "shutdown sessions server <bk>/<srv>",
+            "kill sessions on a server",
+            Admin,
         ),
         command("show version", "show version", "show version of the current process", User),
     ]

@@ -7,6 +7,7 @@
 //! Texts are HAProxy's, as observed from 2.6; fields are those of 3.4 (management.txt §9.1, §9.3).
 
 pub mod command;
+mod frontend;
 pub mod info;
 mod patterns;
 mod server;
@@ -123,6 +124,8 @@ pub fn run_with_payload(
         ["set", "server" | "weight", ..]
         | ["set", "maxconn", "server", ..]
         | ["enable" | "disable", "server" | "health" | "agent", ..]
+        | ["enable" | "disable" | "shutdown", "frontend", ..]
+        | ["shutdown", "sessions", "server", ..]
             if !may(AccessLevel::Admin) =>
         {
             Answer::denied()
@@ -133,6 +136,11 @@ pub fn run_with_payload(
         [verb @ ("enable" | "disable"), what @ ("server" | "health" | "agent"), rest @ ..] => {
             server::switch(*verb == "enable", what, rest, cx)
         }
+        [verb @ ("enable" | "disable"), "frontend", rest @ ..] => {
+            frontend::switch(*verb == "enable", rest, cx)
+        }
+        ["shutdown", "frontend", rest @ ..] => frontend::shutdown(rest, cx),
+        ["shutdown", "sessions", "server", rest @ ..] => frontend::kill_sessions(rest, cx),
         ["help", rest @ ..] => Answer::text(command::help(rest, cx.commands)),
         other => Answer { text: command::unknown(other, cx.commands), failed: true },
     }

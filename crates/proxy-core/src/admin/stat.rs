@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-pub use row::{backend_row, frontend_row, server_row};
+pub use row::{backend_row, frontend_row, listener_row, server_row};
 
 use super::{AdminContext, Answer};
 use crate::{

@@ -59,6 +59,7 @@ impl Scene {
                 stopping: Default::default(),
                 next_stream: Default::default(),
                 counters: Default::default(),
+                roll_call: Default::default(),
                 proc_vars: Default::default(),
             },
             told,

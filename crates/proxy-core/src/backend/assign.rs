@@ -44,6 +44,7 @@ pub enum AssignError {
 pub struct Slot {
     proxy: Arc<Proxy>,
     index: usize,
+    kills: u64,
 }
 
 impl Assign {
@@ -128,7 +129,8 @@ impl Assign {
     }
 
     fn slot(&self, index: usize) -> Slot {
-        let slot = Slot { proxy: self.proxy.clone(), index };
+        let kills = self.proxy.servers[index].kills();
+        let slot = Slot { proxy: self.proxy.clone(), index, kills };
         bump(&slot.server().traffic.chosen);
         bump(&self.proxy.state.be.chosen);
         slot
@@ -146,6 +148,12 @@ impl Slot {
     #[must_use]
     pub fn proxy(&self) -> &Arc<Proxy> {
         &self.proxy
+    }
+
+    /// Whether somebody has ended the server's sessions since this one began.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.server().kills() != self.kills
     }
 
     /// Counts an established connection.

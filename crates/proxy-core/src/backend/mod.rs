@@ -10,6 +10,7 @@ pub mod assign;
 pub mod counters;
 pub mod event;
 pub mod lb;
+pub mod listening;
 pub mod notice;
 pub mod pool;
 pub mod proxy;

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::{
     counters::{Gauge, Traffic},
     lb::Balancer,
+    listening::Listening,
     queue::Queue,
 };
 use crate::config::Proxy;
@@ -42,6 +43,8 @@ pub struct ProxyState {
     pub(crate) queue: Queue,
     pub(crate) balancer: Balancer,
     generation: AtomicU64,
+    /// Whether the frontend accepts connections.
+    pub listening: Listening,
     /// Log lines of the frontend's exchanges.
     pub log_lines: AtomicU64,
     pub(crate) availability: Mutex<Availability>,

@@ -73,6 +73,7 @@ pub struct Server {
     eweight: AtomicU32,
     check_port: AtomicU16,
     checks_on: AtomicBool,
+    kills: AtomicU64,
     addr: RwLock<Arc<Addr>>,
     addr_version: AtomicU64,
     core: Mutex<Core>,
@@ -146,6 +147,7 @@ impl Server {
             eweight: AtomicU32::new(uweight * WEIGHT_SCALE),
             check_port: AtomicU16::new(config.check_port.unwrap_or(0)),
             checks_on: AtomicBool::new(config.check),
+            kills: AtomicU64::new(0),
             addr: RwLock::new(Arc::new(config.addr.clone())),
             addr_version: AtomicU64::new(0),
             core: Mutex::new(Core {
@@ -235,6 +237,17 @@ impl Server {
     /// Turns health checks on or off; without effect on a server that has none configured.
     pub fn set_checks_enabled(&self, on: bool) {
         self.checks_on.store(on && self.config.check, Relaxed);
+    }
+
+    /// Makes every session that it has end. They see it when they are next woken:
+    /// [`Shared::roll_call`](crate::worker::Shared::roll_call).
+    pub fn kill_sessions(&self) {
+        self.kills.fetch_add(1, Relaxed);
+    }
+
+    /// How often its sessions were ended so.
+    pub(crate) fn kills(&self) -> u64 {
+        self.kills.load(Relaxed)
     }
 
     /// The connection limit; 0 for none.

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Diagnostic,
     draft::{Draft, LogLine, Section, Switch, Target},
+    mailers,
 };
 use crate::{
     backend::{
@@ -17,7 +18,7 @@ use crate::{
         server::{ProxyIdentity, Server},
     },
     check::CheckSpec,
-    config::{Bind, Config, Global, LogTarget, Mode, ProcVar, Proxy, UseBackend},
+    config::{Bind, Config, Global, LogTarget, Mailers, Mode, ProcVar, Proxy, UseBackend},
 };
 
 /// What the sections have left behind.
@@ -25,14 +26,16 @@ pub(super) struct Parts {
     pub(super) global: Global,
     pub(super) proc_vars: Vec<ProcVar>,
     pub(super) drafts: Vec<Draft>,
+    pub(super) mailers: Vec<Mailers>,
 }
 
 /// Builds the configuration. It is valid unless an alert is among `told` afterwards.
 pub(super) fn finish(parts: Parts, told: &mut Vec<Diagnostic>) -> Config {
-    let Parts { mut global, proc_vars, mut drafts } = parts;
+    let Parts { mut global, proc_vars, mut drafts, mailers } = parts;
     check_buffers(&mut global, told);
     let uuids = uuids(&drafts, told);
-    let mut config = Config { global, proc_vars, ..Config::default() };
+    let mailers = mailers::settle(&mut drafts, mailers, told);
+    let mut config = Config { global, proc_vars, mailers, ..Config::default() };
     let mut references = Vec::new();
     for (id, draft) in drafts.iter_mut().enumerate() {
         review(draft, told);

@@ -27,6 +27,7 @@ mod header;
 mod known;
 mod lexer;
 mod log;
+mod mailers;
 mod number;
 mod options;
 mod parser;

@@ -5,7 +5,7 @@
 use super::{
     ParseError, Resolve, balance, bind, check,
     draft::{Draft, LogLine, Section, TrafficLog},
-    known, log, number, options, rule, server, stick_table, switching, timeout, words,
+    known, log, mailers, number, options, rule, server, stick_table, switching, timeout, words,
 };
 use crate::{
     config::{HttpReuse, Mode, Place},
@@ -142,6 +142,7 @@ const KEYWORDS: &[Keyword] = &[
     keyword("default_backend", Defaults::Yes, Side::Front, switching::default_backend),
     keyword("description", Defaults::No, Side::Any, description),
     keyword("disabled", Defaults::Yes, Side::Any, |l| switch(l, true)),
+    keyword("email-alert", Defaults::Yes, Side::Any, mailers::email_alert),
     keyword("enabled", Defaults::Yes, Side::Any, |l| switch(l, false)),
     keyword("filter", Defaults::No, Side::Any, rule::filter),
     keyword("fullconn", Defaults::Yes, Side::Back, fullconn),

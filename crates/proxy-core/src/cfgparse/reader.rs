@@ -10,13 +10,13 @@ use super::{
     finish::{self, Parts},
     global::{self, GlobalLine},
     header::{Header, unfit},
-    known, lexer, options,
+    known, lexer, mailers, options,
     proxy::{self, ProxyLine},
     server::is_name_char,
     words,
 };
 use crate::{
-    config::{Config, Global, Place},
+    config::{Config, Global, Mailers, Place},
     registry::Registry,
     rules::acl::AclTable,
     stick_table::Wanted,
@@ -52,6 +52,7 @@ enum Current {
     Nothing,
     Global,
     Proxy(Box<Draft>),
+    Mailers(Mailers),
     /// One that was refused: its lines are not looked at.
     Refused(String),
 }
@@ -64,6 +65,7 @@ impl Current {
             Self::Global => "global",
             Self::Proxy(draft) if draft.name.is_empty() => draft.section.name(),
             Self::Proxy(draft) => &draft.name,
+            Self::Mailers(section) => &section.name,
             Self::Refused(name) => name,
         }
     }
@@ -81,7 +83,12 @@ impl Reader {
             build,
             resolve,
             diagnostics,
-            parts: Parts { global: Global::default(), proc_vars: Vec::new(), drafts: Vec::new() },
+            parts: Parts {
+                global: Global::default(),
+                proc_vars: Vec::new(),
+                drafts: Vec::new(),
+                mailers: Vec::new(),
+            },
             defaults: Vec::new(),
             current: Current::Nothing,
         }
@@ -162,6 +169,12 @@ impl Reader {
         if let Some(section) = Section::from_name(words[0]) {
             return self.section(section, words, place, warnings);
         }
+        if words[0] == "mailers" {
+            self.leave();
+            self.current = Current::Refused(words.get(1).unwrap_or(&words[0]).to_string());
+            self.current = Current::Mailers(mailers::begin(words, place, &self.parts.mailers)?);
+            return Ok(());
+        }
         if known::words(known::SECTIONS).any(|section| section == words[0]) {
             self.leave();
             self.current = Current::Refused(words.get(1).unwrap_or(&words[0]).to_string());
@@ -175,6 +188,8 @@ impl Reader {
                 Err(ParseError::at(0, format!("unknown keyword '{}' out of section.", words[0])))
             }
             Current::Refused(_) => Ok(()),
+            Current::Mailers(_) if negated => Err(ParseError::at(0, NEGATION)),
+            Current::Mailers(section) => mailers::line(section, words, &*self.resolve),
             Current::Global if negated => Err(ParseError::at(0, NEGATION)),
             Current::Global => global::line(GlobalLine {
                 words,
@@ -392,6 +407,7 @@ impl Reader {
                 }
                 self.parts.drafts.push(*draft);
             }
+            Current::Mailers(section) => self.parts.mailers.push(section),
             Current::Nothing | Current::Global | Current::Refused(_) => {}
         }
     }

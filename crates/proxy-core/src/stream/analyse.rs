@@ -1,4 +1,4 @@
-//! The analysers of an exchange: filters at their points, rule sets, the choice of a backend.
+//! The analysers of an exchange: rule sets, the choice of a backend.
 //!
 //! Each waits with the transaction lent out and in again between polls, while the client is
 //! watched for leaving.
@@ -9,8 +9,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use smallvec::SmallVec;
-
 use super::{
     Conn,
     fault::{Fault, Letters},
@@ -19,57 +17,12 @@ use crate::{
     action::Verdict,
     backend::counters::bump,
     config::{Proxy, RuleSets},
-    filter::{Filter, Outcome, Point},
     rules::{Rule, RuleRun, RuleSet},
     txn::Direction,
 };
 
-/// The filters of one stream, in order: the frontend's, then the backend's.
-#[derive(Default)]
-pub(crate) struct Filters(SmallVec<[Box<dyn Filter>; 1]>);
-
-impl Filters {
-    /// Attaches what a proxy has.
-    pub(crate) fn attach(&mut self, conn: &Conn, proxy: &Proxy) {
-        self.0.extend(proxy.filters.iter().map(|maker| maker.attach(&conn.worker)));
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether any has something to do at that point.
-    pub(crate) fn want(&self, point: Point) -> bool {
-        self.0.iter().any(|filter| filter.wants(point))
-    }
-
-    /// Asks each in turn.
-    ///
-    /// # Errors
-    /// One refused the exchange, or the client left meanwhile.
-    pub(crate) async fn ask(&mut self, conn: &mut Conn, point: Point) -> Result<(), Fault> {
-        let phase = phase_of(point);
-        for filter in self.0.iter_mut().filter(|filter| filter.wants(point)) {
-            poll_fn(|cx| {
-                let (txn, done) = filter.poll(point, conn.txn.take(), cx);
-                conn.txn = txn;
-                match done {
-                    Poll::Ready(Outcome::Passed) => Poll::Ready(Ok(())),
-                    Poll::Ready(Outcome::Refused(status)) => {
-                        Poll::Ready(Err(Fault::Status(status, [b'P', phase])))
-                    }
-                    Poll::Pending => waiting(conn, phase, cx),
-                }
-            })
-            .await?;
-        }
-        Ok(())
-    }
-}
-
 /// Goes on waiting unless the client left.
-fn waiting<T>(conn: &mut Conn, phase: u8, cx: &mut Context<'_>) -> Poll<Result<T, Fault>> {
+pub(crate) fn waiting<T>(conn: &mut Conn, phase: u8, cx: &mut Context<'_>) -> Poll<Result<T, Fault>> {
     let aborts = phase == b'R' && conn.aborts_on_close();
     match conn.watch_client(aborts, phase, cx) {
         Ok(()) => Poll::Pending,
@@ -96,14 +49,34 @@ pub(crate) async fn evaluate(
     at: RuleSet,
     run: &mut RuleRun,
 ) -> Result<Passed, Fault> {
+    evaluate_fed(conn, proxy, at, run, |_, _| Ok(false)).await
+}
+
+/// The same, and while a rule waits, `feed` takes what comes into the channel it looks at; it says
+/// whether that changed anything.
+///
+/// # Errors
+/// As [`evaluate`], or as `feed`.
+pub(crate) async fn evaluate_fed(
+    conn: &mut Conn,
+    proxy: &Arc<Proxy>,
+    at: RuleSet,
+    run: &mut RuleRun,
+    mut feed: impl FnMut(&mut Conn, &mut Context<'_>) -> Result<bool, Fault>,
+) -> Result<Passed, Fault> {
     let rules = rules_of(&proxy.rules, at);
     let (letters, phase) = letters_of(at);
     let verdict = poll_fn(|cx| {
-        let (txn, done) = run.poll(rules, at, conn.txn.take(), cx);
-        conn.txn = txn;
-        match done {
-            Poll::Ready(verdict) => Poll::Ready(Ok(verdict)),
-            Poll::Pending => waiting(conn, phase, cx),
+        loop {
+            let (txn, done) = run.poll(rules, at, conn.txn.take(), cx);
+            conn.txn = txn;
+            if let Poll::Ready(verdict) = done {
+                return Poll::Ready(Ok(verdict));
+            }
+            let waiting = waiting(conn, phase, cx);
+            if waiting.is_ready() || !feed(conn, cx)? {
+                return waiting;
+            }
         }
     })
     .await?;
@@ -221,17 +194,5 @@ fn letters_of(at: RuleSet) -> (Letters, u8) {
             (*b"PR", b'R')
         }
         RuleSet::TcpResponse | RuleSet::HttpResponse | RuleSet::HttpAfterResponse => (*b"PH", b'H'),
-    }
-}
-
-fn phase_of(point: Point) -> u8 {
-    match point {
-        Point::ClientSession
-        | Point::FrontendTcpRequest
-        | Point::FrontendHttpRequest
-        | Point::BackendTcpRequest
-        | Point::BackendHttpRequest => b'R',
-        Point::ServerSession => b'C',
-        Point::TcpResponse | Point::HttpResponse => b'H',
     }
 }

@@ -9,10 +9,11 @@ use std::{
 
 use super::{
     Conn,
-    analyse::{Filters, Passed, choose_backend, evaluate, evaluate_all, has_rules},
+    analyse::{Passed, choose_backend, evaluate, evaluate_all, has_rules},
     counted,
     deadline::after,
     fault::{Fault, Letters, NORMAL},
+    filters::Filters,
     http::Next,
     side::Out,
     upstream::Upstream,
@@ -143,11 +144,13 @@ impl Exchange {
         let version = conn.txn.req.version();
         let frontend = &conn.session.frontend;
         let keep_alive = connection::persists(version, &request) && !frontend.options.httpclose;
+        let body = Decoder::new(request.length);
+        conn.txn.req_chn.ended = body.is_done();
         Self {
             version,
             method: Method::of(conn.txn.req.method()),
             filters: Filters::default(),
-            body: Decoder::new(request.length),
+            body,
             body_out: Encoder::default(),
             body_sent: false,
             upstream: None,
@@ -174,8 +177,7 @@ impl Exchange {
         let session = conn.session.clone();
         let frontend = &session.frontend;
         if !frontend.filters.is_empty() {
-            self.filters.attach(conn, frontend);
-            self.filters.ask(conn, Point::ClientSession).await?;
+            Box::pin(self.filters.begin(conn, frontend)).await?;
         }
         if frontend.options.http_buffer_request {
             Box::pin(self.buffer_body(conn)).await?;
@@ -195,7 +197,7 @@ impl Exchange {
         if !Arc::ptr_eq(&backend, frontend) {
             conn.txn.backend = backend.clone();
             if !backend.filters.is_empty() {
-                self.filters.attach(conn, &backend);
+                Box::pin(self.filters.begin(conn, &backend)).await?;
             }
             if backend.options.http_buffer_request && !frontend.options.http_buffer_request {
                 Box::pin(self.buffer_body(conn)).await?;
@@ -278,9 +280,10 @@ impl Exchange {
     }
 
     /// Decodes from the client's input into the request channel, as far as there is room.
-    fn take_body(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+    pub(crate) fn take_body(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        let cut = conn.txn.req_chn.is_cut();
         let (input, channel) = (&mut conn.client.input, &mut conn.txn.req_chn.buf);
-        while !self.body.is_done() {
+        while !self.body.is_done() && !cut {
             channel.ensure(&conn.worker.buffers);
             let room = channel.capacity() - channel.len();
             let seen = &input.unread()[..input.len().min(room)];
@@ -328,6 +331,7 @@ impl Exchange {
 
     /// Closes the books: log line and counters. The server's connection goes back or away.
     fn finish(&mut self, conn: &mut Conn) {
+        self.filters.over(conn);
         let now = conn.now();
         self.upstream = None;
         // The log line counts the backend's other sessions.

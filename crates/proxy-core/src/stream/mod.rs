@@ -13,9 +13,11 @@
 mod analyse;
 mod conn;
 mod counted;
-mod deadline;
+pub(crate) mod deadline;
 mod exchange;
 mod fault;
+mod filtered;
+mod filters;
 pub(crate) mod http;
 mod relay;
 mod reply;

@@ -14,23 +14,42 @@ use super::{
     Conn,
     deadline::{after, earlier, passed},
     fault::{Letters, NORMAL},
+    filtered,
+    filters::Filters,
     side::Side,
     upstream::Upstream,
 };
-use crate::{channel::BufferPool, config::Timeouts};
+use crate::{channel::BufferPool, config::Timeouts, txn::Direction};
 
-/// Relays until both sides have closed or one has failed or taken too long; how that was.
-pub(crate) async fn relay(conn: &mut Conn, upstream: &mut Upstream) -> Letters {
+/// Relays until both sides have closed or one has failed or taken too long; how that was. With filters,
+/// all bytes go through them.
+pub(crate) async fn relay(
+    conn: &mut Conn,
+    upstream: &mut Upstream,
+    mut filters: Option<&mut Filters>,
+) -> Letters {
     let mut clocks = Clocks::default();
     let backend = conn.txn.backend.clone();
     poll_fn(|cx| {
+        if upstream.slot.is_killed() {
+            return Poll::Ready(*b"KD");
+        }
         let mut budget = BYTES_PER_TURN;
-        let pool = &conn.worker.buffers;
-        let up = pump(&mut conn.client, &mut upstream.side, pool, &mut budget, cx);
-        let down = pump(&mut upstream.side, &mut conn.client, pool, &mut budget, cx);
+        let (up, down) = if let Some(filters) = &mut filters {
+            filters.wake();
+            let mut pump = |direction| filtered::pump(conn, upstream, filters, direction, &mut budget, cx);
+            (pump(Direction::Request), pump(Direction::Response))
+        } else {
+            let pool = &conn.worker.buffers;
+            (
+                pump(&mut conn.client, &mut upstream.side, pool, &mut budget, cx),
+                pump(&mut upstream.side, &mut conn.client, pool, &mut budget, cx),
+            )
+        };
         match (up, down) {
             (Flow::Failed(Failed::From), _) | (_, Flow::Failed(Failed::To)) => return Poll::Ready(*b"CD"),
             (_, Flow::Failed(Failed::From)) | (Flow::Failed(Failed::To), _) => return Poll::Ready(*b"SD"),
+            (Flow::Refused(letters), _) | (_, Flow::Refused(letters)) => return Poll::Ready(letters),
             (Flow::Ended, Flow::Ended) => return Poll::Ready(NORMAL),
             _ if budget == 0 => cx.waker().wake_by_ref(),
             _ => {}
@@ -59,22 +78,25 @@ pub(crate) fn pump_request(
     match pump(client, server, pool, &mut BYTES_PER_TURN.clone(), cx) {
         Flow::Failed(Failed::From) => Err(*b"CD"),
         Flow::Failed(Failed::To) => Err(*b"SD"),
+        Flow::Refused(letters) => Err(letters),
         Flow::Open | Flow::Ended => Ok(()),
     }
 }
 
 /// How one direction stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Flow {
+pub(super) enum Flow {
     /// Waiting for either end.
     Open,
     /// The end was passed on.
     Ended,
     Failed(Failed),
+    /// A filter cannot go on.
+    Refused(Letters),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Failed {
+pub(super) enum Failed {
     From,
     To,
 }

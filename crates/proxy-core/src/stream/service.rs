@@ -24,7 +24,7 @@ use crate::{
         h1::{encode::Encoder, parse::Length},
         text,
     },
-    txn::Txn,
+    txn::{Direction, Txn},
     worker::Worker,
 };
 
@@ -105,6 +105,10 @@ impl Exchange {
         maker: Arc<dyn ServiceMaker>,
     ) -> Result<(), Fault> {
         self.letters = *b"LR";
+        if !self.filters.is_empty() {
+            Box::pin(self.pass_request_head(conn)).await?;
+            Box::pin(self.filters.begin_response(conn)).await?;
+        }
         let mut run = Run::new(&maker, &conn.worker);
         conn.txn.service = Some(maker);
         let ended = loop {
@@ -132,8 +136,9 @@ impl Exchange {
         run: &mut Run,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Step, Fault>> {
+        self.filters.wake();
         loop {
-            self.feed(conn, run)?;
+            self.feed(conn, run, cx)?;
             let ended_before = run.ended.is_some();
             let has_output = run.turn(conn, cx);
             if !self.answered {
@@ -144,7 +149,15 @@ impl Exchange {
                     return Poll::Ready(Err(Fault::Status(500, *b"PR")));
                 }
             }
-            if has_output && conn.client.out.unsent().len() < run.io.output_limit {
+            if self.answered && self.filters.filter_payload(Direction::Response) {
+                let ended = run.ended.is_some();
+                if !self.filter_answer(conn, &mut run.io.output, ended, &mut run.out, cx)? {
+                    if self.poll_filtered_answer(conn, run, has_output, cx)? {
+                        continue;
+                    }
+                    return run.poll_client_late(conn, true, cx).map(|()| Err(Fault::Close(*b"cD")));
+                }
+            } else if has_output && conn.client.out.unsent().len() < run.io.output_limit {
                 run.out.data(&run.io.output, conn.client.out.buf(&conn.worker.buffers));
                 run.io.output.clear();
                 if run.ended.is_none() && conn.client.out.unsent().len() < run.io.output_limit {
@@ -176,14 +189,37 @@ impl Exchange {
         }
     }
 
+    /// Sends what the filters let go of an answer that is not over; whether there is more to do at once.
+    fn poll_filtered_answer(
+        &mut self,
+        conn: &mut Conn,
+        run: &mut Run,
+        has_output: bool,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Fault> {
+        let full = conn.client.out.unsent().len() >= run.io.output_limit;
+        if has_output && !full && run.io.output.is_empty() && run.ended.is_none() {
+            return Ok(true);
+        }
+        match conn.client.poll_flush_out(&conn.worker.buffers, cx) {
+            Poll::Ready(Ok(())) if full => return Ok(true),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+            Poll::Ready(Err(_)) => return Err(Fault::Close(*b"CD")),
+        }
+        self.poll_more(conn, run, cx)
+    }
+
     /// Whether the client waits to be told to send the body that the service may want.
     fn wants_continue(&self, run: &Run) -> bool {
         !self.continued && !self.answered && !self.body.is_done() && run.io.input.is_empty()
     }
 
     /// Decodes what the client sent into the service's input.
-    fn feed(&mut self, conn: &mut Conn, run: &mut Run) -> Result<(), Fault> {
+    fn feed(&mut self, conn: &mut Conn, run: &mut Run, cx: &mut Context<'_>) -> Result<(), Fault> {
         let limit = run.io.output_limit;
+        if self.filters.filter_payload(Direction::Request) {
+            return self.feed_filtered(conn, run, cx);
+        }
         let buffered = &mut conn.txn.req_chn.buf;
         if !buffered.is_empty() {
             run.io.input.extend_from_slice(buffered.unread());
@@ -201,6 +237,21 @@ impl Exchange {
             }
         }
         run.io.input_ended = self.body.is_done();
+        Ok(())
+    }
+
+    /// The same through the filters.
+    fn feed_filtered(&mut self, conn: &mut Conn, run: &mut Run, cx: &mut Context<'_>) -> Result<(), Fault> {
+        while !self.body_sent && run.io.input.len() < run.io.output_limit {
+            let n = self.filter_request(conn, cx)?;
+            run.io.input.extend_from_slice(&conn.txn.req_chn.buf.unread()[..n]);
+            self.drop_passed(conn, Direction::Request, n);
+            self.body_sent = self.request_passed(conn, cx)?;
+            if n == 0 {
+                break;
+            }
+        }
+        run.io.input_ended = self.body_sent;
         Ok(())
     }
 
@@ -233,6 +284,12 @@ impl Exchange {
             None => Length::Chunked,
         };
         self.after_response(conn).await?;
+        let framing = if self.filters.is_empty() {
+            framing
+        } else {
+            let asked = Box::pin(self.pass_response_head(conn, framing)).await?;
+            self.client_framing(asked)
+        };
         if status != 304 && !says(conn, framing) {
             write_framing(&mut conn.txn.res, framing);
         }
@@ -254,7 +311,7 @@ impl Exchange {
 pub(crate) async fn serve_tcp(conn: &mut Conn, maker: Arc<dyn ServiceMaker>) -> Result<(), Fault> {
     let mut run = Run::new(&maker, &conn.worker);
     conn.txn.service = Some(maker);
-    run.io.input.extend_from_slice(conn.txn.req_chn.data());
+    run.io.input.extend_from_slice(conn.txn.req_chn.buf.unread());
     conn.txn.req_chn.reset(&conn.worker.buffers);
     let ended = poll_fn(|cx| poll_tcp(conn, &mut run, cx)).await?;
     conn.flush_client().await?;

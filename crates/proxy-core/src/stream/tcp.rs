@@ -9,10 +9,11 @@ use std::{
 
 use super::{
     Conn,
-    analyse::{Filters, Passed, choose_backend, evaluate, has_rules},
+    analyse::{Passed, choose_backend, evaluate, evaluate_fed, has_rules},
     counted,
     deadline::after,
     fault::{Fault, Letters, NORMAL},
+    filters::Filters,
     relay::relay,
     service::serve_tcp,
     side::poll_read_into,
@@ -23,6 +24,7 @@ use crate::{
     config::Proxy,
     filter::Point,
     rules::{RuleRun, RuleSet},
+    txn::Direction,
 };
 
 /// Evaluates `tcp-request connection` and `tcp-request session`; whether the connection may stay.
@@ -44,7 +46,8 @@ pub(crate) async fn run(conn: &mut Conn) {
     conn.begin(conn.now());
     conn.requests = 1;
     let mut counted = None;
-    let letters = match serve(conn, &mut counted).await {
+    let mut filters = Filters::default();
+    let letters = match serve(conn, &mut counted, &mut filters).await {
         Ok(letters) => letters,
         Err(Fault::Close(letters) | Fault::Status(_, letters) | Fault::Reply(_, letters)) => letters,
     };
@@ -52,19 +55,22 @@ pub(crate) async fn run(conn: &mut Conn) {
     if letters[0] == b'C' || letters[0] == b'c' {
         bump(&traffic.client_aborts);
     }
+    filters.over(conn);
     drop(counted);
     finish(conn, letters);
     conn.client.release(&conn.worker.buffers);
 }
 
-async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Letters, Fault> {
+async fn serve(
+    conn: &mut Conn,
+    counted: &mut Option<InBackend>,
+    filters: &mut Filters,
+) -> Result<Letters, Fault> {
     let frontend = conn.session.frontend.clone();
-    let mut filters = Filters::default();
     if !frontend.filters.is_empty() {
-        filters.attach(conn, &frontend);
-        filters.ask(conn, Point::ClientSession).await?;
+        Box::pin(filters.begin(conn, &frontend)).await?;
     }
-    request_content(conn, &mut filters, Point::FrontendTcpRequest, &frontend).await?;
+    request_content(conn, filters, Point::FrontendTcpRequest, &frontend).await?;
     if let Some(service) = conn.txn.service.take() {
         serve_tcp(conn, service).await?;
         return Ok(*b"LR");
@@ -73,8 +79,10 @@ async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Lette
     *counted = Some(InBackend::new(&backend));
     if !Arc::ptr_eq(&backend, &frontend) {
         conn.txn.backend = backend.clone();
-        filters.attach(conn, &backend);
-        request_content(conn, &mut filters, Point::BackendTcpRequest, &backend).await?;
+        if !backend.filters.is_empty() {
+            Box::pin(filters.begin(conn, &backend)).await?;
+        }
+        request_content(conn, filters, Point::BackendTcpRequest, &backend).await?;
         if let Some(service) = conn.txn.service.take() {
             serve_tcp(conn, service).await?;
             return Ok(*b"LR");
@@ -82,12 +90,18 @@ async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Lette
     }
     let mut upstream = connect(conn, &mut Tries::new(&backend)).await?;
     filters.ask(conn, Point::ServerSession).await?;
+    Box::pin(filters.begin_response(conn)).await?;
     filters.ask(conn, Point::TcpResponse).await?;
-    send_inspected(conn, &mut upstream);
+    // Filters see what was inspected, too.
+    let filtered = filters.begin_payload(Direction::Request) | filters.begin_payload(Direction::Response);
+    conn.txn.req_chn.forwarded = 0;
+    if !filtered {
+        send_inspected(conn, &mut upstream);
+    }
     if has_rules(&backend, RuleSet::TcpResponse) {
         response_content(conn, &mut upstream, &backend).await?;
     }
-    let letters = relay(conn, &mut upstream).await;
+    let letters = relay(conn, &mut upstream, filtered.then_some(filters)).await;
     upstream.side.release(&conn.worker.buffers);
     Ok(letters)
 }
@@ -96,8 +110,8 @@ async fn serve(conn: &mut Conn, counted: &mut Option<InBackend>) -> Result<Lette
 fn send_inspected(conn: &mut Conn, upstream: &mut Upstream) {
     let pool = &conn.worker.buffers;
     let inspected = &mut conn.txn.req_chn;
-    if !inspected.data().is_empty() {
-        upstream.side.out.buf(pool).extend_from_slice(inspected.data());
+    if !inspected.buf.is_empty() {
+        upstream.side.out.buf(pool).extend_from_slice(inspected.buf.unread());
         inspected.reset(pool);
     }
 }
@@ -117,7 +131,10 @@ async fn request_content(
     let mut run = RuleRun::default();
     conn.txn.req_chn.settled = until.is_none();
     conn.txn.sampling.may_wait = true;
-    while evaluate(conn, proxy, RuleSet::TcpRequest, &mut run).await? == Passed::WaitData {
+    let mut silence = Silence::new(conn);
+    while evaluate_fed(conn, proxy, RuleSet::TcpRequest, &mut run, |conn, cx| silence.feed(conn, cx)).await?
+        == Passed::WaitData
+    {
         if conn.txn.req_chn.settled() {
             break;
         }
@@ -126,6 +143,37 @@ async fn request_content(
     conn.txn.req_chn.settled = false;
     conn.txn.sampling.may_wait = false;
     Ok(())
+}
+
+/// How long a client may say nothing while a rule waits for more from it.
+struct Silence {
+    until: Option<Instant>,
+}
+
+impl Silence {
+    fn new(conn: &Conn) -> Self {
+        Self { until: conn.client_deadline() }
+    }
+
+    /// Takes what came from the client into the request channel; a client that is silent for too long has
+    /// ended, as far as the rule is concerned.
+    fn feed(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Result<bool, Fault> {
+        let (input, channel) = (&mut conn.client.input, &mut conn.txn.req_chn);
+        if channel.ended {
+            return Ok(false);
+        }
+        if !input.is_empty() {
+            channel.buf.ensure(&conn.worker.buffers);
+            let moved = channel.buf.push(input.unread());
+            input.consume(moved);
+            input.release_if_empty(&conn.worker.buffers);
+            self.until = conn.client_deadline();
+            conn.txn.req_chn.ended = conn.client.eof && conn.client.input.is_empty();
+            return Ok(moved > 0);
+        }
+        channel.ended = conn.client.eof || conn.deadline.poll(self.until, cx).is_ready();
+        Ok(conn.txn.req_chn.ended)
+    }
 }
 
 /// Takes more from the client into the request channel, or settles it when the delay is over.
@@ -177,12 +225,46 @@ async fn response_content(
         std::mem::swap(&mut conn.txn.res_chn.buf, &mut upstream.side.input);
         conn.txn.res_chn.ended = upstream.side.eof;
         conn.txn.res_chn.settled |= until.is_none();
-        let passed = evaluate(conn, backend, RuleSet::TcpResponse, &mut run).await;
+        let mut silent_until = after(conn.now(), backend.timeouts.server);
+        let feed =
+            |conn: &mut Conn, cx: &mut Context<'_>| feed_response(conn, upstream, &mut silent_until, cx);
+        let passed = evaluate_fed(conn, backend, RuleSet::TcpResponse, &mut run, feed).await;
         let settled = conn.txn.res_chn.settled();
         std::mem::swap(&mut conn.txn.res_chn.buf, &mut upstream.side.input);
         if passed? == Passed::On || settled {
+            // What a rule has forwarded and what it has not go the same way from here.
+            conn.txn.res_chn.forwarded = 0;
             return Ok(());
         }
+    }
+}
+
+/// Takes what comes from the server into the response channel while a rule waits for more of it, until a
+/// moment that moves with all that comes.
+fn feed_response(
+    conn: &mut Conn,
+    upstream: &mut Upstream,
+    until: &mut Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Result<bool, Fault> {
+    let pool = &conn.worker.buffers;
+    super::relay::pump_request(&mut conn.client, &mut upstream.side, pool, cx).map_err(Fault::Close)?;
+    let channel = &mut conn.txn.res_chn;
+    if channel.ended || channel.buf.is_full_of_data() {
+        return Ok(false);
+    }
+    channel.buf.ensure(pool);
+    match poll_read_into(&mut upstream.side.io, &mut channel.buf, cx) {
+        Poll::Ready(Ok(n)) => {
+            upstream.side.bytes_in += n as u64;
+            upstream.side.eof |= n == 0;
+            channel.ended = n == 0;
+            *until = after(conn.now(), conn.txn.backend.timeouts.server);
+            Ok(true)
+        }
+        Poll::Ready(Err(_)) => Err(Fault::Close(*b"SD")),
+        Poll::Pending if conn.deadline.poll(*until, cx).is_ready() => Err(Fault::Close(*b"sD")),
+        Poll::Pending => Ok(false),
     }
 }
 
@@ -193,6 +275,9 @@ fn poll_more_response(
     until: Option<Instant>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Fault>> {
+    if upstream.slot.is_killed() {
+        return Poll::Ready(Err(Fault::Close(*b"KD")));
+    }
     let pool = &conn.worker.buffers;
     super::relay::pump_request(&mut conn.client, &mut upstream.side, pool, cx).map_err(Fault::Close)?;
     match upstream.side.poll_fill(pool, cx) {

@@ -16,6 +16,7 @@ use super::{
     upstream::{Tries, Upstream, connect},
 };
 use crate::{
+    channel::BufferPool,
     config::HttpReuse,
     filter::Point,
     http::{
@@ -27,6 +28,7 @@ use crate::{
             parse::{self, Head, Length},
         },
     },
+    txn::Direction,
 };
 
 /// Why no response head came.
@@ -44,12 +46,12 @@ impl From<Fault> for NoResponse {
 }
 
 /// The state of a response on its way back.
-struct Response {
-    body: Decoder,
-    out: Encoder,
+pub(super) struct Response {
+    pub(super) body: Decoder,
+    pub(super) out: Encoder,
     /// Payload at the front of the server's input that the decoder has passed already.
     passed: usize,
-    done: bool,
+    pub(super) done: bool,
 }
 
 /// Who took too long.
@@ -91,6 +93,9 @@ impl Exchange {
     /// # Errors
     /// As [`Fault`] says; what was sent to the client by then stands in `answered`.
     pub(crate) async fn forward(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        if !self.filters.is_empty() {
+            Box::pin(self.pass_request_head(conn)).await?;
+        }
         let keep_server = self.prepare_request(conn);
         let mut tries = Tries::new(&conn.txn.backend);
         let head = loop {
@@ -98,6 +103,9 @@ impl Exchange {
             self.encode_request(conn, upstream, keep_server);
             if self.filters.want(Point::ServerSession) {
                 self.filters.ask(conn, Point::ServerSession).await?;
+            }
+            if !self.filters.is_empty() {
+                Box::pin(self.filters.begin_response(conn)).await?;
             }
             let mut clocks = self.clocks(conn);
             match poll_fn(|cx| self.poll_response(conn, &mut clocks, cx)).await {
@@ -117,7 +125,11 @@ impl Exchange {
         }
         self.analyse_response(conn).await?;
         let length = connection::response_length(self.method.framing_name(), status, &head);
-        let mut response = self.start_response(conn, &head, length, tunnel);
+        let mut framing = length;
+        if !self.filters.is_empty() {
+            framing = Box::pin(self.pass_response_head(conn, length)).await?;
+        }
+        let mut response = self.start_response(conn, &head, (length, framing), tunnel);
         if tunnel {
             return Box::pin(self.tunnel(conn)).await;
         }
@@ -127,6 +139,7 @@ impl Exchange {
         let reusable = keep_server
             && self.body_sent
             && length != Length::UntilClose
+            && response.body.is_done()
             && connection::persists(server_version, &head);
         if let Some(upstream) = self.upstream.take_if(|_| reusable) {
             upstream.into_pool(conn);
@@ -196,6 +209,10 @@ impl Exchange {
         clocks: &mut Clocks,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, NoResponse>> {
+        self.filters.wake();
+        if self.is_killed() {
+            return Poll::Ready(Err(Fault::Status(502, *b"KH").into()));
+        }
         self.pump_request(conn, cx)?;
         if let Poll::Ready(done) = self.poll_response_head(conn, cx) {
             return Poll::Ready(done);
@@ -215,9 +232,16 @@ impl Exchange {
         })
     }
 
+    /// Whether somebody has ended the server's sessions.
+    fn is_killed(&self) -> bool {
+        self.upstream.as_ref().is_some_and(|up| up.slot.is_killed())
+    }
+
     /// Whether the next move of the request is the client's.
     fn waits_for_client(&self) -> bool {
-        !self.body_sent && self.upstream.as_ref().is_some_and(|up| up.side.out.is_sent())
+        !self.body_sent
+            && !self.filters.hold(Direction::Request)
+            && self.upstream.as_ref().is_some_and(|up| up.side.out.is_sent())
     }
 
     /// Ready with whom it was waited for, when that took too long.
@@ -240,6 +264,9 @@ impl Exchange {
 
     /// Moves as much of the request as will go without waiting.
     fn pump_request(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if self.filters.filter_payload(Direction::Request) {
+            return self.pump_filtered_request(conn, cx);
+        }
         loop {
             self.encode_body(conn)?;
             let up = self.upstream.as_mut().expect("a transfer has a server");
@@ -252,10 +279,7 @@ impl Exchange {
                 Poll::Ready(Err(_)) => up.deaf = true,
                 Poll::Pending => return Ok(()),
             }
-            if up.side.out.keep && up.side.out.len() > KEEP_MAX {
-                up.side.out.keep = false;
-                up.side.out.release_if_sent(pool);
-            }
+            up.keep_little(pool);
             if self.body_sent || up.deaf {
                 return Ok(());
             }
@@ -359,7 +383,15 @@ impl Exchange {
     }
 
     /// Puts the response head into the client's output.
-    fn start_response(&mut self, conn: &mut Conn, head: &Head, length: Length, tunnel: bool) -> Response {
+    ///
+    /// `lengths` are how the body comes, and how a filter wants it to go.
+    fn start_response(
+        &mut self,
+        conn: &mut Conn,
+        head: &Head,
+        (coming, length): (Length, Length),
+        tunnel: bool,
+    ) -> Response {
         let framing = self.client_framing(length);
         let res = &mut conn.txn.res;
         let status = res.status();
@@ -375,7 +407,7 @@ impl Exchange {
         }
         self.keep_alive &= framing != Length::UntilClose;
         self.start_answer(conn, tunnel);
-        Response { body: Decoder::new(length), out: Encoder::new(framing), passed: 0, done: false }
+        Response { body: Decoder::new(coming), out: Encoder::new(framing), passed: 0, done: false }
     }
 
     /// Encodes the answer's head that stands in `conn.txn.res`.
@@ -397,10 +429,20 @@ impl Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
         let mut budget = BYTES_PER_TURN;
+        let filtered = self.filters.filter_payload(Direction::Response);
+        self.filters.wake();
+        if self.is_killed() {
+            return Poll::Ready(Err(Fault::Close(*b"KD")));
+        }
         loop {
             self.pump_request(conn, cx)?;
             let before = conn.client.bytes_out;
-            match self.poll_body_out(conn, response, cx)? {
+            let out = if filtered {
+                self.poll_filtered_out(conn, response, cx)?
+            } else {
+                self.poll_body_out(conn, response, cx)?
+            };
+            match out {
                 Poll::Ready(()) if response.done => return Poll::Ready(Ok(())),
                 Poll::Ready(()) => {
                     if let Poll::Ready(read) = self.poll_body_in(conn, response, cx) {
@@ -487,6 +529,14 @@ impl Exchange {
     ) -> Poll<Result<(), Fault>> {
         let up = self.upstream.as_mut().expect("a transfer has a server");
         let pool = &conn.worker.buffers;
+        if self.filters.filter_payload(Direction::Response)
+            && (response.body.is_done()
+                || conn.txn.res_chn.is_cut()
+                || conn.txn.res_chn.buf.is_full_of_data())
+        {
+            // Filters hold back what there is.
+            return Poll::Pending;
+        }
         if up.side.input.is_full_of_data() {
             // A trailer block that does not fit.
             return Poll::Ready(Err(Fault::Close(*b"SD")));
@@ -506,9 +556,19 @@ impl Exchange {
     async fn tunnel(&mut self, conn: &mut Conn) -> Result<(), Fault> {
         let mut upstream = self.upstream.take().expect("a transfer has a server");
         self.keep_alive = false;
-        self.letters = relay(conn, &mut upstream).await;
+        self.letters = relay(conn, &mut upstream, None).await;
         upstream.side.release(&conn.worker.buffers);
         if self.letters == NORMAL { Ok(()) } else { Err(Fault::Close(self.letters)) }
+    }
+}
+
+impl Upstream {
+    /// Forgets what was sent once it is more than is worth keeping.
+    pub(super) fn keep_little(&mut self, pool: &BufferPool) {
+        if self.side.out.keep && self.side.out.len() > KEEP_MAX {
+            self.side.out.keep = false;
+            self.side.out.release_if_sent(pool);
+        }
     }
 }
 

@@ -166,6 +166,9 @@ async fn open(conn: &mut Conn, slot: &Slot) -> Result<Result<BoxIo, Letters>, Fa
         if let Poll::Ready(done) = connecting.as_mut().poll(cx) {
             return Poll::Ready(Ok(done.map_err(|_| *b"SC")));
         }
+        if slot.is_killed() {
+            return Poll::Ready(Err(Fault::Status(503, *b"KC")));
+        }
         match poll_interrupt(conn, abort, b'C', until, (0, *b"sC"), cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Fault::Status(0, letters)) => Poll::Ready(Ok(Err(letters))),

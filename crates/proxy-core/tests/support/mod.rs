@@ -164,6 +164,7 @@ impl World {
             stopping: AtomicBool::new(false),
             next_stream: AtomicU64::new(0),
             counters: ProcessCounters::default(),
+            roll_call: Default::default(),
             proc_vars: parking_lot::RwLock::default(),
         });
         let worker = Rc::new(Worker {

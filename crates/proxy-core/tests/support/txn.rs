@@ -57,6 +57,7 @@ impl Bench {
             stopping: false.into(),
             next_stream: 0.into(),
             counters: ProcessCounters::default(),
+            roll_call: Default::default(),
             proc_vars: parking_lot::RwLock::new(Vars::default()),
         });
         let worker = Rc::new(Worker {

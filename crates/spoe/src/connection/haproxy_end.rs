@@ -101,6 +101,8 @@ pub struct HaproxyEnd {
     /// The payload of which not all frames are in the output.
     fragments: Option<Fragments>,
     events: VecDeque<Stored>,
+    /// Whether the end was among the events.
+    told_closed: bool,
     /// Payloads of queued ACKs; emptied when `events` is.
     arena: Vec<u8>,
     last_exchange: Instant,
@@ -161,6 +163,7 @@ impl HaproxyEnd {
             out,
             fragments: None,
             events: VecDeque::new(),
+            told_closed: false,
             arena: Vec::new(),
             last_exchange: now,
             last_input: now,
@@ -382,11 +385,7 @@ impl HaproxyEnd {
     /// has answered. Gives whether it was known.
     pub fn forget(&mut self, now: Instant, stream: StreamId, frame: FrameId) -> bool {
         let known = self.take_in_flight(stream, frame).is_some();
-        if known && let Some(fragments) = self.take_fragments(stream, frame) {
-            if !fragments.is_untouched() {
-                fragments.abort(&mut self.out);
-                self.traffic.frames_sent += 1;
-            }
+        if known && self.abort_fragments(stream, frame) {
             return true;
         }
         if known && self.waiting_frames_max() == 1 && !self.pipelining() {
@@ -465,6 +464,16 @@ impl HaproxyEnd {
         }
     }
 
+    /// Gives the rest of a payload up, and says so if some of it was sent. False if there is no rest.
+    fn abort_fragments(&mut self, stream: StreamId, frame: FrameId) -> bool {
+        let Some(fragments) = self.take_fragments(stream, frame) else { return false };
+        if !fragments.is_untouched() {
+            fragments.abort(&mut self.out);
+            self.traffic.frames_sent += 1;
+        }
+        true
+    }
+
     /// The payload half sent, if it is this exchange's.
     fn take_fragments(&mut self, stream: StreamId, frame: FrameId) -> Option<Fragments> {
         self.fragments.take_if(|f| f.header().stream == stream && f.header().frame == frame)
@@ -536,11 +545,8 @@ impl HaproxyEnd {
                 self.events.push_back(Stored::FragmentAborted { stream, frame });
                 return Ok(());
             }
-            if let Some(fragments) = self.take_fragments(stream, frame) {
-                // Answered before all of it was asked: the rest is not wanted.
-                fragments.abort(&mut self.out);
-                self.traffic.frames_sent += 1;
-            }
+            // Answered before all of it was asked: the rest is not wanted.
+            self.abort_fragments(stream, frame);
         } else if !terms.capabilities.contains(Capabilities::ASYNC) {
             // The answer to an exchange that was given up; without pipelining there is none such.
             if !self.pipelining() {
@@ -572,8 +578,7 @@ impl HaproxyEnd {
     }
 
     fn on_closed(&mut self, status: Status) {
-        if !matches!(self.state, State::Closed) && !self.events.iter().any(|e| matches!(e, Stored::Closed(_)))
-        {
+        if !std::mem::replace(&mut self.told_closed, true) {
             self.events.push_back(Stored::Closed(status));
         }
     }

@@ -4,7 +4,7 @@
 //! Until then lines go to standard error, and nothing can sleep or connect.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     io,
     net::SocketAddr,
     pin::Pin,
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hlua::host::{self, HostError, HostResult, Level, LocalFuture, Target, Value};
+use hlua::host::{self, ConnectError, Connecting, HostError, HostResult, Level, LocalFuture, Target, Value};
 use proxy_core::{
     cfgparse::Env,
     config::LogTarget,
@@ -29,7 +29,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use super::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::{Catalog, LuaPatterns, LuaProxies},
+    hlua_proxy_core::{Catalog, LuaHttpClient, LuaPatterns, LuaProxies, unix_addr},
     level_from_lua, values,
 };
 
@@ -67,7 +67,29 @@ pub struct WorkerCore {
     routes: RefCell<LogRoutes>,
     env: RefCell<Env>,
     patterns: LuaPatterns,
+    stays: Stays,
     links: OnceCell<Links>,
+}
+
+/// How often scripts may still go on in the present turn instead of giving way to nobody.
+#[derive(Default)]
+struct Stays {
+    turn: Cell<Option<Instant>>,
+    left: Cell<u32>,
+}
+
+/// So many take a few microseconds: no socket waits longer for it.
+const STAYS_A_TURN: u32 = 64;
+
+impl Stays {
+    fn take(&self, turn: Instant) -> bool {
+        if self.turn.replace(Some(turn)) != Some(turn) {
+            self.left.set(STAYS_A_TURN);
+        }
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        left > 0
+    }
 }
 
 struct Links {
@@ -76,6 +98,7 @@ struct Links {
     catalog: Arc<Catalog>,
     proxies: LuaProxies,
     events: LuaEvents,
+    http: LuaHttpClient,
 }
 
 impl WorkerCore {
@@ -88,6 +111,7 @@ impl WorkerCore {
     ) -> Rc<Self> {
         Rc::new(Self {
             patterns: LuaPatterns(patterns),
+            stays: Stays::default(),
             clock,
             wall,
             routes: RefCell::default(),
@@ -107,13 +131,14 @@ impl WorkerCore {
     }
 
     /// Joins it to its worker, once.
-    pub fn link(&self, worker: &Rc<Worker>, handle: Handle, events: LuaEvents) {
+    pub fn link(&self, worker: &Rc<Worker>, handle: Handle, events: LuaEvents, http: LuaHttpClient) {
         let links = Links {
             worker: Rc::downgrade(worker),
             handle,
             catalog: Extension::of(worker).catalog.clone(),
             proxies: LuaProxies::new(worker),
             events,
+            http,
         };
         assert!(self.links.set(links).is_ok(), "a core belongs to one worker");
     }
@@ -196,6 +221,11 @@ impl host::Core for WorkerCore {
         Ok(())
     }
 
+    fn nothing_else_ready(&self) -> bool {
+        let Some(Links { handle, .. }) = self.links.get() else { return false };
+        handle.is_alone() && self.stays.take(handle.now())
+    }
+
     fn info(&self) -> Vec<(String, Value<'static>)> {
         let Some(worker) = self.worker() else { return Vec::new() };
         super::with_admin(&worker, &[], proxy_core::admin::info::fields)
@@ -223,6 +253,10 @@ impl host::Core for WorkerCore {
         Some(&self.links.get()?.events)
     }
 
+    fn http_client(&self) -> Option<&dyn host::HttpClient> {
+        Some(&self.links.get()?.http)
+    }
+
     fn regex(&self, pattern: &str, case_sensitive: bool) -> HostResult<Arc<dyn host::Regex>> {
         super::hlua_proxy_core::compile_regex(pattern, case_sensitive)
     }
@@ -237,30 +271,48 @@ impl host::Core for WorkerCore {
 }
 
 impl host::Sockets for WorkerCore {
-    fn connect(&self, target: Target, tls: bool) -> LocalFuture<io::Result<Box<dyn host::Socket>>> {
-        let refuse = |text| io::Error::new(io::ErrorKind::Unsupported, text);
+    fn connect(&self, target: Target, tls: bool) -> Connecting {
         let Some(worker) = self.worker() else {
-            return Box::pin(std::future::ready(Err(refuse("no connections while loading"))));
+            let error = io::Error::new(io::ErrorKind::Unsupported, "no connections while loading");
+            return Box::pin(std::future::ready(Err(error.into())));
         };
-        if tls {
-            return Box::pin(std::future::ready(Err(refuse("TLS is not supported yet"))));
-        }
-        let connecting = worker.host.connect(&address(target), None);
         Box::pin(async move {
-            let socket: Box<dyn host::Socket> = Box::new(WorkerSocket(connecting.await?));
+            let host = match &target {
+                Target::Ip(ip) => ip.ip().to_string(),
+                Target::Name(name, _) => name.clone(),
+                Target::Unix(_) => LOCAL.to_owned(),
+            };
+            let mut io = open(&worker, target).await?;
+            if tls {
+                io = crate::tls::connect(crate::tls::unverified(), io, host).await?;
+            }
+            let socket: Box<dyn host::Socket> = Box::new(WorkerSocket(io));
             Ok(socket)
         })
     }
 }
 
-fn address(target: Target) -> Addr {
-    match target {
+/// What a server on a unix socket is called; as an address, it is not told.
+const LOCAL: &str = "127.0.0.1";
+
+/// Connects to the first of a target's addresses that answers.
+async fn open(worker: &Worker, target: Target) -> Result<BoxIo, ConnectError> {
+    let addr = match target {
         Target::Ip(ip) => Addr::Ip(ip),
-        Target::Unix(path) => match path.strip_prefix(b"\0") {
-            Some(name) => Addr::Abstract(name.to_vec()),
-            None => Addr::Unix(String::from_utf8_lossy(&path).into_owned().into()),
-        },
-    }
+        Target::Unix(path) => unix_addr(&path),
+        Target::Name(name, port) => {
+            let addresses = worker.host.resolve(&name).await.map_err(|_| ConnectError::Unresolved)?;
+            let mut failed = ConnectError::Unresolved;
+            for ip in addresses {
+                match worker.host.connect(&Addr::Ip((ip, port).into()), None).await {
+                    Ok(io) => return Ok(io),
+                    Err(error) => failed = error.into(),
+                }
+            }
+            return Err(failed);
+        }
+    };
+    Ok(worker.host.connect(&addr, None).await?)
 }
 
 /// A script's socket.
@@ -274,6 +326,10 @@ impl host::Socket for WorkerSocket {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, data)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -67,8 +67,8 @@ impl Extension {
         facts: Arc<Facts>,
         routes: LogRoutes,
         sites: Arc<Sites>,
-        shared: Option<Runtime>,
-        per_thread: Option<Runtime>,
+        engines: Engines,
+        lua: [Option<Runtime>; 2],
     ) -> Rc<Self> {
         Rc::new(Self {
             catalog,
@@ -77,10 +77,10 @@ impl Extension {
             spare_applet: Cell::default(),
             fetch_calls: Compiled::default(),
             converter_calls: Compiled::default(),
-            engines: Engines::default(),
+            engines,
             facts,
             routes,
-            lua: [shared, per_thread],
+            lua,
             sites,
             calls: RefCell::default(),
         })
@@ -118,6 +118,25 @@ impl Extension {
         let known = self.calls.borrow().get(site).copied().flatten();
         let (vm, call) = known.or_else(|| self.bind(site))?;
         Some((self.lua(vm)?, call))
+    }
+
+    /// Prepares every `filter lua.NAME` line in this worker's VMs.
+    ///
+    /// # Errors
+    /// A script refuses its line.
+    pub fn declare_filters(&self) -> Result<(), hlua::Error> {
+        for (number, line) in self.sites.filters().iter().enumerate() {
+            let Some(runtime) = self.lua(line.vm) else { continue };
+            let args: Vec<&[u8]> = line.args.iter().map(String::as_bytes).collect();
+            runtime.declare_filter(number, &line.name, &args)?;
+        }
+        Ok(())
+    }
+
+    /// A timer of this worker, where a VM has one.
+    #[must_use]
+    pub fn sleep_until(&self, at: std::time::Instant) -> Option<hlua::host::LocalFuture<()>> {
+        self.runtimes().find_map(|runtime| runtime.core().sleep_until(at))
     }
 
     fn bind(&self, number: usize) -> Option<(VmKind, CallSite)> {

@@ -170,4 +170,8 @@ impl ServerObserver for ServerEvents {
     fn on_server_notice(&self, _: &Arc<Server>, notice: &Notice) {
         console::print(if notice.alert { Level::Alert } else { Level::Warning }, notice.terminal_text());
     }
+
+    fn on_proxy_notice(&self, _: &Arc<proxy_core::config::Proxy>, text: &str) {
+        console::print(Level::Warning, text);
+    }
 }

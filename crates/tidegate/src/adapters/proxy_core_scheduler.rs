@@ -11,7 +11,7 @@ use std::{
 
 use proxy_core::{
     config::{LogAddr, LogTarget, SourceAddr},
-    host::{Addr, BoxTask, ConnectFuture, Host, Timer},
+    host::{Addr, BoxTask, ConnectFuture, Host, ResolveFuture, Timer},
     log::Level,
 };
 use scheduler::Handle;
@@ -66,6 +66,10 @@ impl Host for WorkerHost {
 
     fn connect(&self, to: &Addr, source: Option<&SourceAddr>) -> ConnectFuture {
         Box::pin(net::connect(to.clone(), source.cloned()))
+    }
+
+    fn resolve(&self, name: &str) -> ResolveFuture {
+        Box::pin(crate::resolver::resolve(name.to_owned()))
     }
 
     fn spawn(&self, name: &'static str, task: BoxTask) {

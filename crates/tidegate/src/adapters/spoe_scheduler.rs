@@ -5,13 +5,19 @@ use std::{
     io,
     pin::Pin,
     rc::{Rc, Weak},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Instant,
 };
 
 use proxy_core::{
-    backend::assign::{Assign, Slot},
+    backend::{
+        assign::{Assign, Slot},
+        counters::{Traffic, bump},
+    },
     config::Proxy,
     host::BoxIo,
     worker::Worker,
@@ -58,7 +64,7 @@ impl Host for EngineHost {
             match connecting.await {
                 Ok(io) => {
                     slot.connected();
-                    let io: Box<dyn Io> = Box::new(AgentIo { io, _slot: slot });
+                    let io: Box<dyn Io> = Box::new(AgentIo { io, slot });
                     Ok(io)
                 }
                 Err(error) => {
@@ -90,6 +96,8 @@ impl Host for EngineHost {
             }
             _ => return,
         };
+        // What an agent says wrongly is what a server's unreadable response is.
+        bump(&self.backend.state.be.response_errors);
         let worker = self.worker();
         let level = proxy_core::log::Level::Warning;
         proxy_core::log::send(&worker, &self.backend.logs, level, text.as_bytes());
@@ -108,10 +116,18 @@ impl Timer for EngineTimer {
     }
 }
 
-/// A connection to an agent with its place on the server.
+/// A connection to an agent with its place on the server, where its bytes are counted.
 struct AgentIo {
     io: BoxIo,
-    _slot: Slot,
+    slot: Slot,
+}
+
+impl AgentIo {
+    fn count(&self, of: fn(&Traffic) -> &AtomicU64, bytes: usize) {
+        for traffic in [&self.slot.server().traffic, &self.slot.proxy().state.be] {
+            of(traffic).fetch_add(bytes as u64, Relaxed);
+        }
+    }
 }
 
 impl AsyncRead for AgentIo {
@@ -120,13 +136,23 @@ impl AsyncRead for AgentIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
+            self.count(|traffic| &traffic.bytes_out, bytes);
+        }
+        read
     }
 }
 
 impl AsyncWrite for AgentIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.count(|traffic| &traffic.bytes_in, bytes);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

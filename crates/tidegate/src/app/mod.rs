@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// What `feature(…)` and `-vv` tell of.
-pub const FEATURES: &[&str] = &["ACCEPT4", "EPOLL", "GETADDRINFO", "LUA", "POLL", "PRCTL", "RT", "THREAD"];
+pub const FEATURES: &[&str] =
+    &["ACCEPT4", "EPOLL", "GETADDRINFO", "LUA", "POLL", "PRCTL", "RT", "RUSTLS", "THREAD"];
 
 /// Everything a start needs.
 pub struct Startup {

@@ -132,6 +132,7 @@ impl WorkerThread {
         if let Err(error) = self.node.start() {
             console::print(Level::Alert, &error.to_string());
         }
+        self.wake_on_roll_call();
         self.stop_when_asked(accepting);
         if self.node.worker.thread == 0 {
             process::handle_signals(&self.worker.handle(), &self.process, &self.node);
@@ -171,6 +172,19 @@ impl WorkerThread {
             }
         });
         Ok(())
+    }
+
+    /// Wakes every session when something was changed about sessions that run.
+    fn wake_on_roll_call(&self) {
+        let (process, sessions) = (self.process.clone(), self.sessions.clone());
+        self.worker.handle().spawn("roll call", async move {
+            let roll_call = &process.shared.roll_call;
+            let mut seen = roll_call.get();
+            loop {
+                seen = std::future::poll_fn(|cx| roll_call.poll_changed(seen, cx)).await;
+                sessions.wake_all();
+            }
+        });
     }
 
     /// Soft stop: closes the listeners, lets sessions finish. Stop now: ends the loop.
@@ -226,6 +240,10 @@ impl Surroundings for Accepted {
     fn on_error(&self, error: &io::Error) {
         let text = format!("Proxy {} cannot accept: {error}", self.proxy.name);
         proxy_core::log::send(&self.node.worker, &self.proxy.logs, Level::Emerg, text.as_bytes());
+    }
+
+    fn listening(&self) -> &proxy_core::backend::listening::Listening {
+        &self.proxy.state.listening
     }
 
     fn serve(&self, io: BoxIo, places: [Place; 2]) {

@@ -1,5 +1,11 @@
 //! What script authors get beside the proxy: `tidegate lua`, `tidegate test`, `tidegate check`.
 
+mod junit;
+mod pretty;
+mod tap;
+pub mod test;
+mod watch;
+
 use std::process::ExitCode;
 
 /// `tidegate lua …`

@@ -1,4 +1,4 @@
-//! The runtime API on `stats socket`: HAProxy's commands, and `show events`.
+//! The runtime API on `stats socket`: HAProxy's commands, `show events` and `show spoe`.
 //!
 //! A client that does not read holds up nothing but its own task; `show events` has a bounded queue
 //! and says how many events it missed.
@@ -33,6 +33,7 @@ use super::{
 use crate::adapters::{
     Extension,
     proxy_core_event_hdl::{ServerEvents, Servers, subtype_name},
+    proxy_core_spoe::report,
     with_admin,
 };
 
@@ -45,6 +46,12 @@ const COMMANDS: &[Command<'static>] = &[
         words: "show events",
         usage: "show events [<sink>] [-w] [-n]",
         help: "print what the event bus publishes, until the client leaves",
+        level: AccessLevel::User,
+    },
+    Command {
+        words: "show spoe",
+        usage: "show spoe [<proxy>[/<engine>]]",
+        help: "print what SPOE engines do and have done, of all threads together",
         level: AccessLevel::User,
     },
     Command {
@@ -91,6 +98,7 @@ enum Next {
     Answer(String),
     Quit,
     Events,
+    Spoe(Option<String>),
     Service(Arc<dyn ServiceMaker>),
 }
 
@@ -109,6 +117,11 @@ impl Client {
                     Next::Answer(text) => io.write_all(&self.session.frame(&text)).await?,
                     Next::Quit => return io.shutdown().await,
                     Next::Events => return self.show_events(io).await,
+                    Next::Spoe(only) => {
+                        let plan = &Extension::of(&self.worker).engines.plan;
+                        let text = report::show(plan, &self.worker, only.as_deref()).await;
+                        io.write_all(&self.session.frame(&text)).await?;
+                    }
                     Next::Service(maker) => {
                         let (unread, ended) = self.session.take_rest();
                         let left = cli_applet::run(&self.worker, io, maker, unread, ended).await?;
@@ -154,6 +167,8 @@ impl Client {
             ["user"] => self.lower(AccessLevel::User),
             ["operator"] => self.lower(AccessLevel::Operator),
             ["show", "events", ..] => Next::Events,
+            ["show", "spoe"] => Next::Spoe(None),
+            ["show", "spoe", name] => Next::Spoe(Some(name.to_owned())),
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
             _ => match Extension::of(&self.worker).sites().cli_command(&words) {
                 Some(maker) => Next::Service(maker),

@@ -16,7 +16,7 @@ pub(super) fn decode(stack: &mut Stack<'_>) -> Flow {
 }
 
 /// The value of a whole text.
-fn parse(text: &[u8], keep_null: bool) -> Result<Out, String> {
+pub(super) fn parse(text: &[u8], keep_null: bool) -> Result<Out, String> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"));
     }

@@ -36,6 +36,11 @@ pub(crate) const OBJECT: ClassDef =
 
 static LAZY: Method = Method::new("__index", "(json, key)", lazy);
 
+/// The value of a whole text; null is nil.
+pub(crate) fn read(text: &[u8]) -> Result<crate::value::Out, String> {
+    decode::parse(text, false)
+}
+
 /// `json.null`, the same value as that of the C module `cjson`.
 fn lazy(stack: &mut Stack<'_>) -> Flow {
     if stack.try_bytes(2).as_deref() != Some(b"null") {

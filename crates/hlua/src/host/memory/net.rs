@@ -1,17 +1,23 @@
 //! Sockets in memory: a peer is a script of replies, one after each piece written to it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::host::{LocalFuture, Socket, Sockets, Target};
+use crate::host::{
+    ConnectError, Connecting, HostResult, HttpClient, HttpRequest, HttpResponse, LocalFuture, Socket,
+    Sockets, Target,
+};
 
 /// Peers by address; connecting to any other is refused.
 #[derive(Default)]
 pub struct MemorySockets {
     peers: RefCell<BTreeMap<SocketAddr, Vec<String>>>,
+    names: RefCell<BTreeMap<String, IpAddr>>,
+    open: Rc<Cell<usize>>,
 }
 
 impl MemorySockets {
@@ -19,20 +25,67 @@ impl MemorySockets {
     pub fn add(&self, address: SocketAddr, replies: &[&str]) {
         self.peers.borrow_mut().insert(address, replies.iter().map(ToString::to_string).collect());
     }
+
+    /// Connections that scripts hold.
+    pub fn open(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Gives an address a name.
+    pub fn name(&self, name: &str, address: IpAddr) {
+        self.names.borrow_mut().insert(name.to_owned(), address);
+    }
 }
 
 impl Sockets for MemorySockets {
-    fn connect(&self, target: Target, _tls: bool) -> LocalFuture<io::Result<Box<dyn Socket>>> {
-        let found = match &target {
-            Target::Ip(address) => {
-                self.peers.borrow().get(address).map(|replies| (*address, replies.clone().into()))
-            }
+    fn connect(&self, target: Target, _tls: bool) -> Connecting {
+        let address = match target {
+            Target::Ip(address) => Some(address),
+            Target::Name(name, port) => match self.names.borrow().get(&name) {
+                Some(ip) => Some((*ip, port).into()),
+                None => return Box::pin(std::future::ready(Err(ConnectError::Unresolved))),
+            },
             Target::Unix(_) => None,
         };
+        let found = address.and_then(|address| {
+            self.peers.borrow().get(&address).map(|replies| (address, replies.clone().into()))
+        });
+        let open = self.open.clone();
         Box::pin(async move {
-            let (address, replies) = found.ok_or(io::ErrorKind::ConnectionRefused)?;
-            Ok(Box::new(MemorySocket { address, replies, said: VecDeque::new() }) as Box<dyn Socket>)
+            let (address, replies) =
+                found.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+            open.set(open.get() + 1);
+            Ok(Box::new(MemorySocket { address, replies, said: VecDeque::new(), open }) as Box<dyn Socket>)
         })
+    }
+}
+
+/// Responses by URL, and the requests made so far; any other URL is answered with 503.
+#[derive(Default)]
+pub struct MemoryHttp {
+    responses: RefCell<BTreeMap<String, HttpResponse>>,
+    requests: RefCell<Vec<HttpRequest>>,
+}
+
+impl MemoryHttp {
+    /// What requests for that URL get from now on.
+    pub fn answer(&self, url: &str, response: HttpResponse) {
+        self.responses.borrow_mut().insert(url.to_owned(), response);
+    }
+
+    /// The requests since the last call.
+    pub fn take_requests(&self) -> Vec<HttpRequest> {
+        self.requests.take()
+    }
+}
+
+impl HttpClient for MemoryHttp {
+    fn send(&self, request: HttpRequest) -> HostResult<LocalFuture<HttpResponse>> {
+        let known = self.responses.borrow().get(&request.url).cloned();
+        self.requests.borrow_mut().push(request);
+        let nobody =
+            || HttpResponse { status: 503, reason: b"Service Unavailable".to_vec(), ..Default::default() };
+        Ok(Box::pin(std::future::ready(known.unwrap_or_else(nobody))))
     }
 }
 
@@ -40,6 +93,13 @@ struct MemorySocket {
     address: SocketAddr,
     replies: VecDeque<String>,
     said: VecDeque<u8>,
+    open: Rc<Cell<usize>>,
+}
+
+impl Drop for MemorySocket {
+    fn drop(&mut self) {
+        self.open.set(self.open.get() - 1);
+    }
 }
 
 impl Socket for MemorySocket {

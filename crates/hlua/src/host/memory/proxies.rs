@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use super::MemoryStickTable;
 use crate::host::{
-    HostError, HostResult, Proxies, Proxy, ProxyCommand, Server, ServerCommand, Stats, StickTable, Value,
+    HostError, HostResult, Proxies, Proxy, ProxyCommand, ProxyMailers, Server, ServerCommand, Stats,
+    StickTable, Value,
 };
 
 /// The proxies of a test.
@@ -23,6 +24,7 @@ pub struct MemoryProxy {
     uuid: i64,
     capabilities: (bool, bool),
     servers: Vec<(String, String)>,
+    mailers: Option<ProxyMailers>,
     table: Option<MemoryStickTable>,
     commands: Rc<RefCell<Vec<String>>>,
 }
@@ -44,9 +46,17 @@ impl MemoryProxies {
             uuid,
             capabilities,
             servers,
+            mailers: None,
             table: None,
             commands,
         });
+    }
+
+    /// Gives a proxy mailers.
+    pub fn set_mailers(&self, proxy: &str, mailers: ProxyMailers) {
+        for known in self.list.borrow_mut().iter_mut().filter(|known| known.name == proxy) {
+            known.mailers = Some(mailers.clone());
+        }
     }
 
     /// Gives a proxy a stick table.
@@ -114,6 +124,10 @@ impl Proxy for MemoryProxy {
 
     fn usable_servers(&self) -> (i64, i64) {
         (self.servers.len() as i64, 0)
+    }
+
+    fn mailers(&self) -> Option<ProxyMailers> {
+        self.mailers.clone()
     }
 
     fn command(&self, command: ProxyCommand) -> HostResult<()> {

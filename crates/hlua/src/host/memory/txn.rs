@@ -4,8 +4,12 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
+use std::rc::Rc;
 
-use crate::host::{Channel, HostError, HostResult, Http, Level, Reply, RequestPart, Side, Txn, Value};
+use super::samples::{Stub, Stubs};
+use crate::host::{
+    Channel, HostError, HostResult, Http, Level, Reply, RequestPart, SampleId, Side, StartLine, Txn, Value,
+};
 
 /// Header lines in order.
 pub(super) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
@@ -24,6 +28,9 @@ pub struct MemoryStream {
     pub variables: BTreeMap<Vec<u8>, Value<'static>>,
     /// What the script logged in this stream's name.
     pub log: Vec<(Level, String)>,
+    /// What a test answers for fetches on this stream alone.
+    pub fetches: BTreeMap<SampleId, Stub>,
+    pub(super) stubs: Rc<Stubs>,
     pub(super) extension: Option<Box<dyn Any>>,
 }
 
@@ -36,6 +43,8 @@ impl Default for MemoryStream {
             request_headers: Vec::new(),
             variables: BTreeMap::new(),
             log: Vec::new(),
+            fetches: BTreeMap::new(),
+            stubs: Rc::default(),
             extension: None,
         }
     }
@@ -78,7 +87,7 @@ macro_rules! delegate_stream {
                 input: crate::host::Value<'_>,
                 args: &[crate::host::Value<'_>],
             ) -> crate::host::HostResult<Option<crate::host::Value<'_>>> {
-                Ok(super::samples::convert(converter, &input, args))
+                Ok(super::samples::convert(&self.stream, converter, input, args))
             }
             fn set_var(&mut self, name: &[u8], value: crate::host::Value<'_>, if_exists: bool) -> bool {
                 self.stream.set_var(name, value, if_exists)
@@ -113,6 +122,8 @@ pub struct MemoryTxn {
     pub reply: Option<Option<Reply>>,
     http: bool,
     side: Side,
+    /// Heads that have gone out: request, response.
+    pub heads_gone: [bool; 2],
     request: MemoryChannel,
     response: MemoryChannel,
 }
@@ -154,10 +165,36 @@ impl MemoryTxn {
             status: (200, Vec::new()),
             response_headers: Vec::new(),
             reply: None,
+            heads_gone: [false; 2],
             http,
             side: Side::Request,
             request: MemoryChannel { http, ..MemoryChannel::default() },
             response: MemoryChannel { http, ..MemoryChannel::default() },
+        }
+    }
+
+    /// Puts payload in front of a filter: `input` is its part of it, `ended` whether that is the last.
+    pub fn show_payload(&mut self, side: Side, input: &[u8], ended: bool) {
+        self.heads_gone[side as usize] = true;
+        let channel = self.channel_of(side);
+        channel.input = input.to_vec();
+        channel.output.clear();
+        channel.open = !ended;
+    }
+
+    /// What a filter left of its payload, what it forwarded by itself, and whether the message goes on.
+    pub fn payload(&self, side: Side) -> (&[u8], &[u8], bool) {
+        let channel = match side {
+            Side::Request => &self.request,
+            Side::Response => &self.response,
+        };
+        (&channel.input, &channel.output, channel.open)
+    }
+
+    fn channel_of(&mut self, side: Side) -> &mut MemoryChannel {
+        match side {
+            Side::Request => &mut self.request,
+            Side::Response => &mut self.response,
         }
     }
 
@@ -192,10 +229,7 @@ impl Txn for MemoryTxn {
     }
 
     fn channel(&mut self, side: Side) -> Option<&mut dyn Channel> {
-        Some(match side {
-            Side::Request => &mut self.request,
-            Side::Response => &mut self.response,
-        })
+        Some(self.channel_of(side))
     }
 
     fn done(&mut self, reply: Option<Reply>) -> HostResult<()> {
@@ -247,11 +281,37 @@ impl Http for MemoryTxn {
         self.status = (status, reason.unwrap_or_default().to_vec());
         Ok(true)
     }
+
+    fn start_line(&mut self, side: Side) -> HostResult<Option<StartLine>> {
+        let (first, second, third) = match side {
+            Side::Request => (self.stream.method.clone(), self.stream.uri.clone(), b"HTTP/1.1".to_vec()),
+            Side::Response => {
+                (b"HTTP/1.1".to_vec(), self.status.0.to_string().into_bytes(), self.status.1.clone())
+            }
+        };
+        Ok(Some(StartLine { first, second, third }))
+    }
+
+    fn head_gone(&mut self, side: Side) -> bool {
+        self.heads_gone[side as usize]
+    }
+
+    fn set_body_len(&mut self, side: Side, length: Option<u64>) -> HostResult<bool> {
+        self.del_header(side, b"content-length")?;
+        self.del_header(side, b"transfer-encoding")?;
+        match length {
+            Some(length) => self.add_header(side, b"content-length", length.to_string().as_bytes())?,
+            None => self.add_header(side, b"transfer-encoding", b"chunked")?,
+        }
+        Ok(true)
+    }
 }
 
 #[derive(Default)]
 struct MemoryChannel {
     http: bool,
+    /// More may come.
+    open: bool,
     input: Vec<u8>,
     output: Vec<u8>,
 }
@@ -270,7 +330,7 @@ impl Channel for MemoryChannel {
     }
 
     fn may_recv(&self) -> bool {
-        false
+        self.open
     }
 
     fn is_full(&self) -> bool {
@@ -287,6 +347,11 @@ impl Channel for MemoryChannel {
         }
         self.input.splice(range, with.iter().copied());
         Ok(true)
+    }
+
+    fn set_ended(&mut self, ended: bool) -> HostResult<()> {
+        self.open = !ended;
+        Ok(())
     }
 
     fn forward(&mut self, len: usize) -> HostResult<usize> {

@@ -10,10 +10,11 @@ use crate::{
     admin::AdminContext,
     backend::{
         counters::Traffic,
+        listening::ListenState,
         notice::usable_servers,
         server::{OpState, Server, Status},
     },
-    config::{AccessLevel, Mode, Proxy},
+    config::{AccessLevel, Bind, Mode, Proxy},
     host::Addr,
 };
 
@@ -29,12 +30,33 @@ pub fn frontend_row(proxy: &Proxy, cx: &AdminContext<'_>) -> Row {
     row.set("stot", state.fe_sessions.total());
     row.set("dreq", &traffic.denied_requests);
     row.set("ereq", &traffic.request_errors);
-    row.set("status", if cx.shared.stopping.load(Relaxed) { "STOP" } else { "OPEN" });
+    row.set("status", frontend_status(proxy, cx));
     row.set("req_tot", &traffic.requests);
     row.set("conn_tot", state.fe_connections.total());
     row.set("intercepted", &traffic.intercepted);
     row.set("dcon", &traffic.denied_connections);
     row.set("dses", &traffic.denied_sessions);
+    row
+}
+
+fn frontend_status(proxy: &Proxy, cx: &AdminContext<'_>) -> &'static str {
+    match proxy.state.listening.state() {
+        _ if cx.shared.stopping.load(Relaxed) => "STOP",
+        ListenState::Open => "OPEN",
+        ListenState::Paused => "PAUSED",
+        ListenState::Stopped => "STOP",
+    }
+}
+
+/// The row of one listening address; there are no counters of its own.
+#[must_use]
+pub fn listener_row(proxy: &Proxy, name: &str, bind: &Bind, cx: &AdminContext<'_>) -> Row {
+    let mut row = Row::identity(proxy, name, bind.id, 3);
+    row.set("status", frontend_status(proxy, cx));
+    if bind.maxconn > 0 {
+        row.set("slim", bind.maxconn);
+    }
+    row.set("addr", &*bind.addr.to_string());
     row
 }
 

@@ -169,6 +169,7 @@ impl Scene {
             stopping: Default::default(),
             next_stream: Default::default(),
             counters: Default::default(),
+            roll_call: Default::default(),
             proc_vars: Default::default(),
         };
         let worker = Rc::new(Worker {
@@ -305,6 +306,7 @@ fn first_checks_are_spread_over_the_interval() {
         stopping: Default::default(),
         next_stream: Default::default(),
         counters: Default::default(),
+        roll_call: Default::default(),
         proc_vars: Default::default(),
     };
     let worker = Worker {

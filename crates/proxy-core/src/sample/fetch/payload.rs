@@ -5,7 +5,6 @@
 
 use super::{Row, int};
 use crate::{
-    channel::Channel,
     sample::{
         Arg, Needs, Sample, SampleType,
         args::{
@@ -47,13 +46,6 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 impl TxnData {
-    fn channel(&self, direction: Direction) -> &Channel {
-        match direction {
-            Direction::Request => &self.req_chn,
-            Direction::Response => &self.res_chn,
-        }
-    }
-
     /// Notes that more data could change what was seen; `true` if it can.
     fn note_may_change(&mut self, direction: Direction) -> bool {
         let open = self.sampling.may_wait && !self.channel(direction).settled();

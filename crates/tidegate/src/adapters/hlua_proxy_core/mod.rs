@@ -2,6 +2,7 @@
 
 mod applet;
 mod catalog;
+mod http_client;
 mod proxies;
 mod regex;
 mod stream;
@@ -10,7 +11,8 @@ mod txn;
 
 pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
+pub use http_client::{LuaHttpClient, unix_addr};
 pub use proxies::LuaProxies;
 pub use regex::compile as compile_regex;
 pub use tables::LuaPatterns;
-pub use txn::LuaTxn;
+pub use txn::{LuaTxn, side_of};

@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use hlua::host::{self, HostError, HostResult, ProxyCommand, ServerCommand, Stats, Value};
+use hlua::host::{self, HostError, HostResult, ProxyCommand, ProxyMailers, ServerCommand, Stats};
 use proxy_core::{
     admin::stat::{self, Row},
     backend::server::Server,
     config::{AccessLevel, Bind, Mode, Proxy},
+    log::Level,
     worker::Worker,
 };
 
@@ -82,8 +83,9 @@ impl host::Proxy for LuaProxy {
     fn listeners(&self) -> Vec<(String, Stats)> {
         let listener = |(at, bind): (usize, &Arc<Bind>)| {
             let name = bind.name.clone().unwrap_or_else(|| format!("sock-{}", at + 1));
-            let addr = Value::Str(Cow::Owned(bind.addr.to_string().into_bytes()));
-            (name, vec![("addr".to_owned(), addr)])
+            let row =
+                with_admin(&self.worker, &[], |cx| stats(&stat::listener_row(&self.proxy, &name, bind, cx)));
+            (name, row)
         };
         self.proxy.binds.iter().enumerate().map(listener).collect()
     }
@@ -112,8 +114,39 @@ impl host::Proxy for LuaProxy {
         (count(false), count(true))
     }
 
-    fn command(&self, _command: ProxyCommand) -> HostResult<()> {
-        Err(HostError::Unsupported("proxy commands"))
+    fn mailers(&self) -> Option<ProxyMailers> {
+        let alert = &self.proxy.options.email_alert;
+        let section = self.worker.shared.config.mailers.get(alert.mailers.as_ref()?)?;
+        Some(ProxyMailers {
+            track_server_health: self.proxy.options.log_health_checks,
+            log_level: alert.level.unwrap_or(Level::Alert) as u8,
+            mailservers: section.servers.clone(),
+            mailservers_timeout: i64::try_from(section.timeout.as_millis()).unwrap_or(i64::MAX),
+            smtp_hostname: alert.myhostname.clone(),
+            smtp_from: alert.from.clone(),
+            smtp_to: alert.to.clone(),
+        })
+    }
+
+    /// As the runtime API's commands; what is so already, and what a backend cannot be, is left as it is.
+    fn command(&self, command: ProxyCommand) -> HostResult<()> {
+        let name = &self.proxy.name;
+        let verb = match command {
+            ProxyCommand::Pause => "disable",
+            ProxyCommand::Resume => "enable",
+            ProxyCommand::Stop => "shutdown",
+            ProxyCommand::ShutBackupSessions => {
+                for server in self.proxy.servers.iter().filter(|server| server.config.backup) {
+                    server.kill_sessions();
+                }
+                self.worker.shared.roll_call.bump();
+                return Ok(());
+            }
+        };
+        with_admin(&self.worker, &[], |cx| {
+            proxy_core::admin::run(&format!("{verb} frontend {name}"), AccessLevel::Admin, cx)
+        });
+        Ok(())
     }
 }
 
@@ -161,7 +194,8 @@ impl host::Server for LuaServer {
 
     fn address(&self) -> String {
         match &*self.server.addr() {
-            proxy_core::host::Addr::Ip(ip) => ip.to_string(),
+            // As in HAProxy, without brackets.
+            proxy_core::host::Addr::Ip(addr) => format!("{}:{}", addr.ip(), addr.port()),
             proxy_core::host::Addr::Unix(path) => path.display().to_string(),
             _ => "<unknown>".to_owned(),
         }
@@ -188,7 +222,7 @@ impl host::Server for LuaServer {
     }
 
     fn weight(&self) -> i64 {
-        self.server.effective_weight().into()
+        self.server.status(self.proxy.worker.host.now()).user_weight.into()
     }
 
     fn stats(&self) -> Stats {
@@ -216,7 +250,7 @@ impl host::Server for LuaServer {
             ServerCommand::AgentDisable => format!("disable agent {server}"),
             ServerCommand::AgentForceUp => format!("set server {server} agent up"),
             ServerCommand::AgentForceDown => format!("set server {server} agent down"),
-            ServerCommand::ShutSessions => return Err(HostError::Unsupported("Server:shut_sess")),
+            ServerCommand::ShutSessions => format!("shutdown sessions server {server}"),
         };
         self.run(&line)
     }

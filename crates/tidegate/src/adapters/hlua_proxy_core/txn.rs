@@ -3,9 +3,13 @@
 //! The box is kept by the worker and used again for the next run, so lending costs two moves of a
 //! pointer.
 
-use std::{any::Any, borrow::Cow};
+use std::{
+    any::Any,
+    borrow::Cow,
+    task::{Context, Poll},
+};
 
-use hlua::host::{self, HostResult, Level, RequestPart, SampleId, Side, Value};
+use hlua::host::{self, HostResult, Level, RequestPart, SampleId, Side, StartLine, Value};
 use proxy_core::{
     action::Verdict,
     applet::Reply,
@@ -108,49 +112,76 @@ impl host::Txn for LuaTxn {
     }
 }
 
-/// What has come in when the rule runs. Nothing comes in while it waits, so it never waits for more.
+/// What stands in the channel. The stream brings more while an action waits, and polls it then.
 impl host::Channel for LuaTxn {
     fn is_http(&self) -> bool {
         !self.txn.req.is_empty()
     }
 
     fn input_len(&self) -> usize {
-        let head = self.txn.message(self.channel);
-        let head = if head.is_empty() { 0 } else { head.wire_len() };
-        head + self.input().len()
+        self.head_len() + self.input().len()
     }
 
     fn output_len(&self) -> usize {
-        0
+        self.txn.channel(self.channel).forwarded()
     }
 
     fn may_recv(&self) -> bool {
-        false
+        !self.txn.channel(self.channel).ended()
     }
 
     fn is_full(&self) -> bool {
-        self.input_len() >= self.txn.worker.buffers.size()
+        host::Channel::room(self) == 0
+    }
+
+    fn room(&self) -> usize {
+        let used = self.head_len() + self.txn.channel(self.channel).occupied();
+        self.txn.worker.buffers.size().saturating_sub(used)
     }
 
     fn input(&self) -> &[u8] {
-        match self.channel {
-            Direction::Request => self.txn.req_chn.data(),
-            Direction::Response => self.txn.res_chn.data(),
-        }
+        self.txn.channel(self.channel).data()
     }
 
     fn splice(&mut self, range: std::ops::Range<usize>, with: &[u8]) -> HostResult<bool> {
         let length = self.input().len();
         let range = range.start.min(length)..range.end.min(length);
-        if length - range.len() + with.len() > self.txn.worker.buffers.size() {
+        if with.len() > range.len() && with.len() - range.len() > host::Channel::room(self) {
             return Ok(false);
         }
-        let channel = match self.channel {
-            Direction::Request => &mut self.txn.req_chn,
-            Direction::Response => &mut self.txn.res_chn,
-        };
-        channel.replace(range, with);
+        self.txn.channel_mut(self.channel).replace(range, with);
         Ok(true)
+    }
+
+    fn forward(&mut self, len: usize) -> HostResult<usize> {
+        Ok(self.txn.channel_mut(self.channel).forward(len))
+    }
+
+    fn set_ended(&mut self, ended: bool) -> HostResult<()> {
+        self.txn.channel_mut(self.channel).set_ended(ended);
+        Ok(())
+    }
+
+    fn poll_change(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        // The stream wakes itself when bytes come or go.
+        Poll::Pending
+    }
+}
+
+impl LuaTxn {
+    /// Bytes of the head that count as input: those of a head that has not gone yet.
+    fn head_len(&self) -> usize {
+        let head = self.txn.message(self.channel);
+        if head.is_empty() || self.txn.channel(self.channel).head_gone() { 0 } else { head.wire_len() }
+    }
+}
+
+/// The same direction in the other crate's words.
+#[must_use]
+pub fn side_of(direction: Direction) -> Side {
+    match direction {
+        Direction::Request => Side::Request,
+        Direction::Response => Side::Response,
     }
 }
 
@@ -207,5 +238,34 @@ impl host::Http for LuaTxn {
 
     fn set_status(&mut self, status: u16, reason: Option<&[u8]>) -> HostResult<bool> {
         Ok(self.txn.res.set_status(status, reason).is_ok())
+    }
+
+    fn start_line(&mut self, side: Side) -> HostResult<Option<StartLine>> {
+        let message = self.txn.message(direction(side));
+        let version = message.version().as_str().as_bytes().to_vec();
+        Ok(if message.is_request() {
+            let (first, second) = (message.method().to_vec(), message.uri().to_vec());
+            Some(StartLine { first, second, third: version })
+        } else if message.is_response() {
+            let (second, third) = (message.status().to_string().into_bytes(), message.reason().to_vec());
+            Some(StartLine { first: version, second, third })
+        } else {
+            None
+        })
+    }
+
+    fn head_gone(&mut self, side: Side) -> bool {
+        self.txn.channel(direction(side)).head_gone()
+    }
+
+    fn set_body_len(&mut self, side: Side, length: Option<u64>) -> HostResult<bool> {
+        let message = self.txn.message_mut(direction(side));
+        message.del_header(b"content-length");
+        message.del_header(b"transfer-encoding");
+        let set = match length {
+            Some(length) => message.add_header(b"content-length", length.to_string().as_bytes()),
+            None => message.add_header(b"transfer-encoding", b"chunked"),
+        };
+        Ok(set.is_ok())
     }
 }

@@ -4,6 +4,7 @@
 //! gets a number while the configuration is read, and each worker binds that number to a call in
 //! its own VM when it first runs it.
 
+mod filter;
 pub mod keywords;
 
 use std::{
@@ -31,13 +32,16 @@ use super::{
     values,
 };
 
+pub use filter::FilterLine;
+
 /// Lua gives up to this many arguments to a fetch or converter.
 const ARGS_MAX: usize = 12;
 
 /// Every place of the configuration that names a Lua function.
 #[derive(Default)]
 pub struct Sites {
-    list: RwLock<Vec<Site>>,
+    functions: RwLock<Vec<Site>>,
+    filters: RwLock<Vec<FilterLine>>,
     cli: RwLock<Vec<CliCommand>>,
 }
 
@@ -63,15 +67,27 @@ pub struct Site {
 
 impl Sites {
     fn add(&self, site: Site) -> usize {
-        let mut sites = self.list.write();
+        let mut sites = self.functions.write();
         sites.push(site);
         sites.len() - 1
+    }
+
+    fn add_filter(&self, line: FilterLine) -> usize {
+        let mut lines = self.filters.write();
+        lines.push(line);
+        lines.len() - 1
+    }
+
+    /// Every `filter lua.NAME` line, by number.
+    #[must_use]
+    pub fn filters(&self) -> Vec<FilterLine> {
+        self.filters.read().clone()
     }
 
     /// The site of that number.
     #[must_use]
     pub fn find(&self, number: usize) -> Option<Site> {
-        self.list.read().get(number).cloned()
+        self.functions.read().get(number).cloned()
     }
 
     /// The service that answers a command: of those whose words it begins with, the one with most.
@@ -97,6 +113,10 @@ impl Sites {
 
 /// Adds what a script registered to the configuration's tables.
 pub fn register(registry: &mut Registry, vm: VmKind, functions: &hlua::Registry, sites: &Arc<Sites>) {
+    for name in &functions.filters {
+        let keyword = filter::LuaFilterKeyword { vm, name: name.clone(), sites: sites.clone() };
+        registry.filters.insert(format!("lua.{name}"), Arc::new(keyword));
+    }
     for function in &functions.functions {
         let name = format!("lua.{}", function.name);
         let function = Function {

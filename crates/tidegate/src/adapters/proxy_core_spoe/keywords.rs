@@ -12,10 +12,7 @@ use proxy_core::{
     registry::{ParseContext, Registry},
     rules::{RuleSet, acl::AclTable},
 };
-use spoe::{
-    Event,
-    config::{Line, SpoeConfig},
-};
+use spoe::config::{Line, SpoeConfig};
 
 use super::{
     EnginePlan, EngineSpec, GroupReference, Message, SpoeFilterMaker, SpoeGroupMaker, event_of,
@@ -106,7 +103,7 @@ fn compile(
     warn_of_events_without_frontend(config, cx);
     let mut events = Vec::new();
     for point in POINTS {
-        let event: Event = event_of(point);
+        let Some(event) = event_of(point) else { continue };
         if event.needs_frontend() && !cx.capabilities.frontend {
             continue;
         }

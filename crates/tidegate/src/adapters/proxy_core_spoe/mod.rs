@@ -10,6 +10,7 @@
 mod health_check;
 mod keywords;
 mod question;
+pub mod report;
 
 use std::{
     cell::RefCell,
@@ -63,6 +64,14 @@ impl EngineSpec {
         }
     }
 
+    /// Whether a command means it by `PROXY` or `PROXY/ENGINE`.
+    fn is_called(&self, name: &str) -> bool {
+        match name.split_once('/') {
+            Some((proxy, engine)) => (proxy, engine) == (&*self.proxy, &*self.engine),
+            None => name == self.proxy,
+        }
+    }
+
     /// The number of the group of that name.
     fn group(&self, name: &str) -> Option<usize> {
         self.groups.iter().position(|(known, _)| known == name)
@@ -105,6 +114,7 @@ struct Message {
 pub struct EnginePlan {
     specs: RwLock<Vec<Arc<EngineSpec>>>,
     references: RwLock<Vec<GroupReference>>,
+    board: report::Board,
 }
 
 /// What a `send-spoe-group` rule names, and where it stands.
@@ -126,6 +136,12 @@ impl EnginePlan {
         let spec = Arc::new(make(specs.len()));
         specs.push(spec.clone());
         spec
+    }
+
+    /// Whether the configuration has no engine.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.specs.read().is_empty()
     }
 
     fn refer(&self, reference: GroupReference) {
@@ -160,8 +176,9 @@ impl EnginePlan {
 }
 
 /// The engines of one worker.
-#[derive(Default)]
 pub struct Engines {
+    /// What they are made from.
+    pub plan: Arc<EnginePlan>,
     running: RefCell<Vec<Option<Rc<Running>>>>,
 }
 
@@ -182,6 +199,12 @@ struct KnownName {
 const NAMES_MAX: usize = 64;
 
 impl Engines {
+    /// None yet: an engine is made when it is first needed.
+    #[must_use]
+    pub fn new(plan: Arc<EnginePlan>) -> Self {
+        Self { plan, running: RefCell::default() }
+    }
+
     /// The engine of a spec, made when first asked for. `None`: its backend is not there.
     fn running(&self, spec: &EngineSpec, worker: &Rc<Worker>) -> Option<Rc<Running>> {
         if let Some(Some(running)) = self.running.borrow().get(spec.number) {
@@ -204,6 +227,12 @@ impl Engines {
     #[must_use]
     pub fn stats(&self) -> Vec<EngineStats> {
         self.running.borrow().iter().flatten().map(|running| running.engine.stats()).collect()
+    }
+
+    /// The same by the engine's number; `None` for those that were not asked for.
+    fn by_number(&self) -> Vec<Option<EngineStats>> {
+        let running = self.running.borrow();
+        running.iter().map(|running| running.as_ref().map(|running| running.engine.stats())).collect()
     }
 
     /// Ends all at once. Must come before the worker goes, whose time and tasks they use.
@@ -259,10 +288,11 @@ impl Filter for SpoeFilter {
     }
 
     fn poll(&mut self, point: Point, mut txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Outcome>) {
-        let Some((_, messages)) = self.spec.events.iter().find(|(at, _)| *at == point) else {
+        let messages = self.spec.events.iter().find(|(at, _)| *at == point);
+        let (Some((_, messages)), Some(label)) = (messages, event_label(point)) else {
             return (txn, Poll::Ready(Outcome::Passed));
         };
-        let done = poll_question(&mut self.asked, &self.spec, messages, event_label(point), &mut txn, cx);
+        let done = poll_question(&mut self.asked, &self.spec, messages, label, &mut txn, cx);
         (txn, done)
     }
 }
@@ -309,6 +339,7 @@ impl Action for SpoeGroup {
         let verdict = done.map(|outcome| match outcome {
             Outcome::Passed => Verdict::Continue,
             Outcome::Refused(status) => Verdict::Deny(Box::new(error_page::reply(status))),
+            Outcome::Failed => Verdict::Fail,
         });
         (txn, verdict)
     }
@@ -348,16 +379,17 @@ struct Label<'a> {
     direction: Direction,
 }
 
-fn event_label(point: Point) -> Label<'static> {
+fn event_label(point: Point) -> Option<Label<'static>> {
     let direction = match point {
         Point::ServerSession | Point::TcpResponse | Point::HttpResponse => Direction::Response,
         _ => Direction::Request,
     };
-    Label { occasion: Occasion::Event(event_of(point)), direction }
+    Some(Label { occasion: Occasion::Event(event_of(point)?), direction })
 }
 
-fn event_of(point: Point) -> Event {
-    match point {
+/// SPOP's name for a point that has one.
+fn event_of(point: Point) -> Option<Event> {
+    Some(match point {
         Point::ClientSession => Event::ClientSession,
         Point::FrontendTcpRequest => Event::FrontendTcpRequest,
         Point::FrontendHttpRequest => Event::FrontendHttpRequest,
@@ -366,5 +398,6 @@ fn event_of(point: Point) -> Event {
         Point::ServerSession => Event::ServerSession,
         Point::TcpResponse => Event::TcpResponse,
         Point::HttpResponse => Event::HttpResponse,
-    }
+        Point::Start(_) | Point::Head(_) | Point::End(_) | Point::Over(_) => return None,
+    })
 }

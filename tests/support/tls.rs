@@ -1,0 +1,83 @@
+//! Certificates for `localhost` made for one test, and a server that takes TLS off a connection and passes the rest on.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::TlsAcceptor;
+
+use super::service::Service;
+
+/// An authority.
+pub(crate) struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, for some names.
+pub(crate) struct Certificate {
+    /// Both, as one PEM file.
+    pub(crate) pem: String,
+    config: Arc<ServerConfig>,
+}
+
+impl Authority {
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key can be made");
+        let pem = params.self_signed(&key).expect("a key signs its own certificate").pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// Writes its certificate.
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        fs::write(path, &self.pem)
+    }
+
+    /// A certificate for those names and addresses.
+    pub(crate) fn certify(&self, names: &[&str]) -> Certificate {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names.clone()).expect("plain names");
+        params.distinguished_name.push(rcgen::DnType::CommonName, names.first().map_or("", String::as_str));
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.signed_by(&key, &self.issuer).expect("the authority signs");
+        let pem = certificate.pem() + &key.serialize_pem();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for both versions")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).expect("a key in PKCS#8"),
+            )
+            .expect("key and certificate belong together");
+        Certificate { pem, config: Arc::new(config) }
+    }
+}
+
+/// Serves TLS with that certificate in front of `behind`.
+pub(crate) fn start(certificate: &Certificate, behind: SocketAddr) -> io::Result<Service> {
+    let acceptor = TlsAcceptor::from(certificate.config.clone());
+    Service::start(move |stream| {
+        // A client that does not like the certificate is no failure of the server.
+        pass_on(&acceptor, stream, behind).ok();
+    })
+}
+
+fn pass_on(acceptor: &TlsAcceptor, stream: TcpStream, behind: SocketAddr) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut client = acceptor.accept(tokio::net::TcpStream::from_std(stream)?).await?;
+        let mut server = tokio::net::TcpStream::connect(behind).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
+    })
+}

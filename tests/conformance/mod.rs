@@ -41,6 +41,7 @@ cases! {
     balance_hash
     balance_leastconn
     big_bodies
+    bind_ssl
     bodiless
     chunked
     cli_levels
@@ -62,11 +63,13 @@ cases! {
     logs
     lua_acme
     lua_action_sleeps
+    lua_action_yields
     lua_c_module
+    lua_cert_cache
     lua_channel
-    lua_cli
     lua_channel_forwards
     lua_channel_waits
+    lua_cli
     lua_converter
     lua_core
     lua_cors
@@ -78,7 +81,9 @@ cases! {
     lua_event_sub
     lua_event_sub_server
     lua_fetch_types
+    lua_filter_config
     lua_filter_http
+    lua_filter_order
     lua_filter_tcp
     lua_filter_verdicts
     lua_forced_yields
@@ -92,6 +97,7 @@ cases! {
     lua_jwt
     lua_late_settings
     lua_load_both
+    lua_log_level
     lua_mailers
     lua_map
     lua_memory_cap
@@ -101,8 +107,8 @@ cases! {
     lua_prometheus
     lua_proxies
     lua_proxy_control
-    lua_redis
     lua_queue
+    lua_redis
     lua_regex
     lua_script_errors
     lua_service_body

@@ -27,6 +27,25 @@ impl World {
         Ok(())
     }
 
+    /// Connects over TLS; the server's certificate must be for `name`.
+    pub(super) fn connect_tls(&mut self, who: &str, door: &str, name: &str) -> Done {
+        let wire = self.open_tls(door, name)?;
+        self.clients.insert(who.to_owned(), Client::new(wire));
+        Ok(())
+    }
+
+    pub(super) fn untrusted(&self, door: &str, name: &str) -> Done {
+        let found = self.open_tls(door, name);
+        found.err().map(drop).ok_or_else(|| format!("the certificate is for {name}"))
+    }
+
+    fn open_tls(&self, door: &str, name: &str) -> Result<Wire, String> {
+        let authority = self.authority.as_ref().ok_or("there is no authority")?;
+        let found = self.doors.iter().find(|(known, _)| known == door);
+        let (_, addr) = found.ok_or_else(|| format!("no listener {door:?}"))?;
+        Wire::tls(*addr, authority, name).map_err(|error| format!("connecting to {door} for {name}: {error}"))
+    }
+
     /// A reset may already be there when the connection is; so connecting may fail, too.
     pub(super) fn rejected(&self, door: &str) -> Done {
         self.open(door).map_or(Ok(()), |wire| Client::new(wire).expect_end(true))

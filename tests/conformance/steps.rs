@@ -3,6 +3,8 @@
 //! | step | does |
 //! |---|---|
 //! | `connect [LISTENER\|cli\|PATH]` | opens the client's connection (default: the first listener) |
+//! | `secure LISTENER NAME` | opens it over TLS, to a server with a certificate for that name |
+//! | `untrusted LISTENER NAME` | such a connection fails |
 //! | `rejected LISTENER` | a connection there is closed at once |
 //! | `request METHOD TARGET [VERSION]` | sends a request, connecting if need be; indented: headers, `body "…"`, `chunk "…"` |
 //! | `send "…"` | sends raw bytes, connecting if need be |
@@ -45,6 +47,8 @@ impl World {
         match *words {
             ["connect"] => self.connect(who, ""),
             ["connect", door] => self.connect(who, door),
+            ["secure", door, name] => self.connect_tls(who, door, name),
+            ["untrusted", door, name] => self.untrusted(door, name),
             ["rejected", door] => self.rejected(door),
             ["request", method, target] => {
                 self.request(who, method, &format!("{method} {target} HTTP/1.1"), details)

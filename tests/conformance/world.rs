@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) origins: BTreeMap<String, Origin>,
     pub(crate) echoes: BTreeMap<String, Service>,
     pub(crate) talkers: BTreeMap<String, Talker>,
-    authority: Option<Authority>,
+    pub(crate) authority: Option<Authority>,
     certificates: BTreeMap<String, Certificate>,
     tls: Vec<Service>,
     pub(crate) agents: BTreeMap<String, Agent>,

@@ -7,15 +7,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use tokio_rustls::TlsAcceptor;
 
 use super::service::Service;
 
+/// Our end of a connection over TLS.
+pub(crate) type Client = StreamOwned<ClientConnection, TcpStream>;
+
 /// An authority.
 pub(crate) struct Authority {
     pem: String,
+    roots: Arc<RootCertStore>,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -32,13 +36,31 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key can be made");
-        let pem = params.self_signed(&key).expect("a key signs its own certificate").pem();
-        Self { pem, issuer: Issuer::new(params, key) }
+        let certificate = params.self_signed(&key).expect("a key signs its own certificate");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).expect("a certificate of an authority");
+        Self { pem: certificate.pem(), roots: Arc::new(roots), issuer: Issuer::new(params, key) }
     }
 
     /// Writes its certificate.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         fs::write(path, &self.pem)
+    }
+
+    /// Shakes hands over a connection with a server that must have a certificate of ours for `name`.
+    pub(crate) fn connect(&self, mut stream: TcpStream, name: &str) -> io::Result<Client> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for both versions")
+            .with_root_certificates(self.roots.clone())
+            .with_no_client_auth();
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let mut session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        Ok(StreamOwned::new(session, stream))
     }
 
     /// A certificate for those names and addresses.

@@ -6,12 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
+use super::{PATIENCE, tls};
 
 /// One connection.
 pub(crate) enum Wire {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<tls::Client>),
 }
 
 impl Wire {
@@ -22,6 +23,12 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self::Tcp(stream))
+    }
+
+    /// The same over TLS, with a server that has a certificate of that authority for `name`.
+    pub(crate) fn tls(to: SocketAddr, authority: &tls::Authority, name: &str) -> io::Result<Self> {
+        let Self::Tcp(stream) = Self::tcp(to)? else { unreachable!("tcp makes no other") };
+        Ok(Self::Tls(Box::new(authority.connect(stream, name)?)))
     }
 
     /// Connects to a unix socket, waiting for it to appear.
@@ -43,6 +50,7 @@ impl Wire {
     pub(crate) fn finish(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tls(stream) => stream.sock.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
     }
@@ -58,6 +66,7 @@ impl Wire {
     fn set_nonblocking(&self, yes: bool) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nonblocking(yes),
+            Self::Tls(stream) => stream.sock.set_nonblocking(yes),
             Self::Unix(stream) => stream.set_nonblocking(yes),
         }
     }
@@ -67,6 +76,7 @@ impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
         }
     }
@@ -76,6 +86,7 @@ impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
         }
     }

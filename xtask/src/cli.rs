@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::workspace::Workspace;
-use crate::{bench, check, ci, lua_api, sim, test};
+use crate::{bench, check, ci, lua_api, sim, soak, test};
 
 /// The repository's task runner.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Task {
     Test(test::Options),
     /// Holds the Lua API against HAProxy's: implemented, tested, missing, differing.
     LuaApi(lua_api::Options),
+    /// The long forms of the tests, loom, the thread sanitizer, many simulated worlds.
+    Soak(soak::Options),
     /// Lives simulated worlds, each from a seed, and prints what happens in them.
     Sim(sim::Options),
     /// Measures tidegate against Debian's haproxy, and single operations against public crates.
@@ -74,6 +76,8 @@ enum Bench {
     Spoe(bench::spoe::Options),
     /// Publishing, subscribing and delivering, beside public crates.
     Events(bench::micro::Options),
+    /// Waking, running, spawning and timers, beside public crates.
+    Scheduler(bench::micro::Options),
     /// Compares the instruction counts of single operations with the committed ones.
     Count(bench::micro::CountOptions),
 }
@@ -85,6 +89,7 @@ impl Bench {
             Bench::Lua(options) => bench::lua::run(workspace, options).map(|()| true),
             Bench::Spoe(options) => bench::spoe::run(workspace, options).map(|()| true),
             Bench::Events(options) => bench::micro::run(workspace, "events", options).map(|()| true),
+            Bench::Scheduler(options) => bench::micro::run(workspace, "scheduler", options).map(|()| true),
             Bench::Count(options) => bench::micro::count(workspace, options),
         }
     }
@@ -98,6 +103,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Task::Check { what } => check::run(&workspace, what)?,
         Task::Test(options) => test::run(&workspace, &options)?.report(),
         Task::LuaApi(options) => lua_api::run(&workspace, &options)?,
+        Task::Soak(options) => soak::run(&workspace, &options)?,
         Task::Sim(options) => sim::run(&workspace, &options)?,
         Task::Bench { what } => what.run(&workspace)?,
         Task::BenchOrigin(options) => bench::origin::run(&options).map(|()| true)?,

@@ -13,6 +13,7 @@ mod command;
 mod lua_api;
 mod provision;
 mod sim;
+mod soak;
 mod test;
 mod workspace;
 

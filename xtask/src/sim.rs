@@ -17,10 +17,10 @@ use crate::workspace::Workspace;
 pub(crate) struct Options {
     /// The first seed; one of chance without this.
     #[arg(long)]
-    seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// How many seeds, counting up from the first.
     #[arg(long, default_value_t = 1)]
-    rounds: u64,
+    pub(crate) rounds: u64,
 }
 
 /// Lives them; true if nothing was broken.

@@ -292,3 +292,24 @@ fn two_publishers_and_one_who_leaves() {
         publishers.into_iter().for_each(|publisher| drop(publisher.join().unwrap()));
     });
 }
+
+#[test]
+fn two_readers_let_go_of_one_event() {
+    // Each reader holds a reference to the same event; its memory is watched.
+    loom::model(|| {
+        let list = SubscriptionList::<Tick>::new();
+        let mut first = list.queue(TICK, Overflow::Unbounded).unwrap();
+        let mut second = list.queue(TICK, Overflow::Unbounded).unwrap();
+        list.publish(&7, TICK, Duration::ZERO);
+        let reader = thread::spawn(move || {
+            let item = first.try_pop();
+            item.as_ref().and_then(Item::event).map(|event| event.data)
+        });
+        let item = second.try_pop().unwrap();
+        let kept = item.event().unwrap().clone();
+        drop(item);
+        assert_eq!(kept.data, 7);
+        drop(kept);
+        assert_eq!(reader.join().unwrap(), Some(7));
+    });
+}

@@ -14,6 +14,7 @@
 //! Source: HAProxy 3.4 `doc/lua-api/index.rst`, one trait a class or group of classes.
 
 mod applet;
+mod certificates;
 mod channel;
 mod core;
 mod events;
@@ -30,6 +31,7 @@ mod txn;
 mod value;
 
 pub use self::applet::{AppletHttp, AppletIo, AppletPart, AppletTcp};
+pub use self::certificates::{CertificateUpdate, Certificates};
 pub use self::channel::Channel;
 pub use self::core::{Catalog, Core, Level, SampleId};
 pub use self::events::{Event, EventHandle, EventStream, Events, Scope, Subscribed};

@@ -466,6 +466,12 @@ pub struct Bind {
     pub v6only: bool,
     /// `interface`.
     pub interface: Option<String>,
+    /// `ssl`: whoever accepts speaks TLS.
+    pub ssl: bool,
+    /// `crt` files, in order.
+    pub crts: Vec<String>,
+    /// `alpn`: protocol names.
+    pub alpn: Vec<String>,
 }
 
 /// `source` of a server or backend.

@@ -5,22 +5,24 @@
 //! -p scheduler --example threads --target x86_64-unknown-linux-gnu`, and the same with `address`.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_queue::SegQueue;
 use scheduler::{Budget, Next, Scheduler, SharedTask, TaskHandle, Woken};
 
 const THREADS: usize = 3;
 const TASKS: usize = 8;
 
+/// What the threads leave for each other. Queues without std's locks: those are not instrumented.
 #[derive(Default)]
 struct Board {
-    handles: Mutex<Vec<TaskHandle>>,
-    wakers: Mutex<Vec<Waker>>,
-    shared: Mutex<Vec<SharedTask>>,
+    handles: SegQueue<TaskHandle>,
+    wakers: SegQueue<Waker>,
+    shared: SegQueue<SharedTask>,
     runs: AtomicUsize,
     shared_runs: AtomicUsize,
     ended: AtomicUsize,
@@ -28,44 +30,39 @@ struct Board {
 
 /// What one thread does with what the others left on the board.
 fn meddle(board: &Board, round: usize) {
-    let pick = |length: usize| if length == 0 { 0 } else { round * 7 % length };
-    let handle = {
-        let handles = board.handles.lock().unwrap();
-        handles.get(pick(handles.len())).cloned()
-    };
-    match (handle, round % 5) {
-        (Some(handle), 0) => drop(handle.kill()),
-        (Some(handle), 1) => handle.waker().wake(),
-        (Some(handle), _) => handle.wake(Woken::MSG),
-        (None, _) => {}
+    if let Some(handle) = board.handles.pop() {
+        match round % 5 {
+            0 => drop(handle.kill()),
+            1 => handle.waker().wake(),
+            _ => handle.wake(Woken::MSG),
+        }
+        if !handle.is_finished() {
+            board.handles.push(handle);
+        }
     }
-    let waker = {
-        let mut wakers = board.wakers.lock().unwrap();
-        if wakers.len() > 4 * TASKS { wakers.pop() } else { None }
-    };
-    drop(waker);
-    let shared = board.shared.lock().unwrap().get(round % THREADS).cloned();
-    if let Some(shared) = shared {
+    if board.wakers.len() > 4 * TASKS {
+        drop(board.wakers.pop());
+    }
+    if let Some(shared) = board.shared.pop() {
         shared.wake(Woken::IO);
+        board.shared.push(shared);
     }
 }
 
 /// Spawns tasks that leave their wakers on the board, until there are enough.
 fn restock(scheduler: &Scheduler, board: &Arc<Board>) {
-    let mut handles = board.handles.lock().unwrap();
-    handles.retain(|handle| !handle.is_finished());
-    while handles.len() < TASKS * THREADS {
+    while board.handles.len() < TASKS * THREADS {
         let inner = Arc::clone(board);
         let task = scheduler.spawn_tasklet(
             "busy",
             poll_fn(move |cx| {
-                if inner.runs.fetch_add(1, Ordering::Relaxed) % 3 == 0 {
-                    inner.wakers.lock().unwrap().push(cx.waker().clone());
+                if inner.runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
+                    inner.wakers.push(cx.waker().clone());
                 }
                 Poll::<()>::Pending
             }),
         );
-        handles.push(task.handle());
+        board.handles.push(task.handle());
     }
 }
 
@@ -73,10 +70,9 @@ fn restock(scheduler: &Scheduler, board: &Arc<Board>) {
 fn main() {
     let rounds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(20_000);
     let (board, start) = (Arc::new(Board::default()), Instant::now());
-    let barrier = Arc::new(Barrier::new(THREADS));
     let threads: Vec<_> = (0..THREADS)
         .map(|number| {
-            let (board, barrier) = (Arc::clone(&board), Arc::clone(&barrier));
+            let board = Arc::clone(&board);
             thread::spawn(move || {
                 let mut scheduler = Scheduler::new(start);
                 let runs = Arc::clone(&board);
@@ -84,10 +80,13 @@ fn main() {
                 let task = scheduler.spawn_shared("shared", move |_: Woken, now: Instant| {
                     inside += 1; // unsynchronised: the scheduler promises one run at a time
                     runs.shared_runs.fetch_add(1, Ordering::Relaxed);
-                    if inside % 3 == 0 { Next::At(now + Duration::from_millis(1)) } else { Next::Wait }
+                    if inside.is_multiple_of(3) {
+                        Next::At(now + Duration::from_millis(1))
+                    } else {
+                        Next::Wait
+                    }
                 });
-                board.shared.lock().unwrap().push(task);
-                barrier.wait();
+                board.shared.push(task);
                 for round in 0..rounds {
                     restock(&scheduler, &board);
                     meddle(&board, round + number);
@@ -99,6 +98,11 @@ fn main() {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().expect("no thread panics"));
+    // The last wake of each ends it: its threads have gone. It holds the board, and the board holds it.
+    while let Some(shared) = board.shared.pop() {
+        shared.wake(Woken::OTHER);
+        assert!(shared.is_finished());
+    }
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     println!("{} runs, {} of shared tasks", count(&board.runs), count(&board.shared_runs));
     assert_eq!(count(&board.ended), THREADS);

@@ -691,12 +691,15 @@ impl Handle {
         self.0.panics.set_hook(Rc::new(hook));
     }
 
-    /// Measures runs and waits with this clock from now on, or with `None` no more. What was measured
-    /// stays in the statistics.
+    /// Measures runs and waits with this clock from now on, and from nothing, or with `None` no more: what
+    /// was measured then stays in the statistics.
     ///
     /// The clock is called three times a run: at the wake, before it and after it. Without one, time is
     /// not looked at.
     pub fn set_profiler(&self, clock: Option<Rc<dyn Fn() -> Instant>>) {
+        if clock.is_some() {
+            self.0.sites.borrow_mut().list.iter_mut().for_each(|site| site.profile = None);
+        }
         self.0.set_alert(PROFILING, clock.is_some());
         self.0.profiler.set(clock);
     }

@@ -101,7 +101,7 @@ impl Sites {
                 stats.push(NameStats::new(site.name, (site.vtable.function)()));
                 stats.len() - 1
             });
-            stats[index].add(site, *queued);
+            stats[index].add_site(site, *queued);
             stats[index].calls += hot.get(number).map_or(0, |hot| hot.calls.get());
         }
         stats

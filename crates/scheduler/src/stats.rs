@@ -40,7 +40,7 @@ impl NameStats {
         }
     }
 
-    pub(crate) fn add(&mut self, site: &Site, queued: u64) {
+    pub(crate) fn add_site(&mut self, site: &Site, queued: u64) {
         self.spawned += site.spawned;
         self.live += site.live;
         self.queued += queued;
@@ -49,6 +49,18 @@ impl NameStats {
         if let Some(profile) = &site.profile {
             self.profile.add(profile);
         }
+    }
+}
+
+impl NameStats {
+    /// Adds what another scheduler counted under the name.
+    pub fn add(&mut self, other: &Self) {
+        self.spawned += other.spawned;
+        self.live += other.live;
+        self.queued += other.queued;
+        self.calls += other.calls;
+        self.panics += other.panics;
+        self.profile.add(&other.profile);
     }
 }
 

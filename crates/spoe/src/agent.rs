@@ -1,6 +1,6 @@
 //! The agent's side: an async library in which an agent is a handler from messages to variables.
 //!
-//! [`serve_connection`] runs one connection over any stream that has tokio's I/O traits; [`listen()`] (feature `tokio-net`)
+//! [`serve_connection`] runs one connection over any stream that has tokio's I/O traits; `listen` (feature `tokio-net`)
 //! accepts and serves them. A [`Handler`] gets each NOTIFY as a [`Request`], reads its messages one by one or as
 //! [structs](crate::message!), and answers with a [`Reply`]; several run at once on a connection, up to a bound beyond which no
 //! more is read from the proxy. [`Options`] set limits and deadlines, an [`Observer`] is told what happens. Without any

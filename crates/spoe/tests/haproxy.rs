@@ -5,14 +5,17 @@
 
 mod proxy;
 
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proxy::{Client, Place, connect, sleep, spawn};
-use spoe::agent::{Reply, Request};
+use spoe::agent::{Options, Reply, Request, Seen, Siblings};
 use spoe::{Scope, TypedData};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 /// Events in the order in which one request meets them, as variables name them.
 const EVENTS: [&str; 8] = [
@@ -146,6 +149,206 @@ async fn a_thousand_requests_on_many_connections_lose_nothing() {
         .collect();
     for client in clients {
         client.await.unwrap();
+    }
+    agent.stop().await;
+}
+
+/// Asks so many times over so many connections, and checks that each got its own answer.
+async fn ask_all(www: &Path, clients: u64, requests: u64) {
+    let clients: Vec<_> = (0..clients)
+        .map(|n| {
+            let www = www.to_owned();
+            spawn(async move {
+                let mut client = Client::connect(&www).await;
+                for k in 0..requests {
+                    let id = format!("{n}-{k}");
+                    let answer = client.get("/", &[("x-id", &id)]).await;
+                    assert_eq!((answer.header("x-id"), answer.header("x-err")), (Some(&*id), Some("")));
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_lose_nothing() {
+    let Some(place) = Place::new() else { return };
+    let (options, seen) = counted();
+    let agent = place.agent_with(options, echo_id);
+    let haproxy = place.haproxy("", ECHO_RESPONSE, "  messages id\n", ECHO_MESSAGES);
+    let all = ask_all(&haproxy.www, 40, 250);
+    tokio::time::timeout(Duration::from_secs(120), all).await.expect("ten thousand requests in two minutes");
+    agent.stop().await;
+    let count = |what: fn(&Seen) -> bool| seen.lock().unwrap().iter().filter(|seen| what(seen)).count();
+    assert_eq!(count(|seen| matches!(seen, Seen::Asked { .. })), 10_000);
+    assert_eq!(count(|seen| matches!(seen, Seen::Answered { .. })), 10_000);
+    assert_eq!(count(|seen| matches!(seen, Seen::Late { .. } | Seen::Panicked | Seen::Unwanted)), 0);
+}
+
+#[tokio::test]
+async fn a_reload_of_haproxy_in_mid_traffic_loses_nothing() {
+    let Some(place) = Place::new() else { return };
+    let agent = place.agent(echo_id);
+    let haproxy = place.haproxy("", ECHO_RESPONSE, "  messages id\n", ECHO_MESSAGES);
+    // Clients come one after the other, a connection each: some meet the old process, some the new one.
+    let www = haproxy.www.clone();
+    let traffic = spawn(async move {
+        for n in 0..60u32 {
+            let mut client = Client::connect(&www).await;
+            for k in 0..10 {
+                let id = format!("{n}-{k}");
+                let answer = client.get("/", &[("x-id", &id)]).await;
+                assert_eq!((answer.header("x-id"), answer.header("x-err")), (Some(&*id), Some("")));
+                // The old process closes its keep-alive connections when it stops.
+                if answer.header("connection") == Some("close") {
+                    break;
+                }
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    sleep(Duration::from_millis(100)).await;
+    let mut old = haproxy;
+    let new = place.reload(&old);
+    traffic.await.unwrap();
+    // The old one ends by itself once its clients are gone.
+    let mut ended = false;
+    for _ in 0..500 {
+        ended = old.child.try_wait().unwrap().is_some();
+        if ended {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(ended, "the old process stays");
+    ask_all(&new.www, 2, 5).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn answers_of_a_connection_that_breaks_reach_haproxy_on_another() {
+    let Some(mut place) = Place::new() else { return };
+    // Each thread is an engine of its own, whose connections take no answers for others.
+    place.global = "  nbthread 1\n";
+    let (options, seen) = counted();
+    let options = Options { siblings: Some(Siblings::default()), ..options };
+    // A slow request sees the connection that it came by break before its answer is there.
+    let agent = place.agent_with(options, |request: Request| async move {
+        let id = request.message("id").unwrap().arg("id").unwrap();
+        if id == "slow".into() {
+            sleep(Duration::from_millis(1_500)).await;
+        }
+        Reply::new().set(Scope::Transaction, "id", id)
+    });
+    let relay = Relay::new(&place).await;
+    let haproxy = place.haproxy("", ECHO_RESPONSE, "  messages id\n", ECHO_MESSAGES);
+    let www = haproxy.www.clone();
+    let mut client = Client::connect(&www).await;
+    let others = async {
+        sleep(Duration::from_millis(100)).await;
+        // While one waits, others make haproxy open a second connection; then the first breaks.
+        ask_all(&haproxy.www, 8, 20).await;
+        assert!(relay.connections() >= 2, "async over several connections needs them");
+        relay.cut_the_first();
+    };
+    let (answer, ()) = tokio::join!(client.get("/", &[("x-id", "slow")]), others);
+    assert_eq!((answer.header("x-id"), answer.header("x-err")), (Some("slow"), Some("")));
+    assert!(seen.lock().unwrap().contains(&Seen::HandedOver));
+    drop(haproxy);
+    agent.stop().await;
+}
+
+/// Options whose observer keeps what it sees.
+fn counted() -> (Options, Arc<Mutex<Vec<Seen>>>) {
+    let seen = Arc::<Mutex<Vec<Seen>>>::default();
+    let log = Arc::clone(&seen);
+    let observer = move |what: Seen| log.lock().unwrap().push(what);
+    (Options { observer: Some(Arc::new(observer)), ..Options::default() }, seen)
+}
+
+/// Stands between haproxy and the agent, and can cut the connection that carried the first NOTIFY.
+struct Relay {
+    count: Arc<AtomicU64>,
+    cut: watch::Sender<bool>,
+}
+
+impl Relay {
+    /// Takes the agent's place; the agent is moved aside.
+    async fn new(place: &Place) -> Self {
+        let (front, back) = (place.path("agent.sock"), place.path("agent-behind.sock"));
+        std::fs::rename(&front, &back).unwrap();
+        let listener = UnixListener::bind(&front).unwrap();
+        let (count, notified) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (cut, watched) = watch::channel(false);
+        let counter = Arc::clone(&count);
+        spawn(async move {
+            loop {
+                let (haproxy, _) = listener.accept().await.unwrap();
+                let agent = UnixStream::connect(&back).await.unwrap();
+                let (counter, notified, mut watched) =
+                    (Arc::clone(&counter), Arc::clone(&notified), watched.clone());
+                spawn(async move {
+                    let (mut from_haproxy, mut to_haproxy) = haproxy.into_split();
+                    let (mut from_agent, mut to_agent) = agent.into_split();
+                    let back =
+                        spawn(async move { drop(tokio::io::copy(&mut from_agent, &mut to_haproxy).await) });
+                    let (mut buffer, mut first, mut greeted) = (vec![0; 64 << 10], false, false);
+                    loop {
+                        let n = tokio::select! {
+                            n = from_haproxy.read(&mut buffer) => n.unwrap_or(0),
+                            _ = watched.wait_for(|cut| *cut), if first => 0,
+                        };
+                        if n == 0 || to_agent.write_all(&buffer[..n]).await.is_err() {
+                            break;
+                        }
+                        // What follows the greeting is a NOTIFY: health checks never get there.
+                        if std::mem::replace(&mut greeted, true) && !first {
+                            let number = notified.fetch_add(1, Ordering::SeqCst);
+                            first = number == 0;
+                            counter.fetch_max(number + 1, Ordering::SeqCst);
+                        }
+                    }
+                    back.abort();
+                });
+            }
+        });
+        Self { count, cut }
+    }
+
+    fn connections(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    fn cut_the_first(&self) {
+        self.cut.send(true).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_the_agent_refuses_half_way_leaves_the_connection_in_use() {
+    let Some(place) = Place::new() else { return };
+    let options = Options { payload_bytes_max: 20_000, ..Options::default() };
+    let agent = place.agent_with(options, |request: Request| async move {
+        let body = request.message("body").unwrap().arg("body").unwrap().as_bytes().unwrap().len();
+        Reply::new().set(Scope::Transaction, "length", body as u64)
+    });
+    let haproxy = place.haproxy(
+        "  option http-buffer-request\n",
+        "  http-response set-header x-length %[var(txn.t.length)]\n  http-response set-header x-err %[var(txn.t.err)]\n",
+        "  messages body\n  max-frame-size 256\n",
+        "spoe-message body\n  args body=req.body\n  event on-frontend-http-request\n",
+    );
+    let mut client = haproxy.client().await;
+    for (len, length, error) in
+        [(10_000, "10000", ""), (500_000, "", "4"), (15_000, "15000", ""), (1 << 20, "", "4")]
+    {
+        let answer = client.post("/", &vec![b'x'; len]).await;
+        // An ABORT that comes after the last fragment is an empty answer to haproxy.
+        let got = (answer.header("x-length").unwrap(), answer.header("x-err").unwrap());
+        assert!(got == (length, error) || (length.is_empty() && got == ("", "")), "{len}: {got:?}");
     }
     agent.stop().await;
 }

@@ -13,6 +13,7 @@ use crate::{
     adapters::proxy_core_scheduler::DROPPED_LOGS,
     control::{Stop, StopSignal},
     services::scripts::Scripts,
+    worker::Schedulers,
 };
 
 /// The version of HAProxy whose behaviour and configuration this follows.
@@ -35,6 +36,8 @@ pub struct Facts {
     pub listeners: AtomicUsize,
     /// What scripts cost, and how they failed.
     pub scripts: Scripts,
+    /// The schedulers of its workers.
+    pub schedulers: Schedulers,
     /// Warnings printed while the configuration was read.
     pub warnings: u64,
 }
@@ -51,6 +54,7 @@ impl Facts {
             stop: StopSignal::default(),
             listeners: AtomicUsize::new(0),
             scripts: Scripts::default(),
+            schedulers: Schedulers::default(),
             warnings: 0,
         })
     }

@@ -6,6 +6,7 @@ pub mod accept;
 pub mod adapters;
 pub mod alarm;
 pub mod app;
+pub mod certificates;
 pub mod cli;
 pub mod clock;
 pub mod console;

@@ -1,4 +1,5 @@
-//! TLS over any connection, by rustls.
+//! TLS over any connection, by rustls: as a client, and as a server with the certificates of
+//! [`certificates`](crate::certificates).
 //!
 //! Two kinds of client: one that takes any certificate, as HAProxy's Lua sockets do, and one that verifies. Either
 //! way the server proves that it has the certificate's key.
@@ -14,13 +15,13 @@ use std::{
 
 use proxy_core::host::{Addr, BoxIo, Io};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::{Accept, TlsAcceptor, TlsConnector, TlsStream};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 static UNVERIFIED: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
@@ -32,6 +33,12 @@ fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
     ClientConfig::builder_with_provider(PROVIDER.clone())
         .with_safe_default_protocol_versions()
         .expect("invariant: the provider has suites for both versions")
+}
+
+/// The cryptography that everything here uses.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    PROVIDER.clone()
 }
 
 /// A client that takes any certificate (`verify none`).
@@ -71,12 +78,23 @@ pub async fn connect(config: Arc<ClientConfig>, io: BoxIo, host: String) -> io::
     let name = ServerName::try_from(host)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a server name"))?;
     let stream = TlsConnector::from(config).connect(name, io).await?;
-    Ok(Box::new(TlsIo { stream }))
+    Ok(Box::new(TlsIo::new(stream)))
 }
 
-/// A connection of ours that speaks TLS.
+/// A connection that speaks TLS, hands shaken.
+///
+/// Bytes count as written once the system has them, encrypted: those who write plain bytes need not flush, and do not.
 struct TlsIo {
     stream: TlsStream<BoxIo>,
+    /// Bytes that were encrypted and are not wholly with the system. INVARIANT: after a pending write the same bytes come
+    /// again.
+    held: usize,
+}
+
+impl TlsIo {
+    fn new(stream: impl Into<TlsStream<BoxIo>>) -> Self {
+        Self { stream: stream.into(), held: 0 }
+    }
 }
 
 impl Drop for TlsIo {
@@ -103,7 +121,11 @@ impl AsyncRead for TlsIo {
 
 impl AsyncWrite for TlsIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        if self.held == 0 {
+            self.held = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut self.held)))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -125,7 +147,97 @@ impl Io for TlsIo {
     }
 
     fn reset_on_drop(&mut self) {
-        self.stream.get_mut().0.reset_on_drop();
+        match &mut self.stream {
+            TlsStream::Client(stream) => stream.get_mut().0.reset_on_drop(),
+            TlsStream::Server(stream) => stream.get_mut().0.reset_on_drop(),
+        }
+    }
+}
+
+/// Serves TLS on an accepted connection. The handshake happens while the first bytes are read, so whoever limits that
+/// limits it, too.
+#[must_use]
+pub fn accept(config: Arc<ServerConfig>, io: BoxIo) -> BoxIo {
+    let (peer, local) = (io.peer_addr(), io.local_addr());
+    let accepting = TlsAcceptor::from(config).accept(io);
+    Box::new(ServerIo { state: ServerState::Accepting(Box::new(accepting)), peer, local })
+}
+
+/// A connection of a client that speaks TLS.
+struct ServerIo {
+    state: ServerState,
+    peer: Option<Addr>,
+    local: Option<Addr>,
+}
+
+enum ServerState {
+    Accepting(Box<Accept<BoxIo>>),
+    Open(Box<TlsIo>),
+    Failed,
+}
+
+impl ServerIo {
+    /// The stream, once hands are shaken.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsIo>>> {
+        if let ServerState::Accepting(accepting) = &mut self.state {
+            match ready!(Pin::new(accepting).poll(cx)) {
+                Ok(stream) => self.state = ServerState::Open(Box::new(TlsIo::new(stream))),
+                Err(error) => {
+                    self.state = ServerState::Failed;
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        Poll::Ready(match &mut self.state {
+            ServerState::Open(io) => Ok(Pin::new(io)),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        })
+    }
+}
+
+impl AsyncRead for ServerIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_open(cx))?.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for ServerIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_open(cx))?.poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_open(cx))?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_open(cx))?.poll_shutdown(cx)
+    }
+}
+
+impl Io for ServerIo {
+    fn peer_addr(&self) -> Option<Addr> {
+        self.peer.clone()
+    }
+
+    fn local_addr(&self) -> Option<Addr> {
+        self.local.clone()
+    }
+
+    fn reset_on_drop(&mut self) {
+        match &mut self.state {
+            ServerState::Accepting(accepting) => {
+                if let Some(io) = accepting.get_mut() {
+                    io.reset_on_drop();
+                }
+            }
+            ServerState::Open(io) => io.reset_on_drop(),
+            ServerState::Failed => {}
+        }
     }
 }
 

@@ -36,7 +36,7 @@ use scheduler::Handle;
 use crate::adapters::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::{Catalog, LuaHttpClient},
+    hlua_proxy_core::{Catalog, LuaCertificates, LuaHttpClient},
     hlua_scheduler::WorkerCore,
     proxy_core_event_hdl::{PatternEvents, ServerEvents},
     proxy_core_hlua::{
@@ -46,6 +46,7 @@ use crate::adapters::{
     proxy_core_spoe::{self, EnginePlan, Engines},
 };
 use crate::{
+    certificates::Certificates,
     facts::Facts,
     services::http_client::{self, HttpClientPlan},
 };
@@ -77,6 +78,7 @@ pub struct Preparation {
     sites: Arc<Sites>,
     engines: Arc<EnginePlan>,
     http_client: Rc<RefCell<HttpClientPlan>>,
+    certificates: Arc<Certificates>,
     private_slot: usize,
 }
 
@@ -94,7 +96,17 @@ impl Preparation {
         proxy_core_spoe::register(&mut registry, &engines);
         let http_client = Rc::default();
         http_client::register(&mut registry, &http_client);
-        Self { registry, clocks, core, lua, sites, engines, http_client, private_slot }
+        Self {
+            registry,
+            clocks,
+            core,
+            lua,
+            sites,
+            engines,
+            http_client,
+            certificates: Arc::default(),
+            private_slot,
+        }
     }
 
     /// Lets scripts run without counting instructions: whoever starts the process then watches
@@ -106,7 +118,31 @@ impl Preparation {
     /// What extensions find wrong with a configuration that was read.
     #[must_use]
     pub fn check(&self, config: &Config) -> Vec<String> {
-        self.engines.check(config)
+        let mut faults = self.engines.check(config);
+        faults.extend(self.load_certificates(config));
+        faults
+    }
+
+    /// Reads the certificates of every listener, and says which cannot be.
+    fn load_certificates(&self, config: &Config) -> Vec<String> {
+        let mut faults = Vec::new();
+        for proxy in config.proxies.iter().filter(|proxy| !proxy.disabled) {
+            for bind in proxy.binds.iter().filter(|bind| bind.ssl) {
+                let place = format!("{}:{}", bind.place.file, bind.place.line);
+                if bind.crts.is_empty() {
+                    faults.push(format!(
+                        "Proxy '{}': no SSL certificate specified for bind '{}' at [{place}] (use 'crt').",
+                        proxy.name, bind.addr
+                    ));
+                }
+                for file in &bind.crts {
+                    if let Err(why) = self.certificates.load(file) {
+                        faults.push(format!("parsing [{place}] : 'bind {}' : {why}", bind.addr));
+                    }
+                }
+            }
+        }
+        faults
     }
 
     /// The process, once the configuration was read with these tables, and what its first worker
@@ -149,6 +185,7 @@ impl Preparation {
             clocks: self.clocks,
             facts,
             http_client: Arc::new(http_client),
+            certificates: self.certificates,
             interrupters: Mutex::default(),
         };
         (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
@@ -178,6 +215,8 @@ pub struct Process {
     private_slot: usize,
     clocks: Clocks,
     http_client: Arc<HttpClientPlan>,
+    /// What frontends serve TLS by.
+    pub certificates: Arc<Certificates>,
     interrupters: Mutex<Vec<Interrupter>>,
 }
 
@@ -246,7 +285,7 @@ impl Node {
         });
         let events = LuaEvents { servers: process.events.clone(), patterns: process.pattern_events.clone() };
         let http = LuaHttpClient::new(&worker, process.http_client.client(&worker));
-        core.link(&worker, handle.clone(), events, http);
+        core.link(&worker, handle.clone(), events, http, LuaCertificates(process.certificates.clone()));
         if thread == 0 {
             set_process_variables(&worker);
         }

@@ -15,14 +15,22 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
+    time::Instant,
 };
 
 use pin_project_lite::pin_project;
-use scheduler::{Budget, Scheduler};
-pub use scheduler::{Handle, TaskRef};
+use scheduler::{Budget, Remote, Scheduler, Snapshot};
+pub use scheduler::{Handle, NameStats, TaskRef};
 
-use crate::{alarm::Alarm, clock::Turn};
+use crate::{
+    alarm::Alarm,
+    clock::{self, Turn},
+};
 
 /// A worker's loop, before it runs.
 pub struct Worker {
@@ -112,6 +120,55 @@ impl Worker {
         // Names still being looked up are not waited for.
         runtime.shutdown_background();
     }
+}
+
+/// The schedulers of all workers, to be asked for their figures.
+#[derive(Debug, Default)]
+pub struct Schedulers {
+    all: Mutex<Vec<(usize, Remote)>>,
+    profiling: AtomicBool,
+}
+
+/// What one worker's scheduler has done.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The worker's number, from 0.
+    pub thread: usize,
+    /// Its figures.
+    pub snapshot: Snapshot,
+}
+
+impl Schedulers {
+    /// Adds a worker's, on its thread.
+    pub fn add(&self, thread: usize, handle: &Handle) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push((thread, handle.remote()));
+        measure(handle, self.is_profiling());
+    }
+
+    /// Each worker's number with the way to its scheduler.
+    #[must_use]
+    pub fn all(&self) -> Vec<(usize, Remote)> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether runs are being measured.
+    #[must_use]
+    pub fn is_profiling(&self) -> bool {
+        self.profiling.load(Ordering::Relaxed)
+    }
+
+    /// Measures runs from now on, from nothing, or no more.
+    pub fn profile(&self, on: bool) {
+        self.profiling.store(on, Ordering::Relaxed);
+        for (_, remote) in self.all() {
+            // One that has gone, or has a thousand jobs waiting, is not worth measuring.
+            let _ = remote.spawn(Box::new(move |handle| measure(handle, on)));
+        }
+    }
+}
+
+fn measure(handle: &Handle, on: bool) {
+    handle.set_profiler(on.then(|| -> Rc<dyn Fn() -> Instant> { Rc::new(clock::instant) }));
 }
 
 /// The tasks that serve connections on one worker: counted, and woken together when a stop begins.

@@ -44,8 +44,7 @@ pub(crate) fn count(workspace: &Workspace, options: &CountOptions) -> Result<boo
     println!("== bench count");
     provision_valgrind()?;
     let mut kept = true;
-    for file in workspace.files("benches/src/bin", &["rs"])? {
-        let program = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    for program in programs(workspace)? {
         let args: &[&str] = if options.bless { &["--count", "--bless"] } else { &["--count"] };
         kept &= contest(workspace, &program, args)?;
     }
@@ -62,4 +61,15 @@ fn contest(workspace: &Workspace, program: &str, args: &[&str]) -> Result<bool> 
         println!("{program} failed; repeat it with: {}", shown(&command));
     }
     Ok(green)
+}
+
+/// The programs of the package: a file or a folder each.
+fn programs(workspace: &Workspace) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(workspace.root.join("benches/src/bin"))?;
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        Ok(entry?.path().file_stem().unwrap_or_default().to_string_lossy().into_owned())
+    };
+    let mut programs = entries.map(name).collect::<Result<Vec<_>>>()?;
+    programs.sort();
+    Ok(programs)
 }

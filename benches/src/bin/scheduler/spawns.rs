@@ -18,6 +18,7 @@ async fn short(n: u64, m: u64) {
     black_box(n + m);
 }
 
+#[expect(clippy::disallowed_methods, reason = "how a peer starts a task")]
 pub(crate) fn rows(contest: &mut Contest) -> Result<()> {
     contest.row(
         Row::new("spawn + run + free")

@@ -17,7 +17,7 @@ pub(crate) fn rows(contest: &mut Contest) -> Result<()> {
     for (count, goal) in SIZES.into_iter().zip([6.0, 6.0, 8.0]) {
         let row = Row::new(format!("timer insert, {count}")).goal_ns(goal).counted_over(count as u64);
         let row = row
-            .ours(move || batches(count, move || disarmed(count), |state| arm(state)))
+            .ours(move || batches(count, move || disarmed(count), arm))
             .peer("tokio::time", 0.2, move || tokio_insert(count))
             .peer("BTreeMap", 0.2, move || {
                 batches(
@@ -242,6 +242,7 @@ fn tokio_cancel(count: usize, order: Order) -> impl FnMut(&mut Span) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how the peer starts a task")]
 fn tokio_expire(count: usize) -> impl FnMut(&mut Span) {
     move |span| {
         let prepare = || {

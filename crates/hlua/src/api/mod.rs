@@ -7,6 +7,7 @@ pub(crate) mod act;
 pub(crate) mod address;
 pub(crate) mod applet_http;
 pub(crate) mod applet_tcp;
+pub(crate) mod cert_cache;
 pub(crate) mod channel;
 pub(crate) mod concat;
 pub(crate) mod core;
@@ -113,7 +114,7 @@ pub(crate) struct Library {
 
 /// The global tables.
 pub(crate) const LIBRARIES: &[&Library] =
-    &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY, &filter::LIBRARY];
+    &[&core::LIBRARY, &act::LIBRARY, &map::LIBRARY, &regex::LIBRARY, &filter::LIBRARY, &cert_cache::LIBRARY];
 
 /// Modules that `require` finds where the script's path has none of that name.
 pub(crate) const MODULES: &[&Library] = &[&json::LIBRARY];

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::{
-    Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets, Value,
+    Certificates, Events, HostError, HostResult, HttpClient, LocalFuture, Patterns, Proxies, Regex, Sockets,
+    Value,
 };
 use crate::Failure;
 
@@ -118,6 +119,11 @@ pub trait Core {
 
     /// Client sockets.
     fn sockets(&self) -> Option<&dyn Sockets> {
+        None
+    }
+
+    /// The certificates that frontends serve.
+    fn certificates(&self) -> Option<&dyn Certificates> {
         None
     }
 

@@ -33,7 +33,7 @@ mod txn;
 
 pub use applet::{MemoryAppletHttp, MemoryAppletTcp};
 pub use events::MemoryEvents;
-pub use net::{MemoryHttp, MemorySockets};
+pub use net::{MemoryCertificates, MemoryHttp, MemorySockets};
 pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::{MemoryCatalog, Stub};
 pub use stick_table::MemoryStickTable;
@@ -55,6 +55,8 @@ pub struct MemoryCore {
     pub patterns: MemoryPatterns,
     /// Peers to connect to.
     pub sockets: MemorySockets,
+    /// Certificate files.
+    pub certificates: MemoryCertificates,
     /// Responses to scripts' requests.
     pub http: MemoryHttp,
     /// Sample fetches and converters.
@@ -115,6 +117,7 @@ impl MemoryCore {
             events: MemoryEvents::new(queues.clone()),
             patterns: MemoryPatterns::new(queues),
             sockets: MemorySockets::default(),
+            certificates: MemoryCertificates::default(),
             http: MemoryHttp::default(),
             catalog: MemoryCatalog::default(),
             process_vars: [("proc.answer".to_owned(), Value::Int(42))]
@@ -335,6 +338,10 @@ impl Core for MemoryCore {
 
     fn sockets(&self) -> Option<&dyn Sockets> {
         Some(&self.sockets)
+    }
+
+    fn certificates(&self) -> Option<&dyn super::Certificates> {
+        Some(&self.certificates)
     }
 
     fn http_client(&self) -> Option<&dyn HttpClient> {

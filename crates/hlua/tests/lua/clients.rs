@@ -120,3 +120,22 @@ fn mailers_are_a_table_where_there_are_some_and_nothing_elsewhere() {
     );
     assert_eq!(lines, ["info: true 1 10.0.0.1:25 10000 nil from@x to@x", "info: 0"]);
 }
+
+#[test]
+fn certificates_are_set_by_the_file_they_came_from() {
+    let bench = bench("");
+    bench.core.certificates.add("site.pem");
+    let lines = bench.probe(
+        r#"CertCache.set{filename = "site.pem", crt = "CRT", key = "KEY", ocsp = "aGk=", issuer = "I"}
+           for _, request in ipairs{{crt = "x"}, {filename = "other.pem"}, {filename = "site.pem", sctl = "x"},
+             {filename = "site.pem", ocsp = "?"}, {filename = {}}, "x"} do
+             core.Info(tostring(select(2, pcall(CertCache.set, request))))
+           end"#,
+    );
+    let set = bench.core.certificates.updated("site.pem").unwrap();
+    assert_eq!(
+        (set.certificate, set.key, set.ocsp),
+        (Some(b"CRT".to_vec()), Some(b"KEY".to_vec()), Some(b"hi".to_vec()))
+    );
+    insta::assert_snapshot!(lines.join("\n"));
+}

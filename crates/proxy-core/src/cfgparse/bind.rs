@@ -43,6 +43,9 @@ fn settings(line: &ProxyLine<'_>, title: &str) -> Result<Bind, ParseError> {
         nice: 0,
         v6only: false,
         interface: None,
+        ssl: false,
+        crts: Vec::new(),
+        alpn: Vec::new(),
     };
     let mut at = 2;
     while let Some(word) = line.words.get(at).copied() {
@@ -63,8 +66,17 @@ type Set = fn(&mut Bind, &str) -> Result<(), String>;
 
 /// Name, number of arguments, effect.
 const WORDS: &[(&str, usize, Set)] = &[
+    ("alpn", 1, |bind, value| {
+        let list = text(value, "missing ALPN protocol name list")?;
+        bind.alpn = list.split(',').map(|name| name.trim().to_owned()).collect();
+        Ok(())
+    }),
     ("backlog", 1, |bind, value| {
         bind.backlog = integer(value, 0)?;
+        Ok(())
+    }),
+    ("crt", 1, |bind, value| {
+        bind.crts.push(text(value, "missing certificate location")?);
         Ok(())
     }),
     ("id", 1, |bind, value| {
@@ -100,6 +112,10 @@ const WORDS: &[(&str, usize, Set)] = &[
         let nice = number::signed(value).filter(|n| (-1024..=1024).contains(n));
         let nice = nice.and_then(|n| i32::try_from(n).ok());
         bind.nice = nice.ok_or_else(|| format!("invalid value {value}, allowed range is -1024..1024"))?;
+        Ok(())
+    }),
+    ("ssl", 0, |bind, _| {
+        bind.ssl = true;
         Ok(())
     }),
     ("v4v6", 0, |bind, _| {

@@ -126,6 +126,9 @@ impl World {
             nice: 0,
             v6only: false,
             interface: None,
+            ssl: false,
+            crts: Vec::new(),
+            alpn: Vec::new(),
         });
         let proxy = Arc::new(Proxy {
             id: 0,

@@ -29,7 +29,7 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How long running handlers are waited for once the agent stops; then they are dropped.
     pub stop_timeout: Option<Duration>,
-    /// How many connections [`listen`](super::listen()) serves at once; beyond, none is accepted. At least 1.
+    /// How many connections `listen` serves at once; beyond, none is accepted. At least 1.
     pub connections_max: usize,
     /// Lets an answer travel on another connection of the same engine when its own has broken.
     pub siblings: Option<Siblings>,

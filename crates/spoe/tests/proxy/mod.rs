@@ -16,13 +16,15 @@ use tokio::task::JoinHandle;
 /// A directory with the sockets and configurations of one test.
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
+    /// Lines for the global section.
+    pub(crate) global: &'static str,
 }
 
 impl Place {
     /// `None` if there is no haproxy and that may be.
     pub(crate) fn new() -> Option<Self> {
         match Command::new("haproxy").arg("-v").output() {
-            Ok(_) => Some(Self { dir: TempDir::new().unwrap() }),
+            Ok(_) => Some(Self { dir: TempDir::new().unwrap(), global: "" }),
             Err(error) if std::env::var_os("CI").is_some() => panic!("haproxy cannot be run: {error}"),
             Err(error) => {
                 println!("skipped: haproxy cannot be run: {error}");
@@ -36,6 +38,14 @@ impl Place {
     }
 
     pub(crate) fn agent<H: Handler + Send + Sync + 'static>(&self, handler: H) -> Agent {
+        self.agent_with(Options::default(), handler)
+    }
+
+    pub(crate) fn agent_with<H: Handler + Send + Sync + 'static>(
+        &self,
+        options: Options,
+        handler: H,
+    ) -> Agent {
         let path = self.path("agent.sock");
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(path).unwrap();
@@ -44,16 +54,16 @@ impl Place {
             let stopped = async move {
                 let _ = stopped.await;
             };
-            listen(listener, handler, Options::default(), stopped).await;
+            listen(listener, handler, options, stopped).await;
         });
         Agent { stop, task }
     }
 
     /// Runs haproxy: a frontend with the filter, a backend with an origin of its own, the agent's backend.
     pub(crate) fn haproxy(&self, frontend: &str, backend: &str, agent: &str, messages: &str) -> Haproxy {
-        let dir = self.dir.path().display();
+        let (dir, global) = (self.dir.path().display(), self.global);
         let main = format!(
-            "global\n  stats socket {dir}/stats.sock level admin\n  tune.bufsize 1200000\n\
+            "global\n  stats socket {dir}/stats.sock level admin\n  tune.bufsize 1200000\n{global}\
              defaults\n  mode http\n  timeout connect 2s\n  timeout client 10s\n  timeout server 10s\n\
              frontend www\n  bind unix@{dir}/www.sock\n  filter spoe engine e config {dir}/spoe.cfg\n{frontend}  default_backend app\n\
              backend app\n{backend}  server origin unix@{dir}/origin.sock\n\
@@ -77,6 +87,19 @@ impl Place {
             .spawn()
             .unwrap();
         Haproxy { child, www: self.path("www.sock") }
+    }
+}
+
+impl Place {
+    /// Starts another haproxy with the same configuration, which tells the running one to finish and end.
+    pub(crate) fn reload(&self, old: &Haproxy) -> Haproxy {
+        let child = Command::new("haproxy")
+            .args(["-db", "-sf", &old.child.id().to_string(), "-f"])
+            .arg(self.path("haproxy.cfg"))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Haproxy { child, www: old.www.clone() }
     }
 }
 

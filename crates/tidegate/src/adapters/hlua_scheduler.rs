@@ -29,7 +29,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use super::{
     Extension,
     hlua_event_hdl::LuaEvents,
-    hlua_proxy_core::{Catalog, LuaHttpClient, LuaPatterns, LuaProxies, unix_addr},
+    hlua_proxy_core::{Catalog, LuaCertificates, LuaHttpClient, LuaPatterns, LuaProxies, unix_addr},
     level_from_lua, values,
 };
 
@@ -99,6 +99,7 @@ struct Links {
     proxies: LuaProxies,
     events: LuaEvents,
     http: LuaHttpClient,
+    certificates: LuaCertificates,
 }
 
 impl WorkerCore {
@@ -131,7 +132,14 @@ impl WorkerCore {
     }
 
     /// Joins it to its worker, once.
-    pub fn link(&self, worker: &Rc<Worker>, handle: Handle, events: LuaEvents, http: LuaHttpClient) {
+    pub fn link(
+        &self,
+        worker: &Rc<Worker>,
+        handle: Handle,
+        events: LuaEvents,
+        http: LuaHttpClient,
+        certificates: LuaCertificates,
+    ) {
         let links = Links {
             worker: Rc::downgrade(worker),
             handle,
@@ -139,6 +147,7 @@ impl WorkerCore {
             proxies: LuaProxies::new(worker),
             events,
             http,
+            certificates,
         };
         assert!(self.links.set(links).is_ok(), "a core belongs to one worker");
     }
@@ -251,6 +260,10 @@ impl host::Core for WorkerCore {
 
     fn events(&self) -> Option<&dyn host::Events> {
         Some(&self.links.get()?.events)
+    }
+
+    fn certificates(&self) -> Option<&dyn host::Certificates> {
+        Some(&self.links.get()?.certificates)
     }
 
     fn http_client(&self) -> Option<&dyn host::HttpClient> {

@@ -107,6 +107,7 @@ impl WorkerThread {
     fn new(process: &Arc<Process>, thread: usize, first: Option<FirstWorker>) -> Result<Self, String> {
         let worker =
             Worker::new(process.facts.threads).map_err(|error| format!("cannot start a worker: {error}"))?;
+        process.facts.schedulers.add(thread, &worker.handle());
         let host = Box::new(WorkerHost::new(worker.turn(), worker.handle()));
         let node =
             Node::new(process, thread, host, worker.handle(), first).map_err(|error| error.to_string())?;
@@ -150,6 +151,7 @@ impl WorkerThread {
             sessions: self.sessions.clone(),
             handle: self.worker.handle(),
             proxy: front.proxy,
+            tls: front.bind.ssl.then(|| self.process.certificates.server(&front.bind.crts, &front.bind.alpn)),
             bind: front.bind,
         };
         let limits = [front.limit, self.process.facts.connections.clone()];
@@ -230,6 +232,7 @@ struct Accepted {
     handle: Handle,
     proxy: Arc<Proxy>,
     bind: Arc<Bind>,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Surroundings for Accepted {
@@ -247,6 +250,10 @@ impl Surroundings for Accepted {
     }
 
     fn serve(&self, io: BoxIo, places: [Place; 2]) {
+        let io = match &self.tls {
+            Some(config) => crate::tls::accept(config.clone(), io),
+            None => io,
+        };
         let session = self.node.serve(self.proxy.clone(), self.bind.clone(), io);
         self.sessions.spawn(&self.handle, session, places);
     }

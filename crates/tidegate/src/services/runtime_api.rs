@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use super::{
     cli_applet,
     cli_session::{CliSession, CommandLine, Input},
-    scripts,
+    inspection, scripts,
 };
 use crate::adapters::{
     Extension,
@@ -99,6 +99,7 @@ enum Next {
     Quit,
     Events,
     Spoe(Option<String>),
+    Inspect(inspection::Request),
     Service(Arc<dyn ServiceMaker>),
 }
 
@@ -120,6 +121,11 @@ impl Client {
                     Next::Spoe(only) => {
                         let plan = &Extension::of(&self.worker).engines.plan;
                         let text = report::show(plan, &self.worker, only.as_deref()).await;
+                        io.write_all(&self.session.frame(&text)).await?;
+                    }
+                    Next::Inspect(request) => {
+                        let facts = Extension::of(&self.worker).facts.clone();
+                        let text = inspection::answer(&self.worker, &facts.schedulers, request).await;
                         io.write_all(&self.session.frame(&text)).await?;
                     }
                     Next::Service(maker) => {
@@ -170,9 +176,19 @@ impl Client {
             ["show", "spoe"] => Next::Spoe(None),
             ["show", "spoe", name] => Next::Spoe(Some(name.to_owned())),
             ["set", "timeout", "cli", delay] => self.set_timeout(delay),
-            _ => match Extension::of(&self.worker).sites().cli_command(&words) {
+            _ => self.other(&words, command),
+        }
+    }
+
+    /// A command that is not of the session itself.
+    fn other(&self, words: &[&str], command: &CommandLine) -> Next {
+        let facts = &Extension::of(&self.worker).facts;
+        match inspection::parse(words, self.level, &facts.schedulers) {
+            Some(Ok(request)) => Next::Inspect(request),
+            Some(Err(answer)) => Next::Answer(answer),
+            None => match Extension::of(&self.worker).sites().cli_command(words) {
                 Some(maker) => Next::Service(maker),
-                None => Next::Answer(self.answer(&words, command)),
+                None => Next::Answer(self.answer(words, command)),
             },
         }
     }
@@ -191,7 +207,7 @@ impl Client {
             help: "",
             level: AccessLevel::User,
         });
-        let ours = COMMANDS.iter().chain(scripts::COMMANDS).copied();
+        let ours = COMMANDS.iter().chain(inspection::COMMANDS).chain(scripts::COMMANDS).copied();
         let commands: Vec<Command<'_>> = ours.chain(registered).collect();
         with_admin(&self.worker, &commands, |cx| {
             admin::run_with_payload(&command.text, command.payload.as_deref(), self.level, cx).text

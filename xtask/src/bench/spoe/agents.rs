@@ -35,43 +35,70 @@ const PYTHON: (&str, &str) = ("PyPI haproxyspoa", "at most 0.10");
 /// Keep-alive connections of the load.
 const CONNECTIONS: usize = 32;
 
+/// How they are asked, and whether those who cannot pipeline take part.
+struct Way {
+    row: &'static str,
+    config: &'static str,
+    pipelines: bool,
+}
+
+const WAYS: [Way; 2] = [
+    // `maxconnrate 1` keeps connections few, so that frames come several at once.
+    Way { row: "agent's CPU a frame, pipelined, us", config: "spoe_agent.conf", pipelines: true },
+    Way { row: "agent's CPU a frame, many connections, us", config: "spoe_added.conf", pipelines: false },
+];
+
 /// All rows.
 pub(super) fn agents(stage: &Stage<'_>) -> Result<Vec<Line>> {
-    eprintln!("agents");
     let agents = start_all(stage)?;
-    let haproxy = stage.peers.last().context("no haproxy")?;
-    let mut driven: Vec<(Agent, Proxy)> = Vec::new();
-    for agent in agents {
-        let env = vec![("BENCH_SPOA", agent.addr.to_string())];
-        let setup =
-            Setup { config: "spoe_agent.cfg", proof: Some("x-score: 42\r\n"), env, ..Setup::default() };
-        let proxy = haproxy.start(&setup, &stage.backstage, &[]).with_context(|| agent.name.to_owned())?;
-        stage.load(&proxy, agent.child.id(), CONNECTIONS, WARM_UP_MS)?;
-        driven.push((agent, proxy));
+    let mut lines = Vec::new();
+    for way in WAYS {
+        eprintln!("{}", way.row);
+        let able = agents.iter().filter(|agent| !way.pipelines || agent.name != PYTHON.0);
+        lines.extend(contest(stage, &way, &able.collect::<Vec<_>>())?);
     }
-    let mut costs = vec![Vec::new(); driven.len()];
-    for round in 0..stage.options.rounds {
-        for turn in 0..driven.len() {
-            let which = (round + turn) % driven.len();
-            let (agent, proxy) = &driven[which];
-            costs[which].push(stage.load(proxy, agent.child.id(), CONNECTIONS, stage.options.millis)?);
-        }
-    }
-    let mut lines = vec![line(OURS, costs[0].clone())];
-    for ((agent, proxy), theirs) in driven.iter_mut().zip(&costs).skip(1) {
-        proxy.stop()?;
-        let (_, goal) = if agent.name == SPOP.0 { SPOP } else { PYTHON };
-        lines.push(line(agent.name, theirs.clone()));
-        let against = ratio(agent.name, &costs[0], theirs);
-        lines.push(Line { against, goal, ..line(OURS, costs[0].clone()) });
-    }
-    // Ours stands once for each it is held against.
-    lines.remove(0);
     Ok(lines)
 }
 
-fn line(contestant: &'static str, micros: Vec<f64>) -> Line {
-    Line { row: "agent's CPU a frame, us".to_owned(), contestant, micros, against: None, goal: "" }
+/// The agents side by side, ours first; each has a haproxy of its own.
+fn contest(stage: &Stage<'_>, way: &Way, agents: &[&Agent]) -> Result<Vec<Line>> {
+    let haproxy = stage.peers.last().context("no haproxy")?;
+    let load = |agent: &Agent, proxy: &Proxy, millis| {
+        let cost = stage.load(proxy, agent.child.id(), CONNECTIONS, millis);
+        cost.with_context(|| format!("driving {}", agent.name))
+    };
+    let mut proxies = Vec::new();
+    for agent in agents {
+        let env = vec![("BENCH_SPOA", agent.addr.to_string()), ("BENCH_SPOE", way.config.to_owned())];
+        let setup =
+            Setup { config: "spoe_agent.cfg", proof: Some("x-score: 42\r\n"), env, ..Setup::default() };
+        let proxy = haproxy.start(&setup, &stage.backstage, &[]).with_context(|| agent.name.to_owned())?;
+        load(agent, &proxy, WARM_UP_MS)?;
+        proxies.push(proxy);
+    }
+    let mut costs = vec![Vec::new(); agents.len()];
+    for round in 0..stage.options.rounds {
+        for turn in 0..agents.len() {
+            let which = (round + turn) % agents.len();
+            costs[which].push(load(agents[which], &proxies[which], stage.options.millis)?);
+        }
+    }
+    proxies.iter_mut().try_for_each(Proxy::stop)?;
+    let line = |contestant, micros: &[f64]| Line {
+        row: way.row.to_owned(),
+        contestant,
+        micros: micros.to_vec(),
+        against: None,
+        goal: "",
+    };
+    let mut lines = Vec::new();
+    // Ours stands once for each it is held against.
+    for (agent, theirs) in agents.iter().zip(&costs).skip(1) {
+        let (_, goal) = if agent.name == SPOP.0 { SPOP } else { PYTHON };
+        lines.push(Line { against: ratio(agent.name, &costs[0], theirs), goal, ..line(OURS, &costs[0]) });
+        lines.push(line(agent.name, theirs));
+    }
+    Ok(lines)
 }
 
 fn start_all(stage: &Stage<'_>) -> Result<Vec<Agent>> {

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::host::{
-    ConnectError, Connecting, HostResult, HttpClient, HttpRequest, HttpResponse, LocalFuture, Socket,
-    Sockets, Target,
+    CertificateUpdate, Certificates, ConnectError, Connecting, HostError, HostResult, HttpClient,
+    HttpRequest, HttpResponse, LocalFuture, Socket, Sockets, Target,
 };
 
 /// Peers by address; connecting to any other is refused.
@@ -86,6 +86,35 @@ impl HttpClient for MemoryHttp {
         let nobody =
             || HttpResponse { status: 503, reason: b"Service Unavailable".to_vec(), ..Default::default() };
         Ok(Box::pin(std::future::ready(known.unwrap_or_else(nobody))))
+    }
+}
+
+/// Certificate files by name, and what they were last updated with.
+#[derive(Default)]
+pub struct MemoryCertificates {
+    files: RefCell<BTreeMap<String, Option<CertificateUpdate>>>,
+}
+
+impl MemoryCertificates {
+    /// A file of the configuration.
+    pub fn add(&self, file: &str) {
+        self.files.borrow_mut().insert(file.to_owned(), None);
+    }
+
+    /// What a script set it to.
+    pub fn updated(&self, file: &str) -> Option<CertificateUpdate> {
+        self.files.borrow().get(file).cloned().flatten()
+    }
+}
+
+impl Certificates for MemoryCertificates {
+    fn set(&self, update: CertificateUpdate) -> HostResult<()> {
+        let mut files = self.files.borrow_mut();
+        let known = files.get_mut(&update.filename).ok_or(HostError::Refused(
+            "Can't replace a certificate which is not referenced by the configuration!".into(),
+        ))?;
+        *known = Some(update);
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::value(&["so_id"], SampleType::Int, |t, _, _| int(t.session.bind.id)),
     Row::text(&["so_name"], |t, _| t.session.bind.name.as_deref().map(str::as_bytes)),
-    Row::value(&["ssl_fc"], SampleType::Bool, |_, _, _| Some(Sample::Bool(false))),
+    Row::value(&["ssl_fc"], SampleType::Bool, |txn, _, _| Some(Sample::Bool(txn.session.bind.ssl))),
 ];
 
 pub(crate) fn ip(addr: Option<&Addr>) -> Option<IpAddr> {

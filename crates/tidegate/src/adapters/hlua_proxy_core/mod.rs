@@ -2,6 +2,7 @@
 
 mod applet;
 mod catalog;
+mod certificates;
 mod http_client;
 mod proxies;
 mod regex;
@@ -11,6 +12,7 @@ mod txn;
 
 pub use applet::LuaApplet;
 pub use catalog::{Catalog, Compiled};
+pub use certificates::LuaCertificates;
 pub use http_client::{LuaHttpClient, unix_addr};
 pub use proxies::LuaProxies;
 pub use regex::compile as compile_regex;

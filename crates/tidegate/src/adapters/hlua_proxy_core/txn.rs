@@ -13,6 +13,7 @@ use hlua::host::{self, HostResult, Level, RequestPart, SampleId, Side, StartLine
 use proxy_core::{
     action::Verdict,
     applet::Reply,
+    log::LevelOverride,
     txn::{Direction, Txn},
     vars::{Scope, VarKey},
 };
@@ -21,7 +22,7 @@ use super::{
     catalog::{refused, run_converter, run_fetch},
     stream::stream_methods,
 };
-use crate::adapters::{Extension, values};
+use crate::adapters::{Extension, level_from_lua, values};
 
 /// A transaction while a script has it.
 pub struct LuaTxn {
@@ -108,6 +109,12 @@ impl host::Txn for LuaTxn {
 
     fn done(&mut self, reply: Option<host::Reply>) -> HostResult<()> {
         self.done = Some(reply);
+        Ok(())
+    }
+
+    fn set_loglevel(&mut self, level: Option<Level>) -> HostResult<()> {
+        self.txn.log.level =
+            Some(level.map_or(LevelOverride::Silent, |level| LevelOverride::Level(level_from_lua(level))));
         Ok(())
     }
 }

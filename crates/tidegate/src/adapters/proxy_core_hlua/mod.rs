@@ -10,9 +10,13 @@ pub mod keywords;
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use hlua::{ActionContext, Execution, FunctionKind, ServiceMode, VmKind, host::Lent};
+use hlua::{
+    ActionContext, Execution, FunctionKind, ServiceMode, VmKind,
+    host::{Lent, LocalFuture},
+};
 use parking_lot::RwLock;
 use proxy_core::{
     action::{Action, ActionKeyword, ActionMaker, Verdict},
@@ -268,11 +272,9 @@ struct LuaActionMaker {
 
 impl ActionMaker for LuaActionMaker {
     fn start(&self, worker: &Worker, at: RuleSet) -> Box<dyn Action> {
-        let call = Extension::of(worker).lua_call(self.site);
-        Box::new(LuaAction {
-            run: call.map(|(runtime, call)| runtime.start(call)),
-            direction: direction_of(at),
-        })
+        let mut action = LuaAction { site: self.site, at, run: None, wake: None };
+        action.begin(worker);
+        Box::new(action)
     }
 }
 
@@ -283,22 +285,55 @@ fn direction_of(at: RuleSet) -> Direction {
     }
 }
 
-/// One run of an action.
+/// One run of an action, begun anew each time it ends in `act.YIELD`.
 struct LuaAction {
+    site: usize,
+    at: RuleSet,
     run: Option<Execution>,
-    direction: Direction,
+    /// When it wants to run again.
+    wake: Option<LocalFuture<()>>,
+}
+
+impl LuaAction {
+    fn begin(&mut self, worker: &Worker) {
+        self.run = Extension::of(worker).lua_call(self.site).map(|(runtime, call)| runtime.start(call));
+    }
+
+    /// `act.YIELD`: the script runs again from its start when something has happened, at the latest after what
+    /// `act.wake_time` said. In TCP mode `inspect-delay` decides, unless there is such a time.
+    fn again(&mut self, txn: &Txn, after: Option<Duration>, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let tcp = matches!(self.at, RuleSet::TcpRequest | RuleSet::TcpResponse) && txn.req.is_empty();
+        if tcp && txn.channel(direction_of(self.at)).settled() {
+            return Poll::Ready(Verdict::Continue);
+        }
+        if tcp && after.is_none() {
+            return Poll::Ready(Verdict::WaitData);
+        }
+        self.begin(&txn.worker);
+        let at = after.map(|after| txn.worker.host.now() + after);
+        self.wake = at.and_then(|at| Extension::of(&txn.worker).sleep_until(at));
+        if self.wake.as_mut().is_some_and(|wake| wake.as_mut().poll(cx).is_ready()) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
 }
 
 impl Action for LuaAction {
     fn poll(&mut self, txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Verdict>) {
         let Some(run) = &mut self.run else { return (txn, Poll::Ready(Verdict::Continue)) };
         let worker = txn.worker.clone();
-        let lent = Lent::Txn(LuaTxn::lend(txn, self.direction));
+        let lent = Lent::Txn(LuaTxn::lend(txn, direction_of(self.at)));
         let (lent, result) = run.poll(lent, worker.host.now(), cx);
         let mut lent = LuaTxn::back_whole(lent.into_txn().expect("a lent TXN comes back"));
         let verdict = match result {
             Poll::Pending => return (lent.keep(), Poll::Pending),
             Poll::Ready(Ok(outcome)) if outcome.done => lent.done_verdict(),
+            Poll::Ready(Ok(outcome)) if outcome.action_code() == YIELD => {
+                let txn = lent.keep();
+                let verdict = self.again(&txn, outcome.wake_after, cx);
+                return (txn, verdict);
+            }
             Poll::Ready(Ok(outcome)) => verdict_of(outcome.action_code()),
             Poll::Ready(Err(error)) => {
                 report(&worker, Some(&lent.txn), &error);
@@ -309,11 +344,13 @@ impl Action for LuaAction {
     }
 }
 
-/// What an `act.…` code means (lua-api "act class").
+/// `act.YIELD`
+const YIELD: i64 = 2;
+
+/// What another `act.…` code means (lua-api "act class").
 fn verdict_of(code: i64) -> Verdict {
     match code {
         1 => Verdict::Stop,
-        2 => Verdict::WaitData,
         3 => Verdict::Fail,
         4 | 6 => Verdict::Close,
         5 => Verdict::Deny(Box::new(proxy_core::applet::Reply { status: 403, ..Default::default() })),

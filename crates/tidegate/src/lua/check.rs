@@ -1,7 +1,7 @@
 //! `tidegate check`: what is wrong with a configuration and its scripts, with source lines or as JSON.
 //!
 //! The configuration is read as a start reads it, which loads its scripts; then the scripts are looked at without
-//! running them ([`scan`]).
+//! running them (`scan`).
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
-//! COMPATIBILITY.md claims nothing without a test: every test that its tables name exists.
+//! COMPATIBILITY.md and the contracts of the libraries claim nothing without a test: every test that their tables name
+//! exists.
 //!
 //! A table with a last column `test` is looked at, wherever it stands. A name is a function in a source file of the
 //! workspace or a folder of scenarios.
@@ -68,20 +69,27 @@ fn functions(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The files with such tables, and how many claims each has at least.
+const FILES: [(&str, usize); 3] =
+    [("COMPATIBILITY.md", 80), ("crates/event-hdl/CONTRACT.md", 30), ("crates/scheduler/README.md", 30)];
+
 #[test]
 fn every_claim_has_its_tests() {
-    let text = fs::read_to_string(root().join("COMPATIBILITY.md")).expect("COMPATIBILITY.md is there");
-    let (claims, known) = (claims(&text), known());
-    assert!(claims.len() > 80, "only {} claims were found", claims.len());
+    let known = known();
     let mut wrong = Vec::new();
-    for Claim { line, row, tests } in claims {
-        if tests.is_empty() {
-            wrong.push(format!("line {line} names no test: {row}"));
+    for (file, least) in FILES {
+        let text = fs::read_to_string(root().join(file)).expect("the file is there");
+        let claims = claims(&text);
+        assert!(claims.len() >= least, "only {} claims were found in {file}", claims.len());
+        for Claim { line, row, tests } in claims {
+            if tests.is_empty() {
+                wrong.push(format!("{file}:{line} names no test: {row}"));
+            }
+            let gone = tests.iter().filter(|test| !known.contains(**test));
+            wrong.extend(gone.map(|test| format!("{file}:{line}: there is no test `{test}`")));
         }
-        let gone = tests.iter().filter(|test| !known.contains(**test));
-        wrong.extend(gone.map(|test| format!("line {line}: there is no test `{test}`")));
     }
-    assert!(wrong.is_empty(), "COMPATIBILITY.md:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

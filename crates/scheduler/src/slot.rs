@@ -14,7 +14,7 @@
 //!
 //! INVARIANT: a slot is used again only when its future has been dropped, no entry of it stands in a run
 //! queue (QUEUED) or in the shared queue (R_QUEUED), and its count is zero.
-//! INVARIANT: chunks are freed with [`Shared`](crate::remote::Shared), which lives as long as its scheduler, a
+//! INVARIANT: chunks are freed with [`Shared`], which lives as long as its scheduler, a
 //! handle to it, or any counted slot.
 
 use std::cell::Cell;

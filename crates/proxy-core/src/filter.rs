@@ -58,6 +58,27 @@ pub enum Point {
     Over(Direction),
 }
 
+impl Point {
+    /// Its own bit: a filter can keep the set of the points it wants in a word.
+    #[must_use]
+    pub const fn bit(self) -> u32 {
+        1 << match self {
+            Point::ClientSession => 0,
+            Point::FrontendTcpRequest => 1,
+            Point::FrontendHttpRequest => 2,
+            Point::BackendTcpRequest => 3,
+            Point::BackendHttpRequest => 4,
+            Point::ServerSession => 5,
+            Point::TcpResponse => 6,
+            Point::HttpResponse => 7,
+            Point::Start(direction) => 8 + direction as u32,
+            Point::Head(direction) => 10 + direction as u32,
+            Point::End(direction) => 12 + direction as u32,
+            Point::Over(direction) => 14 + direction as u32,
+        }
+    }
+}
+
 /// What a filter makes of an exchange at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

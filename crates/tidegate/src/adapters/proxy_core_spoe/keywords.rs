@@ -133,6 +133,7 @@ fn compile(
         proxy: cx.proxy.to_owned(),
         engine,
         agent: config.agent.clone(),
+        points: events.iter().fold(0, |points, (point, _)| points | point.bit()),
         events,
         groups,
         log,

@@ -45,6 +45,8 @@ pub struct EngineSpec {
     engine: String,
     agent: spoe::config::Agent,
     events: Vec<(Point, Vec<Message>)>,
+    /// The bits of the points of `events`.
+    points: u32,
     groups: Vec<(String, Vec<Message>)>,
     log: Vec<LogTarget>,
     /// `log global`: the targets of the `global` section, too.
@@ -284,7 +286,7 @@ struct SpoeFilter {
 
 impl Filter for SpoeFilter {
     fn wants(&self, point: Point) -> bool {
-        self.spec.events.iter().any(|(at, _)| *at == point)
+        self.spec.points & point.bit() != 0
     }
 
     fn poll(&mut self, point: Point, mut txn: Txn, cx: &mut Context<'_>) -> (Txn, Poll<Outcome>) {

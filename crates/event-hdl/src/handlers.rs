@@ -233,7 +233,7 @@ impl<F: Family> Walk<'_, '_, F> {
     #[inline]
     fn through(mut self, all: usize) -> Delivered {
         let (mut passed, mut lost) = (0, 0);
-        while let Some(slot) = self.slots.next() {
+        for slot in self.slots.by_ref() {
             match slot.turn(self.wanted, self.pin) {
                 Turn::Call(plain, subscription) => plain(Event::new(self.occurrence, subscription)),
                 Turn::Pass => passed += 1,

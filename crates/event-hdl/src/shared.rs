@@ -1,13 +1,13 @@
 //! A queued event, shared by the queues that hold it.
 //!
-//! A publication hands out as many references as there are queues, and counts them once: no queue can let its
-//! reference go before, for they are behind the lock under which they are handed out. Whoever holds the only
-//! reference lets it go without a locked instruction.
+//! A publication counts the references for all readers of a list at once, and the list keeps them in a bundle. Whoever
+//! keeps an event takes one out, without counting anew; whoever only looks leaves it there. What is left in a bundle is
+//! counted off at once when the last reader is done. Whoever holds the only reference lets it go without a locked instruction.
 //!
-//! INVARIANT: the count is that of the references, except under a hub's lock while a [`Sharing`] of the event lives.
+//! INVARIANT: the count is that of the references, those in bundles among them.
 #![expect(
     unsafe_code,
-    reason = "std's Arc counts each reference for itself: two locked instructions a delivery, not one"
+    reason = "std's Arc counts each reference for itself: two locked instructions a delivery, not one or none"
 )]
 
 use std::fmt;
@@ -33,6 +33,8 @@ struct Counted<F: Family> {
 unsafe impl<F: Family> Send for EventRef<F> {}
 // SAFETY: as above.
 unsafe impl<F: Family> Sync for EventRef<F> {}
+
+impl<F: Family> Unpin for EventRef<F> {}
 
 impl<F: Family> EventRef<F> {
     pub(crate) fn new(event: QueuedEvent<F>) -> Self {
@@ -97,40 +99,87 @@ where
     }
 }
 
-/// Hands out references to an event, all counted at the end. It must end before anybody can let one of them go.
-pub(crate) struct Sharing<'p, F: Family> {
-    event: &'p mut Option<EventRef<F>>,
-    given: usize,
+/// References to one event for several readers, counted together: what a list keeps of it until all have read it.
+pub(crate) struct Bundle<F: Family> {
+    event: NonNull<Counted<F>>,
+    /// Readers that are not done with it.
+    open: u32,
+    /// References in here.
+    held: u32,
+    owns: PhantomData<Counted<F>>,
 }
 
-impl<'p, F: Family> Sharing<'p, F> {
-    pub(crate) fn new(event: &'p mut Option<EventRef<F>>) -> Self {
-        Self { event, given: 0 }
+// SAFETY: it stands for references, which are `Send` and `Sync`.
+unsafe impl<F: Family> Send for Bundle<F> {}
+
+impl<F: Family> Unpin for Bundle<F> {}
+
+impl<F: Family> Bundle<F> {
+    /// For so many readers, of the publication's event. `last`: the publication needs it no more.
+    pub(crate) fn new(event: &mut Option<EventRef<F>>, readers: u32, last: bool) -> Option<Self> {
+        let shared = event.as_ref()?;
+        let (pointer, count) = (shared.0, &shared.counted().count);
+        let more = readers as usize - usize::from(last && readers > 0);
+        if more > 0 {
+            match count.load(Ordering::Acquire) {
+                // Nobody has another reference: nobody else counts.
+                1 => count.store(1 + more, Ordering::Relaxed),
+                _ => drop(count.fetch_add(more, Ordering::Relaxed)),
+            }
+        }
+        if last && readers > 0 {
+            event.take().map(ManuallyDrop::new);
+        }
+        Some(Self { event: pointer, open: readers, held: readers, owns: PhantomData })
     }
 
-    /// One more reference; none if there is no event.
+    /// For a reader that keeps the reference: it is done.
     #[inline]
-    pub(crate) fn give(&mut self) -> Option<EventRef<F>> {
-        let event = self.event.as_ref()?;
-        self.given += 1;
-        Some(EventRef(event.0, PhantomData))
+    pub(crate) fn take(&mut self) -> EventRef<F> {
+        self.open -= 1;
+        self.held = self.held.checked_sub(1).expect("invariant: a reference for each reader");
+        EventRef(self.event, PhantomData)
     }
 
-    /// Counts what was given. `last`: one of those is the publication's own.
-    pub(crate) fn end(self, last: bool) {
-        let Some(event) = self.event else { return };
-        if self.given == 0 {
-            return;
-        }
-        let count = &event.counted().count;
-        let more = self.given - usize::from(last);
-        match count.load(Ordering::Acquire) {
-            // No reference but this one has been counted, and nobody else can reach those just given.
-            1 => count.store(1 + more, Ordering::Relaxed),
-            _ => drop(count.fetch_add(more, Ordering::Relaxed)),
-        }
-        if last {
-            self.event.take().map(ManuallyDrop::new);
+    /// For a reader that only looks, a reference that is not counted.
+    ///
+    /// # Safety
+    /// It must not be used once the reader is [done](Self::leave).
+    #[inline]
+    pub(crate) unsafe fn lend(&self) -> ManuallyDrop<EventRef<F>> {
+        ManuallyDrop::new(EventRef(self.event, PhantomData))
+    }
+
+    /// A reader is done, its reference stays; true for the last.
+    #[inline]
+    pub(crate) fn leave(&mut self) -> bool {
+        self.open -= 1;
+        self.open == 0
+    }
+
+    /// One more reference, for whoever looks without being done.
+    pub(crate) fn peek(&self) -> EventRef<F> {
+        EventRef::clone(&ManuallyDrop::new(EventRef(self.event, PhantomData)))
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.open == 0
+    }
+}
+
+impl<F: Family> Drop for Bundle<F> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(others) = (self.held as usize).checked_sub(1) {
+            let one = EventRef::<F>(self.event, PhantomData);
+            let count = &one.counted().count;
+            if others > 0 {
+                match count.load(Ordering::Acquire) {
+                    // All are in here: nobody else counts.
+                    all if all == others + 1 => count.store(1, Ordering::Relaxed),
+                    _ => drop(count.fetch_sub(others, Ordering::Release)),
+                }
+            }
         }
     }
 }

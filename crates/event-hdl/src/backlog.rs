@@ -7,68 +7,51 @@
 //!                    a reader    another, ahead
 //! ```
 //!
-//! Events are numbered from the list's first. What all readers are done with goes at once; its entry stays until those
-//! before it have gone, or until such entries are the greater part.
+//! Events are numbered from the list's first. What all readers are done with goes at once; its place stays until such
+//! places are the greater part. Each thing that is asked of many events stands in an array of its own, so that a batch
+//! takes few steps.
+//!
+//! INVARIANT: a place holds a reference for each reader that has not taken its own, until all are done; `open` counts
+//! those that are not.
+#![expect(
+    unsafe_code,
+    reason = "of `shared`: counted references would cost as much as all the rest of reading"
+)]
 
-use std::collections::VecDeque;
-use std::collections::vec_deque::Iter;
-use std::mem::ManuallyDrop;
 use std::ops::Range;
 
-use crate::shared::Bundle;
+use crate::shared::Kept;
 use crate::{EventRef, Family, Subtypes};
 
-/// So many entries may be done and kept, whatever else waits.
+/// So many places may be done and kept, whatever else waits.
 const DONE_MAX: usize = 64;
 
-const KEPT: &str = "invariant: kept until all are done with it";
-
+/// Arrays of the same length, in order of the events.
 pub(crate) struct Backlog<F: Family> {
-    /// In order of their numbers, which have gaps where entries have been cleared away.
-    entries: VecDeque<Entry<F>>,
+    events: Vec<Kept<F>>,
+    subtypes: Vec<Subtypes>,
+    /// How many readers are not done; 0 if the event has gone.
+    open: Vec<u32>,
+    /// References of those readers, and of those who left theirs.
+    held: Vec<u32>,
+    /// The events' numbers, which have gaps where places have been cleared away.
+    numbers: Vec<u64>,
     next: u64,
-    /// Entries that are done.
+    /// Places whose event has gone.
     done: usize,
-}
-
-pub(crate) struct Entry<F: Family> {
-    pub(crate) number: u64,
-    pub(crate) subtypes: Subtypes,
-    /// None once all are done with it.
-    bundle: Option<Bundle<F>>,
-}
-
-impl<F: Family> Entry<F> {
-    /// Whether who asks for these subtypes is told of it.
-    #[inline]
-    pub(crate) fn is_for(&self, asked: Subtypes) -> bool {
-        asked.contains(self.subtypes)
-    }
-
-    /// For those who are not done with it.
-    #[inline]
-    pub(crate) fn bundle(&mut self) -> &mut Bundle<F> {
-        self.bundle.as_mut().expect(KEPT)
-    }
-
-    /// A reference for a reader that is not done with it.
-    ///
-    /// # Safety
-    /// It must not be used once the reader [is done](Backlog::leave).
-    #[inline]
-    #[expect(
-        unsafe_code,
-        reason = "a counted reference for each reader costs as much as all the rest of reading"
-    )]
-    pub(crate) unsafe fn lend(&self) -> ManuallyDrop<EventRef<F>> {
-        // SAFETY: the caller's promise.
-        unsafe { self.bundle.as_ref().expect(KEPT).lend() }
-    }
 }
 
 impl<F: Family> Backlog<F> {
     pub(crate) fn new() -> Self {
-        Self { entries: VecDeque::new(), next: 0, done: 0 }
+        Self {
+            events: Vec::new(),
+            subtypes: Vec::new(),
+            open: Vec::new(),
+            held: Vec::new(),
+            numbers: Vec::new(),
+            next: 0,
+            done: 0,
+        }
     }
 
     /// The number of the event to come.
@@ -77,67 +60,154 @@ impl<F: Family> Backlog<F> {
         self.next
     }
 
+    /// Keeps an event for so many readers.
     #[inline]
-    pub(crate) fn push(&mut self, subtypes: Subtypes, bundle: Bundle<F>) {
-        self.entries.push_back(Entry { number: self.next, subtypes, bundle: Some(bundle) });
+    pub(crate) fn push(&mut self, subtypes: Subtypes, event: Kept<F>, readers: u32) {
+        self.events.push(event);
+        self.subtypes.push(subtypes);
+        self.open.push(readers);
+        self.held.push(readers);
+        self.numbers.push(self.next);
         self.next += 1;
     }
 
-    /// The place of the first entry from this number on.
+    /// The place of the first event from this number on.
     #[inline]
     pub(crate) fn find(&self, number: u64) -> usize {
-        let first = self.entries.front().map_or(number, |entry| entry.number);
+        let first = self.numbers.first().map_or(number, |first| *first);
         let place = number.saturating_sub(first) as usize;
-        match self.entries.get(place) {
-            Some(entry) if entry.number == number => place,
-            _ => self.entries.partition_point(|entry| entry.number < number),
+        match self.numbers.get(place) {
+            Some(found) if *found == number => place,
+            None if self.next - first == self.numbers.len() as u64 => self.numbers.len(),
+            _ => self.numbers.partition_point(|before| *before < number),
         }
     }
 
-    #[inline]
-    pub(crate) fn entry(&mut self, place: usize) -> Option<&mut Entry<F>> {
-        self.entries.get_mut(place)
+    pub(crate) fn number(&self, place: usize) -> u64 {
+        self.numbers[place]
     }
 
+    /// The place of the first event from `place` on, and before the number `limit`, for who asks for these subtypes.
     #[inline]
-    pub(crate) fn from(&self, place: usize) -> Iter<'_, Entry<F>> {
-        self.entries.range(place..)
+    pub(crate) fn find_for(&self, asked: Subtypes, place: usize, limit: u64) -> Option<usize> {
+        let places = self.subtypes[place..].iter().zip(&self.numbers[place..]);
+        let own = |(subtypes, number): (&Subtypes, &u64)| asked.contains(*subtypes) || *number >= limit;
+        let found = place + places.clone().position(own)?;
+        (self.numbers[found] < limit).then_some(found)
     }
 
-    /// Takes out what all are done with, if they are; [clear](Self::clear) afterwards.
-    pub(crate) fn finish(&mut self, place: usize) -> Option<Bundle<F>> {
-        let bundle = self.entries.get_mut(place)?.bundle.take_if(|bundle| bundle.is_done())?;
-        self.done += 1;
-        Some(bundle)
+    /// Looks at the first `count` events from `place` on for who asks for these subtypes; answers the number after the
+    /// last. There are so many.
+    #[inline]
+    pub(crate) fn look(&self, asked: Subtypes, place: usize, count: usize, events: &mut Vec<Kept<F>>) -> u64 {
+        if self.subtypes[place..place + count].iter().all(|subtypes| asked.contains(*subtypes)) {
+            events.extend_from_slice(&self.events[place..place + count]);
+            return self.numbers[place + count - 1] + 1;
+        }
+        let own =
+            (place..self.events.len()).filter(|place| asked.contains(self.subtypes[*place])).take(count);
+        let mut last = place;
+        events.extend(own.map(|place| {
+            last = place;
+            self.events[place]
+        }));
+        self.numbers[last] + 1
     }
 
     /// A reader is done with the events of these numbers that it asks for. What all are done with goes to `done`.
     #[inline]
-    pub(crate) fn leave(&mut self, numbers: Range<u64>, asked: Subtypes, done: &mut Vec<Bundle<F>>) {
-        let before = done.len();
+    pub(crate) fn leave(&mut self, numbers: Range<u64>, asked: Subtypes, done: &mut Vec<EventRef<F>>) {
         let places = self.find(numbers.start)..self.find(numbers.end);
-        self.entries.range_mut(places).for_each(|entry| {
-            if entry.is_for(asked) && entry.bundle().leave() {
-                done.extend(entry.bundle.take());
+        let mut gone = 0;
+        for (open, subtypes) in self.open[places.clone()].iter_mut().zip(&self.subtypes[places.clone()]) {
+            let own = u32::from(asked.contains(*subtypes));
+            gone += own & u32::from(*open == 1);
+            *open -= own;
+        }
+        if gone > 0 {
+            for place in places {
+                if self.open[place] == 0 && self.held[place] != GONE {
+                    done.extend(self.finish(place));
+                }
             }
-        });
-        self.done += done.len() - before;
+        }
         self.clear();
     }
 
-    /// Clears done entries away.
+    /// The event here, for a reader that keeps it and is done.
+    pub(crate) fn take(&mut self, place: usize) -> EventRef<F> {
+        assert!(self.open[place] > 0 && self.held[place] > 0, "invariant: a reference for each reader");
+        self.open[place] -= 1;
+        self.held[place] -= 1;
+        // SAFETY: this one was held and is no longer.
+        let event = unsafe { self.events[place].take() };
+        if self.open[place] == 0 {
+            // What others left is counted off; the one taken keeps the event.
+            drop(self.finish(place));
+        }
+        event
+    }
+
+    /// A reader is done that has not read the event here; answers the event if all are.
+    pub(crate) fn skip(&mut self, place: usize) -> Option<EventRef<F>> {
+        self.open[place] -= 1;
+        if self.open[place] == 0 { self.finish(place) } else { None }
+    }
+
+    /// One more reference to the event here, which a reader is not done with.
+    pub(crate) fn peek(&self, place: usize) -> EventRef<F> {
+        assert!(self.held[place] > 0, "invariant: a reference for each reader");
+        // SAFETY: one is held, and the copy is gone before we let it go.
+        unsafe { EventRef::clone(&self.events[place].lend()) }
+    }
+
+    /// All are done with the event here.
+    fn finish(&mut self, place: usize) -> Option<EventRef<F>> {
+        self.done += 1;
+        let held = std::mem::replace(&mut self.held[place], GONE);
+        // SAFETY: so many were held, and are no longer.
+        unsafe { self.events[place].release(held) }
+    }
+
+    /// Clears places away whose events have gone.
     pub(crate) fn clear(&mut self) {
-        if self.done == self.entries.len() {
-            self.entries.clear();
-            self.done = 0;
-            return;
+        if self.done == self.events.len() {
+            self.truncate(0);
+        } else if self.done > DONE_MAX && self.done > self.events.len() / 2 {
+            let mut kept = 0;
+            for place in 0..self.events.len() {
+                if self.held[place] != GONE {
+                    self.events[kept] = self.events[place];
+                    self.subtypes[kept] = self.subtypes[place];
+                    self.open[kept] = self.open[place];
+                    self.held[kept] = self.held[place];
+                    self.numbers[kept] = self.numbers[place];
+                    kept += 1;
+                }
+            }
+            self.truncate(kept);
         }
-        while self.entries.pop_front_if(|entry| entry.bundle.is_none()).is_some() {
-            self.done -= 1;
-        }
-        if self.done > DONE_MAX && self.done > self.entries.len() / 2 {
-            self.entries.retain(|entry| entry.bundle.is_some());
-            self.done = 0;
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.events.truncate(len);
+        self.subtypes.truncate(len);
+        self.open.truncate(len);
+        self.held.truncate(len);
+        self.numbers.truncate(len);
+        self.done = 0;
+    }
+}
+
+/// In the place of the references held: the event has gone.
+const GONE: u32 = u32::MAX;
+
+impl<F: Family> Drop for Backlog<F> {
+    fn drop(&mut self) {
+        for place in 0..self.events.len() {
+            if self.held[place] != GONE {
+                drop(self.finish(place));
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-use crate::shared::Bundle;
+use crate::shared::Kept;
 use crate::{EventRef, Family, Subscription, Subtypes};
 
 /// What a sync handler is given, for the length of its call: the [`Occurrence`], and its own subscription.
@@ -145,9 +145,9 @@ impl<'e, 'live, F: Family> Publication<'e, 'live, F> {
         self.snapshot.is_some()
     }
 
-    /// References for the readers of a list; none if there is no snapshot. `last`: it goes to no other list.
-    pub(crate) fn bundle(&mut self, readers: u32, last: bool) -> Option<Bundle<F>> {
-        Bundle::new(&mut self.snapshot, readers, last)
+    /// The event for so many readers of a list; none if there is no snapshot. `last`: it goes to no other list.
+    pub(crate) fn keep(&mut self, readers: u32, last: bool) -> Option<Kept<F>> {
+        Kept::new(&mut self.snapshot, readers, last)
     }
 }
 

@@ -12,14 +12,13 @@
 //! INVARIANT: End comes last and exactly once; nothing is taken in after the subscription has ended. What wakes,
 //! makes or drops an embedder's value does so without the lock (a reader's waker is cloned under it).
 
-use std::mem::ManuallyDrop;
 use std::task::{Context, Poll, Waker};
 
 use crate::backlog::Backlog;
 use crate::interest::{Interest, may_reach};
 use crate::log::warn;
 use crate::ring::{Look, Reader, Ring, Run, THROTTLED};
-use crate::shared::Bundle;
+use crate::shared::Kept;
 use crate::subscription::{ENDED, MASK, PAUSED};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::{Delivered, EventRef, Family, Item, Overflow, Publication, Subtypes};
@@ -55,7 +54,7 @@ struct Rings<F: Family> {
 #[must_use]
 pub(crate) struct Aftermath<F: Family> {
     waker: Option<Waker>,
-    discarded: Vec<Bundle<F>>,
+    discarded: Vec<EventRef<F>>,
 }
 
 impl<F: Family> Aftermath<F> {
@@ -213,30 +212,26 @@ impl<F: Family> Hub<F> {
         self.change(&mut rings, key, |reader| reader.pop_into(max, |item| batch.push(item)));
     }
 
-    /// [Leaves](Self::leave) what was looked at before, and looks at what comes next.
-    ///
-    /// # Safety
-    /// The events must not be used once the run has been left.
-    #[expect(unsafe_code, reason = "of `Entry::lend`")]
-    pub(crate) unsafe fn look(
+    /// [Leaves](Self::leave) what was looked at before, and looks at what comes next; the events are there until the
+    /// run is left.
+    pub(crate) fn look(
         &self,
         key: usize,
         max: usize,
-        events: &mut Vec<ManuallyDrop<EventRef<F>>>,
+        events: &mut Vec<Kept<F>>,
         before: Option<Run>,
-        done: &mut Vec<Bundle<F>>,
+        done: &mut Vec<EventRef<F>>,
     ) -> Look<F> {
         let mut rings = lock(&self.rings);
         if let Some(run) = before {
             rings.reader(key).leave(run, done);
         }
-        // SAFETY: the caller's promise.
-        self.change(&mut rings, key, |reader| unsafe { reader.look(max, events) })
+        self.change(&mut rings, key, |reader| reader.look(max, events))
     }
 
     /// Leaves what was looked at, of which the last so many have not been read; answers, in `done`, what nobody waits
     /// for any more.
-    pub(crate) fn leave(&self, key: usize, run: Run, unread: u64, done: &mut Vec<Bundle<F>>) {
+    pub(crate) fn leave(&self, key: usize, run: Run, unread: u64, done: &mut Vec<EventRef<F>>) {
         let mut rings = lock(&self.rings);
         rings.reader(key).leave(run, done);
         if unread > 0 {
@@ -297,7 +292,7 @@ impl<F: Family> Hub<F> {
 /// What a publication leaves to do without the lock.
 struct Fed<F: Family> {
     wakers: Vec<Waker>,
-    displaced: Vec<Bundle<F>>,
+    displaced: Vec<EventRef<F>>,
     queued: u32,
     lost: u32,
     /// A queue has been paused by its bound.
@@ -399,8 +394,8 @@ impl<F: Family> Rings<F> {
     /// Keeps the event for so many queues.
     fn keep(&mut self, publication: &mut Publication<'_, '_, F>, queued: u32, last: bool) {
         if queued > 0 {
-            let bundle = publication.bundle(queued, last).expect("invariant: prepared if any queue takes it");
-            self.backlog.push(publication.occurrence.subtype, bundle);
+            let event = publication.keep(queued, last).expect("invariant: prepared if any queue takes it");
+            self.backlog.push(publication.occurrence.subtype, event, queued);
         }
     }
 }

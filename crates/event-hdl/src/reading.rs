@@ -13,14 +13,14 @@
 use std::mem::ManuallyDrop;
 
 use crate::ring::{Look, Run};
-use crate::shared::Bundle;
+use crate::shared::Kept;
 use crate::subscription::Queue;
 use crate::{EventRef, Family, Item};
 
 /// What a reader needs in hand, kept from one reading to the next.
 pub(crate) struct Desk<F: Family> {
-    events: Vec<ManuallyDrop<EventRef<F>>>,
-    done: Vec<Bundle<F>>,
+    events: Vec<Kept<F>>,
+    done: Vec<EventRef<F>>,
 }
 
 impl<F: Family> Desk<F> {
@@ -63,19 +63,19 @@ impl<F: Family> Reading<'_, F> {
         let (Desk { events, done }, run) = (&mut *self.desk, self.run.take());
         events.clear();
         self.read = 0;
-        // SAFETY: the events are forgotten before the run is left: above, and when this is dropped.
-        let look = unsafe { self.queue.hub.look(self.queue.key, max, events, run, done) };
+        let look = self.queue.hub.look(self.queue.key, max, events, run, done);
         done.clear();
         look
     }
 
     #[inline]
     fn show(&mut self, read: &mut impl FnMut(&Item<F>)) -> usize {
-        while let Some(event) = self.desk.events.get(self.read) {
+        for event in &self.desk.events {
             self.read += 1;
-            // SAFETY: the copy is not dropped, and goes before the event does.
-            let event = unsafe { std::ptr::read(&raw const **event) };
-            read(&ManuallyDrop::new(Item::Event(event)));
+            // SAFETY: the run has not been left, so a reference is there for this reader, and what is made here of it
+            // goes before it is.
+            let event = unsafe { event.lend() };
+            read(&ManuallyDrop::new(Item::Event(ManuallyDrop::into_inner(event))));
         }
         self.desk.events.len()
     }

@@ -1,12 +1,11 @@
 //! One queue: which of the list's waiting events are its own, and what it has lost among them.
 
 use std::collections::VecDeque;
-use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::task::Waker;
 
 use crate::backlog::Backlog;
-use crate::shared::Bundle;
+use crate::shared::Kept;
 use crate::subscription::{ENDED, MASK, PAUSED};
 use crate::{EventRef, Family, Item, Overflow, Subtypes};
 
@@ -138,7 +137,7 @@ impl<F: Family> Reader<'_, F> {
     }
 
     /// What the policy does when the queue is full; false if the event to come is what is lost.
-    pub(crate) fn make_room(&mut self, displaced: &mut Vec<Bundle<F>>) -> bool {
+    pub(crate) fn make_room(&mut self, displaced: &mut Vec<EventRef<F>>) -> bool {
         match self.ring.overflow {
             Overflow::Pause { .. } => {
                 self.ring.state |= THROTTLED;
@@ -161,7 +160,7 @@ impl<F: Family> Reader<'_, F> {
     pub(crate) fn peek(&mut self) -> Option<EventRef<F>> {
         (self.waiting() > 0).then(|| {
             let place = self.front();
-            self.backlog.entry(place).expect(WAITS).bundle().peek()
+            self.backlog.peek(place)
         })
     }
 
@@ -177,9 +176,8 @@ impl<F: Family> Reader<'_, F> {
             match self.next() {
                 Next::Told(item) => keep(item),
                 Next::Event(place) => {
-                    keep(Item::Event(self.backlog.entry(place).expect(WAITS).bundle().take()));
-                    // What others put back is counted off; the reference handed out keeps the event.
-                    drop(self.advance(place));
+                    self.advance();
+                    keep(Item::Event(self.backlog.take(place)));
                 }
                 Next::Nothing => break,
             }
@@ -187,35 +185,24 @@ impl<F: Family> Reader<'_, F> {
         self.backlog.clear();
     }
 
-    /// Shows the next item or, in `events`, up to `max` events with nothing in between.
-    ///
-    /// # Safety
-    /// The events must not be used once the run has been [left](Self::leave).
-    #[expect(unsafe_code, reason = "of `Entry::lend`")]
-    pub(crate) unsafe fn look(&mut self, max: usize, events: &mut Vec<ManuallyDrop<EventRef<F>>>) -> Look<F> {
+    /// Shows the next item or, in `events`, up to `max` events with nothing in between, which are there until the run
+    /// is [left](Self::leave).
+    pub(crate) fn look(&mut self, max: usize, events: &mut Vec<Kept<F>>) -> Look<F> {
         let place = match self.next() {
             Next::Told(item) => return Look::Told(item),
             Next::Nothing => return Look::Nothing,
             Next::Event(place) => place,
         };
-        let run = if self.ring.turns.is_empty() {
-            self.waiting().min(u32::try_from(max).unwrap_or(u32::MAX))
-        } else {
-            1
-        };
-        let (from, asked) = (self.ring.cursor, self.ring.asked);
-        events.reserve(run as usize);
-        for entry in self.backlog.from(place).filter(|entry| entry.is_for(asked)).take(run as usize) {
-            // SAFETY: the caller's promise.
-            events.push(unsafe { entry.lend() });
-            self.ring.cursor = entry.number + 1;
-        }
-        *self.space += run;
-        Look::Run(Run { numbers: from..self.ring.cursor, asked })
+        let all = if self.ring.turns.is_empty() { self.waiting() } else { 1 };
+        let (count, asked) = (max.min(all as usize), self.ring.asked);
+        let numbers = self.ring.cursor..self.backlog.look(asked, place, count, events);
+        self.ring.cursor = numbers.end;
+        *self.space += count as u32;
+        Look::Run(Run { numbers, asked })
     }
 
     /// Leaves events that have been looked at; answers, in `done`, what nobody waits for any more.
-    pub(crate) fn leave(&mut self, run: Run, done: &mut Vec<Bundle<F>>) {
+    pub(crate) fn leave(&mut self, run: Run, done: &mut Vec<EventRef<F>>) {
         self.backlog.leave(run.numbers, run.asked, done);
     }
 
@@ -231,7 +218,7 @@ impl<F: Family> Reader<'_, F> {
     }
 
     /// Ends it. Nothing more comes in.
-    pub(crate) fn end(&mut self, discard: bool) -> Vec<Bundle<F>> {
+    pub(crate) fn end(&mut self, discard: bool) -> Vec<EventRef<F>> {
         self.ring.state |= ENDED;
         let mut discarded = Vec::new();
         while discard && self.waiting() > 0 {
@@ -274,12 +261,9 @@ impl<F: Family> Reader<'_, F> {
         loop {
             let first = self.backlog.find(self.ring.cursor);
             let limit = self.ring.turns.front().map_or(u64::MAX, |turn| turn.from);
-            let before = self.backlog.from(first).zip(first..).take_while(|(entry, _)| entry.number < limit);
-            for (entry, place) in before {
-                if entry.is_for(self.ring.asked) {
-                    self.ring.cursor = entry.number;
-                    return place;
-                }
+            if let Some(place) = self.backlog.find_for(self.ring.asked, first, limit) {
+                self.ring.cursor = self.backlog.number(place);
+                return place;
             }
             let turn = self.ring.turns.pop_front().expect(WAITS);
             (self.ring.cursor, self.ring.asked) = (turn.until, turn.asked);
@@ -288,17 +272,16 @@ impl<F: Family> Reader<'_, F> {
     }
 
     /// Leaves the first event that waits behind.
-    fn skip(&mut self) -> Option<Bundle<F>> {
+    fn skip(&mut self) -> Option<EventRef<F>> {
         let place = self.front();
-        self.backlog.entry(place).expect(WAITS).bundle().leave();
-        self.advance(place)
+        self.advance();
+        self.backlog.skip(place)
     }
 
-    /// Goes on behind an event that the reader is done with.
-    fn advance(&mut self, place: usize) -> Option<Bundle<F>> {
+    /// Goes on behind the event that it has come to.
+    fn advance(&mut self) {
         self.ring.cursor += 1;
         *self.space += 1;
-        self.backlog.finish(place)
     }
 }
 

@@ -1,10 +1,11 @@
 //! A queued event, shared by the queues that hold it.
 //!
-//! A publication counts the references for all readers of a list at once, and the list keeps them in a bundle. Whoever
-//! keeps an event takes one out, without counting anew; whoever only looks leaves it there. What is left in a bundle is
-//! counted off at once when the last reader is done. Whoever holds the only reference lets it go without a locked instruction.
+//! A publication counts the references for all readers of a list at once, and the list keeps the event. Who keeps an
+//! event takes one of those references, without counting anew; who only looks leaves it. What has not been taken is
+//! counted off at once when the last reader is done. Whoever holds the only reference lets it go without a locked
+//! instruction.
 //!
-//! INVARIANT: the count is that of the references, those in bundles among them.
+//! INVARIANT: the count is that of the references, those that lists keep among them.
 #![expect(
     unsafe_code,
     reason = "std's Arc counts each reference for itself: two locked instructions a delivery, not one or none"
@@ -99,26 +100,25 @@ where
     }
 }
 
-/// References to one event for several readers, counted together: what a list keeps of it until all have read it.
-pub(crate) struct Bundle<F: Family> {
-    event: NonNull<Counted<F>>,
-    /// Readers that are not done with it.
-    open: u32,
-    /// References in here.
-    held: u32,
-    owns: PhantomData<Counted<F>>,
+/// An event that a list keeps for its readers, without a count.
+pub(crate) struct Kept<F: Family>(NonNull<Counted<F>>);
+
+impl<F: Family> Clone for Kept<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
+impl<F: Family> Copy for Kept<F> {}
+
 // SAFETY: it stands for references, which are `Send` and `Sync`.
-unsafe impl<F: Family> Send for Bundle<F> {}
+unsafe impl<F: Family> Send for Kept<F> {}
 
-impl<F: Family> Unpin for Bundle<F> {}
-
-impl<F: Family> Bundle<F> {
-    /// For so many readers, of the publication's event. `last`: the publication needs it no more.
+impl<F: Family> Kept<F> {
+    /// Counts references for so many readers of the publication's event, all to be [released](Self::release) or
+    /// [taken](Self::take). `last`: the publication needs its own no more. None if there is no event.
     pub(crate) fn new(event: &mut Option<EventRef<F>>, readers: u32, last: bool) -> Option<Self> {
-        let shared = event.as_ref()?;
-        let (pointer, count) = (shared.0, &shared.counted().count);
+        let (pointer, count) = event.as_ref().map(|event| (event.0, &event.counted().count))?;
         let more = readers as usize - usize::from(last && readers > 0);
         if more > 0 {
             match count.load(Ordering::Acquire) {
@@ -130,56 +130,42 @@ impl<F: Family> Bundle<F> {
         if last && readers > 0 {
             event.take().map(ManuallyDrop::new);
         }
-        Some(Self { event: pointer, open: readers, held: readers, owns: PhantomData })
+        Some(Self(pointer))
     }
 
-    /// For a reader that keeps the reference: it is done.
-    #[inline]
-    pub(crate) fn take(&mut self) -> EventRef<F> {
-        self.open -= 1;
-        self.held = self.held.checked_sub(1).expect("invariant: a reference for each reader");
-        EventRef(self.event, PhantomData)
-    }
-
-    /// For a reader that only looks, a reference that is not counted.
+    /// One of the references counted.
     ///
     /// # Safety
-    /// It must not be used once the reader is [done](Self::leave).
+    /// There is one that has neither been taken nor released.
+    pub(crate) unsafe fn take(self) -> EventRef<F> {
+        EventRef(self.0, PhantomData)
+    }
+
+    /// A look at it.
+    ///
+    /// # Safety
+    /// One of the references is neither taken nor released before the last use of what is answered.
     #[inline]
-    pub(crate) unsafe fn lend(&self) -> ManuallyDrop<EventRef<F>> {
-        ManuallyDrop::new(EventRef(self.event, PhantomData))
+    pub(crate) unsafe fn lend(self) -> ManuallyDrop<EventRef<F>> {
+        ManuallyDrop::new(EventRef(self.0, PhantomData))
     }
 
-    /// A reader is done, its reference stays; true for the last.
+    /// Counts off all but one of so many references; that one is left, if any.
+    ///
+    /// # Safety
+    /// So many have neither been taken nor released.
     #[inline]
-    pub(crate) fn leave(&mut self) -> bool {
-        self.open -= 1;
-        self.open == 0
-    }
-
-    /// One more reference, for whoever looks without being done.
-    pub(crate) fn peek(&self) -> EventRef<F> {
-        EventRef::clone(&ManuallyDrop::new(EventRef(self.event, PhantomData)))
-    }
-
-    pub(crate) fn is_done(&self) -> bool {
-        self.open == 0
-    }
-}
-
-impl<F: Family> Drop for Bundle<F> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(others) = (self.held as usize).checked_sub(1) {
-            let one = EventRef::<F>(self.event, PhantomData);
-            let count = &one.counted().count;
-            if others > 0 {
-                match count.load(Ordering::Acquire) {
-                    // All are in here: nobody else counts.
-                    all if all == others + 1 => count.store(1, Ordering::Relaxed),
-                    _ => drop(count.fetch_sub(others, Ordering::Release)),
-                }
+    pub(crate) unsafe fn release(self, references: u32) -> Option<EventRef<F>> {
+        let others = (references as usize).checked_sub(1)?;
+        let last = EventRef(self.0, PhantomData);
+        if others > 0 {
+            let count = &last.counted().count;
+            match count.load(Ordering::Acquire) {
+                // All are these: nobody else counts.
+                all if all == others + 1 => count.store(1, Ordering::Relaxed),
+                _ => drop(count.fetch_sub(others, Ordering::Release)),
             }
         }
+        Some(last)
     }
 }

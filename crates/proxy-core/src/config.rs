@@ -9,6 +9,7 @@ use crate::{
     backend::{lb::Balance, proxy::ProxyState, server::Server},
     cfgparse::Env,
     check::CheckSpec,
+    error_pages::ErrorPages,
     filter::FilterMaker,
     host::Addr,
     log::{Facility, Level},
@@ -16,6 +17,7 @@ use crate::{
     rules::{Rule, acl::Cond},
     sample::{expr::Expr, logformat::LogFormat},
     stick_table::StickTables,
+    tls::TlsSettings,
     vars::VarName,
 };
 
@@ -107,6 +109,12 @@ pub struct Global {
     pub user: Option<String>,
     /// `group` or `gid`.
     pub group: Option<String>,
+    /// `ca-base`: where the names of authorities' files start.
+    pub ca_base: Option<String>,
+    /// `crt-base`: where the names of certificates start.
+    pub crt_base: Option<String>,
+    /// `ssl-default-bind-…`: what listeners start from.
+    pub bind_tls: TlsSettings,
     /// `chroot`.
     pub chroot: Option<String>,
     /// `daemon`.
@@ -146,6 +154,9 @@ impl Default for Global {
             pidfile: None,
             user: None,
             group: None,
+            ca_base: None,
+            crt_base: None,
+            bind_tls: TlsSettings::default(),
             chroot: None,
             daemon: false,
             node: None,
@@ -303,6 +314,8 @@ pub struct Proxy {
     pub logs: Vec<LogTarget>,
     /// The format of traffic lines; `None` for the short default format.
     pub log_format: Option<LogFormat>,
+    /// What it answers instead of the pages that are built in.
+    pub pages: ErrorPages,
     /// `disabled`.
     pub disabled: bool,
     /// Counters and queue.
@@ -448,6 +461,8 @@ pub enum HttpReuse {
 pub struct Bind {
     /// Where it listens.
     pub addr: Addr,
+    /// The same as the line has it, for messages: a list or a range is several addresses.
+    pub written: Arc<str>,
     /// `name`.
     pub name: Option<String>,
     /// HAProxy's socket id.
@@ -472,6 +487,8 @@ pub struct Bind {
     pub crts: Vec<String>,
     /// `alpn`: protocol names.
     pub alpn: Vec<String>,
+    /// The other words about TLS, with the defaults of `global`.
+    pub tls: TlsSettings,
 }
 
 /// `source` of a server or backend.

@@ -20,6 +20,7 @@ pub mod process;
 pub mod resolver;
 pub mod services;
 pub mod spoa;
+mod suites;
 pub mod tls;
 pub mod watchdog;
 pub mod wiring;

@@ -52,6 +52,14 @@ pub fn unverified() -> Arc<ClientConfig> {
 /// # Errors
 /// The file cannot be read, or holds no certificate.
 pub fn verified(ca_file: &str) -> io::Result<Arc<ClientConfig>> {
+    Ok(Arc::new(builder().with_root_certificates(authorities(ca_file)?).with_no_client_auth()))
+}
+
+/// The authorities in a file, or [the system's](SYSTEM_CA).
+///
+/// # Errors
+/// As [`verified`].
+pub(crate) fn authorities(ca_file: &str) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     if ca_file == SYSTEM_CA {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -64,7 +72,7 @@ pub fn verified(ca_file: &str) -> io::Result<Arc<ClientConfig>> {
     if roots.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no certificate authorities found"));
     }
-    Ok(Arc::new(builder().with_root_certificates(roots).with_no_client_auth()))
+    Ok(roots)
 }
 
 /// The name of the system's authorities.

@@ -136,16 +136,24 @@ impl Preparation {
         for proxy in config.proxies.iter().filter(|proxy| !proxy.disabled) {
             for bind in proxy.binds.iter().filter(|bind| bind.ssl) {
                 let place = format!("{}:{}", bind.place.file, bind.place.line);
+                let section = if proxy.capabilities.backend { "listen" } else { "frontend" };
                 if bind.crts.is_empty() {
                     faults.push(format!(
                         "Proxy '{}': no SSL certificate specified for bind '{}' at [{place}] (use 'crt').",
-                        proxy.name, bind.addr
+                        proxy.name, bind.written
                     ));
                 }
                 for file in &bind.crts {
                     if let Err(why) = self.certificates.load(file) {
-                        faults.push(format!("parsing [{place}] : 'bind {}' : {why}", bind.addr));
+                        faults.push(format!(
+                            "parsing [{place}] : 'bind {}' in section '{}' : {why}",
+                            bind.written, section
+                        ));
                     }
+                }
+                if let Err(why) = self.certificates.prepare(bind) {
+                    let (proxy, addr) = (&proxy.name, &bind.written);
+                    faults.push(format!("Proxy '{proxy}': {why} for bind '{addr}' at [{place}]."));
                 }
             }
         }

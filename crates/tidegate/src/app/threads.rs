@@ -151,7 +151,7 @@ impl WorkerThread {
             sessions: self.sessions.clone(),
             handle: self.worker.handle(),
             proxy: front.proxy,
-            tls: front.bind.ssl.then(|| self.process.certificates.server(&front.bind.crts, &front.bind.alpn)),
+            tls: self.process.certificates.server(&front.bind).filter(|_| front.bind.ssl),
             bind: front.bind,
         };
         let limits = [front.limit, self.process.facts.connections.clone()];

@@ -135,6 +135,8 @@ cases! {
     my_hash_fetch
     server_changes
     server_queue
+    server_ssl
+    server_ssl_mistakes
     slow_pieces
     smuggling
     smuggling_strict

@@ -17,7 +17,7 @@ use crate::{
     rules::{Rule, acl::Cond},
     sample::{expr::Expr, logformat::LogFormat},
     stick_table::StickTables,
-    tls::TlsSettings,
+    tls::{ServerTls, TlsSettings},
     vars::VarName,
 };
 
@@ -115,6 +115,10 @@ pub struct Global {
     pub crt_base: Option<String>,
     /// `ssl-default-bind-…`: what listeners start from.
     pub bind_tls: TlsSettings,
+    /// `ssl-default-server-…`: what servers start from.
+    pub server_tls: TlsSettings,
+    /// `ssl-server-verify none`: servers that do not say otherwise need no good certificate.
+    pub trusts_servers: bool,
     /// `chroot`.
     pub chroot: Option<String>,
     /// `daemon`.
@@ -157,6 +161,8 @@ impl Default for Global {
             ca_base: None,
             crt_base: None,
             bind_tls: TlsSettings::default(),
+            server_tls: TlsSettings::default(),
+            trusts_servers: false,
             chroot: None,
             daemon: false,
             node: None,
@@ -543,6 +549,8 @@ pub struct ServerConfig {
     pub puid: u32,
     /// `slowstart`.
     pub slowstart: Option<Duration>,
+    /// `ssl` and the words about it.
+    pub tls: Option<Box<ServerTls>>,
 }
 
 impl ServerConfig {
@@ -570,6 +578,7 @@ impl ServerConfig {
             source: None,
             puid: 0,
             slowstart: None,
+            tls: None,
         }
     }
 }

@@ -1,6 +1,11 @@
-//! What a configuration says of TLS on a listener. Nothing here speaks it: whoever accepts connections does, by these.
+//! What a configuration says of TLS, on listeners and towards servers. Nothing here speaks it: whoever accepts and makes
+//! connections does, by these.
 //!
-//! Source: configuration.txt sections 3.1 (`ssl-default-bind-…`, `ca-base`, `crt-base`) and 5.1.
+//! Source: configuration.txt sections 3.1 (`ssl-default-…`, `ca-base`, `crt-base`), 5.1 and 5.2.
+
+use std::fmt;
+
+use crate::sample::expr::Expr;
 
 /// Versions that a configuration can name, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +47,7 @@ pub enum ClientCertificate {
     Required,
 }
 
-/// The settings of a listener, or those that listeners start from; what is absent was not said.
+/// Settings of either side, or those that listeners or servers start from; what is absent was not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// `ssl-min-ver`, or one of `force-tlsv1…`.
@@ -65,7 +70,7 @@ pub struct TlsSettings {
     pub strict_sni: bool,
     /// `verify`
     pub verify: Option<ClientCertificate>,
-    /// `ca-file`: who signs the clients' certificates.
+    /// `ca-file`: who signs the other side's certificates.
     pub ca_file: Option<String>,
 }
 
@@ -97,5 +102,39 @@ impl TlsSettings {
                 version >= min.unwrap_or(TlsVersion::Tls12) && version <= max.unwrap_or(TlsVersion::Tls13)
             }
         }
+    }
+}
+
+/// What a `server` line says of TLS.
+#[derive(Clone, Default)]
+pub struct ServerTls {
+    /// `ssl`: traffic is encrypted.
+    pub on: bool,
+    /// What both sides have in common; its `verify` is not looked at.
+    pub settings: TlsSettings,
+    /// `verify`: whether the server's certificate must be good; `ssl-server-verify` when absent.
+    pub verify: Option<bool>,
+    /// `verifyhost`: the name that the certificate must be for where no name was sent.
+    pub verify_host: Option<String>,
+    /// `sni`: the name that is sent.
+    pub sni: Option<Expr>,
+    /// `no-sni-auto`: without `sni`, the request's host is not sent either.
+    pub no_sni_auto: bool,
+    /// `crt`: our certificate, for servers that ask.
+    pub crt: Option<String>,
+    /// `check-ssl`, `no-check-ssl`; without either, checks do as traffic does unless they go elsewhere.
+    pub check: Option<bool>,
+    /// `check-sni`: the name that checks send.
+    pub check_sni: Option<String>,
+    /// `no-ssl-reuse`: no session is resumed.
+    pub no_reuse: bool,
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls")
+            .field("on", &self.on)
+            .field("verify", &self.verify)
+            .finish_non_exhaustive()
     }
 }

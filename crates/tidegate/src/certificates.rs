@@ -69,18 +69,7 @@ impl Certificates {
         if self.files.read().contains_key(file) {
             return Ok(());
         }
-        let pem = fs::read(file).map_err(|error| {
-            let reason = crate::process::describe(&error);
-            format!("unable to stat SSL certificate from file '{file}' : {reason}.")
-        })?;
-        let chain = chain(&pem).ok_or_else(|| format!("unable to load certificate from file '{file}'."))?;
-        let beside = format!("{file}.key");
-        let key = match key(&pem) {
-            Some(key) => key,
-            None => {
-                read_key(Path::new(&beside)).map_err(|_| format!("No Private Key found in '{beside}'."))?
-            }
-        };
+        let (chain, key) = read(file)?;
         let entry = Entry::new(chain, key, None).map_err(|error| format!("'{file}' : {error}"))?;
         self.files.write().insert(file.to_owned(), entry);
         Ok(())
@@ -179,6 +168,24 @@ impl Entry {
             None => known == name,
         })
     }
+}
+
+/// Reads a certificate with its chain, and its key from the same file or the one beside it.
+///
+/// # Errors
+/// Why it is of no use, in HAProxy's words.
+pub(crate) fn read(file: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let pem = fs::read(file).map_err(|error| {
+        let reason = crate::process::describe(&error);
+        format!("unable to stat SSL certificate from file '{file}' : {reason}.")
+    })?;
+    let chain = chain(&pem).ok_or_else(|| format!("unable to load certificate from file '{file}'."))?;
+    let beside = format!("{file}.key");
+    let key = match key(&pem) {
+        Some(key) => key,
+        None => read_key(Path::new(&beside)).map_err(|_| format!("No Private Key found in '{beside}'."))?,
+    };
+    Ok((chain, key))
 }
 
 /// Who judges the clients' certificates.

@@ -18,6 +18,7 @@ pub mod lua;
 pub mod net;
 pub mod process;
 pub mod resolver;
+pub mod server_tls;
 pub mod services;
 pub mod spoa;
 mod suites;

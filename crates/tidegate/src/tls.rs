@@ -25,8 +25,7 @@ use tokio_rustls::{Accept, TlsAcceptor, TlsConnector, TlsStream};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 static UNVERIFIED: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-    let verifier = Arc::new(AnyCertificate(PROVIDER.clone()));
-    Arc::new(builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    Arc::new(builder().dangerous().with_custom_certificate_verifier(any_certificate()).with_no_client_auth())
 });
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
@@ -39,6 +38,11 @@ fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     PROVIDER.clone()
+}
+
+/// Takes any certificate whose key the server has.
+pub(crate) fn any_certificate() -> Arc<dyn ServerCertVerifier> {
+    Arc::new(AnyCertificate(PROVIDER.clone()))
 }
 
 /// A client that takes any certificate (`verify none`).
@@ -85,6 +89,18 @@ pub const SYSTEM_CA: &str = "@system-ca";
 pub async fn connect(config: Arc<ClientConfig>, io: BoxIo, host: String) -> io::Result<BoxIo> {
     let name = ServerName::try_from(host)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a server name"))?;
+    handshake(config, io, name).await
+}
+
+/// Shakes hands with a server of that name; an address is not sent.
+///
+/// # Errors
+/// The handshake fails, or the certificate is refused.
+pub(crate) async fn handshake(
+    config: Arc<ClientConfig>,
+    io: BoxIo,
+    name: ServerName<'static>,
+) -> io::Result<BoxIo> {
     let stream = TlsConnector::from(config).connect(name, io).await?;
     Ok(Box::new(TlsIo::new(stream)))
 }

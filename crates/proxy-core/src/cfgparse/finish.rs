@@ -191,7 +191,7 @@ fn build(id: usize, uuid: u32, draft: &mut Draft, global: &Global, told: &mut Ve
         capabilities,
         mode: settings.mode,
         binds: if capabilities.frontend { binds(draft, global, told) } else { Vec::new() },
-        servers: if capabilities.backend { servers(draft, &identity, told) } else { Vec::new() },
+        servers: if capabilities.backend { servers(draft, &identity, global, told) } else { Vec::new() },
         balance: settings.balance.clone(),
         default_backend: Default::default(),
         use_backend: Default::default(),
@@ -253,7 +253,12 @@ fn secure(bind: &mut Bind, proxy: &str, global: &Global, told: &mut Vec<Diagnost
     }
 }
 
-fn servers(draft: &Draft, identity: &ProxyIdentity, told: &mut Vec<Diagnostic>) -> Vec<Arc<Server>> {
+fn servers(
+    draft: &Draft,
+    identity: &ProxyIdentity,
+    global: &Global,
+    told: &mut Vec<Diagnostic>,
+) -> Vec<Arc<Server>> {
     let mut taken: BTreeSet<u32> = draft.servers.iter().map(|s| s.puid).filter(|id| *id != 0).collect();
     let mut next = 1;
     let mut servers = Vec::with_capacity(draft.servers.len());
@@ -269,6 +274,12 @@ fn servers(draft: &Draft, identity: &ProxyIdentity, told: &mut Vec<Diagnostic>) 
         }
         if config.source.is_none() {
             config.source.clone_from(&draft.settings.source);
+        }
+        if let Some(words) = &mut config.tls {
+            let (ca_base, crt_base) = (global.ca_base.as_deref(), global.crt_base.as_deref());
+            words.settings = std::mem::take(&mut words.settings).over(&global.server_tls);
+            words.settings.ca_file = words.settings.ca_file.take().map(|file| tls::under(ca_base, &file));
+            words.crt = words.crt.take().map(|file| tls::under(crt_base, &file));
         }
         let mut puid = config.puid;
         if puid == 0 {

@@ -1,9 +1,14 @@
-//! Words about TLS: on `bind` lines, and as defaults for them in `global`.
+//! Words about TLS: on `bind` and `server` lines, and as defaults for them in `global`.
 //!
-//! Source: configuration.txt sections 3.1 and 5.1.
+//! Source: configuration.txt sections 3.1, 5.1 and 5.2.
 
 use super::{ParseError, global::GlobalLine, words};
-use crate::tls::{ClientCertificate, TlsSettings, TlsVersion};
+use crate::{
+    config::{Global, ServerConfig},
+    registry::Registry,
+    sample::expr::Expr,
+    tls::{ClientCertificate, TlsSettings, TlsVersion},
+};
 
 /// Takes one of the words of a `bind` line, with what follows it; `None` if it is another's.
 ///
@@ -67,18 +72,119 @@ pub(super) const WORDS: [&str; 21] = [
     "verify",
 ];
 
-/// `ssl-default-bind-options`.
-pub(super) fn default_options(line: &mut GlobalLine<'_>) -> Result<(), ParseError> {
-    let statement = "on global statement 'ssl-default-bind-options'";
+/// Takes one of the words of a `server` line, with what follows it; `None` if it is another's.
+///
+/// # Errors
+/// What is wrong with the value.
+pub(super) fn server_word(
+    server: &mut ServerConfig,
+    name: &str,
+    value: &str,
+    registry: &Registry,
+) -> Option<Result<usize, String>> {
+    if !SERVER_WORDS.contains(&name) && !WORDS.contains(&name) {
+        return None;
+    }
+    let tls = server.tls.get_or_insert_default();
+    let text = |what: &str| {
+        if value.is_empty() { Err(format!("'{name}' : missing {what}.")) } else { Ok(Some(value.to_owned())) }
+    };
+    let done = match name {
+        "ssl" => return Some(Ok(flag(&mut tls.on))),
+        "no-ssl" => {
+            tls.on = false;
+            return Some(Ok(0));
+        }
+        "check-ssl" | "no-check-ssl" => {
+            tls.check = Some(name == "check-ssl");
+            return Some(Ok(0));
+        }
+        "sni-auto" | "no-sni-auto" => {
+            tls.no_sni_auto = name == "no-sni-auto";
+            return Some(Ok(0));
+        }
+        "ssl-reuse" | "no-ssl-reuse" => {
+            tls.no_reuse = name == "no-ssl-reuse";
+            return Some(Ok(0));
+        }
+        "no-verifyhost" => {
+            tls.verify_host = None;
+            return Some(Ok(0));
+        }
+        "tls-tickets" => return Some(Ok(0)),
+        "verify" => match value {
+            "none" => Ok(tls.verify = Some(false)),
+            "required" => Ok(tls.verify = Some(true)),
+            "" => Err("'verify' : missing verify method.".to_owned()),
+            other => Err(format!(
+                "'verify' : unknown verify method '{other}', only 'none' and 'required' are supported."
+            )),
+        },
+        "verifyhost" => text("hostname to verify against").map(|host| tls.verify_host = host),
+        "crt" => text("certificate file path").map(|path| tls.crt = path),
+        "check-sni" => text("SNI").map(|sni| tls.check_sni = sni),
+        // One protocol is spoken to servers: to offer it alone is what a list with it comes to.
+        "alpn" | "check-alpn" => text("ALPN protocol name list").map(drop),
+        "sni" => match value {
+            "" => Err("'sni' : missing sni expression.".to_owned()),
+            _ => Expr::parse(&[value], &mut 0, registry)
+                .map(|expr| tls.sni = Some(expr))
+                .map_err(|why| format!("error detected while parsing sni expression : {}", why.message)),
+        },
+        _ => {
+            return word(&mut tls.settings, name, value)
+                .map(|taken| taken.map_err(|why| format!("'{name}' : {why}.")));
+        }
+    };
+    Some(done.map(|()| 1))
+}
+
+/// The words of `server` lines that listeners do not have.
+pub(super) const SERVER_WORDS: [&str; 17] = [
+    "alpn",
+    "check-alpn",
+    "check-sni",
+    "check-ssl",
+    "crt",
+    "no-check-ssl",
+    "no-sni-auto",
+    "no-ssl",
+    "no-ssl-reuse",
+    "no-verifyhost",
+    "sni",
+    "sni-auto",
+    "ssl",
+    "ssl-reuse",
+    "tls-tickets",
+    "verify",
+    "verifyhost",
+];
+
+/// `ssl-server-verify`.
+pub(super) fn server_verify(line: &mut GlobalLine<'_>) -> Result<(), ParseError> {
+    line.global.trusts_servers = match line.words.get(1).copied() {
+        Some("none") => true,
+        Some("required") => false,
+        _ => return Err(ParseError::at(0, "'ssl-server-verify' expects 'none' or 'required' as argument.")),
+    };
+    words::at_most(line.words, 1)
+}
+
+/// `ssl-default-bind-options`, `ssl-default-server-options`.
+pub(super) fn default_options(
+    line: &mut GlobalLine<'_>,
+    settings: fn(&mut Global) -> &mut TlsSettings,
+) -> Result<(), ParseError> {
+    let statement = format!("on global statement '{}'", line.words[0]);
     if line.words.len() < 2 {
-        let text = "global statement 'ssl-default-bind-options' expects an option as an argument.";
+        let text = format!("global statement '{}' expects an option as an argument.", line.words[0]);
         return Err(ParseError::at(0, text));
     }
     let mut at = 1;
     while let Some(name) = line.words.get(at).copied() {
         let value = line.words.get(at + 1).copied().unwrap_or_default();
         let known = DEFAULT_OPTIONS.contains(&name) || forced(name).is_some();
-        let taken = if known { word(&mut line.global.bind_tls, name, value) } else { None };
+        let taken = if known { word(settings(line.global), name, value) } else { None };
         match taken {
             Some(Ok(values)) => at += 1 + values,
             Some(Err(why)) => {
@@ -91,23 +197,23 @@ pub(super) fn default_options(line: &mut GlobalLine<'_>) -> Result<(), ParseErro
     Ok(())
 }
 
-/// One word for all listeners: `ssl-default-bind-ciphers` and its kin.
+/// One word for all listeners or servers: `ssl-default-bind-ciphers` and its kin.
 pub(super) fn default_list(
     line: &mut GlobalLine<'_>,
-    field: fn(&mut TlsSettings) -> &mut Option<String>,
+    field: fn(&mut Global) -> &mut Option<String>,
 ) -> Result<(), ParseError> {
     let name = line.words[0];
     let expected = format!("global statement '{name}' expects a cipher suite as an argument.");
     let value = words::word(line.words, 1, &expected)?;
     words::at_most(line.words, 1)?;
-    *field(&mut line.global.bind_tls) = Some(value.to_owned());
+    *field(line.global) = Some(value.to_owned());
     Ok(())
 }
 
 /// A directory that relative names start from; the second one is a mistake.
 pub(super) fn base(
     line: &mut GlobalLine<'_>,
-    field: fn(&mut crate::config::Global) -> &mut Option<String>,
+    field: fn(&mut Global) -> &mut Option<String>,
 ) -> Result<(), ParseError> {
     let name = line.words[0];
     let expected = format!("global statement '{name}' expects a directory path as an argument.");

@@ -108,7 +108,7 @@ impl WorkerThread {
         let worker =
             Worker::new(process.facts.threads).map_err(|error| format!("cannot start a worker: {error}"))?;
         process.facts.schedulers.add(thread, &worker.handle());
-        let host = Box::new(WorkerHost::new(worker.turn(), worker.handle()));
+        let host = Box::new(WorkerHost::new(worker.turn(), worker.handle(), process.server_tls.clone()));
         let node =
             Node::new(process, thread, host, worker.handle(), first).map_err(|error| error.to_string())?;
         node.run_init().map_err(|error| error.to_string())?;

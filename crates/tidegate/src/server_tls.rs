@@ -2,7 +2,12 @@
 //!
 //! Source: configuration.txt section 5.2 (`ssl`, `verify`, `verifyhost`, `ca-file`, `crt`, `sni`).
 
-use std::{collections::BTreeMap, io, net::{IpAddr, Ipv4Addr}, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use proxy_core::{
     backend::server::Server,

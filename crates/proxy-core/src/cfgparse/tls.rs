@@ -113,8 +113,10 @@ pub(super) fn server_word(
         }
         "tls-tickets" => return Some(Ok(0)),
         "verify" => match value {
-            "none" => Ok(tls.verify = Some(false)),
-            "required" => Ok(tls.verify = Some(true)),
+            "none" | "required" => {
+                tls.verify = Some(value == "required");
+                Ok(())
+            }
             "" => Err("'verify' : missing verify method.".to_owned()),
             other => Err(format!(
                 "'verify' : unknown verify method '{other}', only 'none' and 'required' are supported."

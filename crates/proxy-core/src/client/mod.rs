@@ -64,8 +64,8 @@ const BODY_MAX: usize = 256 * 1024 * 1024;
 
 /// A request, ready to be sent.
 pub struct Request {
-    origin: Origin,
-    to: Option<Addr>,
+    /// Where it goes.
+    key: idle::Key,
     head: Message,
     body: Vec<u8>,
     timeout: Option<Duration>,
@@ -100,13 +100,13 @@ impl Request {
             head.add_header(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes())?;
         }
         let repeatable = !matches!(method, "POST" | "PATCH");
-        Ok(Self { origin: url.origin, to: None, head, body, timeout: None, repeatable })
+        Ok(Self { key: (url.origin, None), head, body, timeout: None, repeatable })
     }
 
     /// Connects there instead of where the URL's host leads.
     #[must_use]
     pub fn to(mut self, to: Option<Addr>) -> Self {
-        self.to = to;
+        self.key.1 = to;
         self
     }
 

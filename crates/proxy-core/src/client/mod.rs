@@ -84,7 +84,7 @@ impl Request {
         headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         body: Vec<u8>,
     ) -> Result<Self, InvalidText> {
-        let mut head = Message::default();
+        let mut head = Message::with_room(USUAL_HEAD);
         head.set_request(method.as_bytes(), &url.target, Version::Http11)?;
         for (name, value) in headers.filter(|(name, _)| !is_ours(name)) {
             head.add_header(&name.to_ascii_lowercase(), value)?;
@@ -117,6 +117,9 @@ impl Request {
         self
     }
 }
+
+/// Bytes of a request head that most fit into.
+const USUAL_HEAD: usize = 256;
 
 /// Lines that tell of the connection or the body's length.
 fn is_ours(name: &[u8]) -> bool {

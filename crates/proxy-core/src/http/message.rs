@@ -525,7 +525,12 @@ impl Message {
         self.arena.capacity()
     }
 
-    // ---- for the parser ----
+    // ---- for the parser and the client ----
+
+    /// An empty one with memory for a head of so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self { arena: Vec::with_capacity(bytes), fields: Vec::with_capacity(8), ..Self::default() }
+    }
 
     /// Starts over with a received head: the ranges of its request line. Checked by the caller, who
     /// then adds those of the header lines and the bytes they are ranges of.

@@ -152,6 +152,7 @@ impl<'a> Lines<'a> {
     }
 
     /// What stands before the end that `end` finds.
+    #[inline]
     fn until(&mut self, end: impl FnOnce(&[u8]) -> usize) -> Range {
         let range = range_of(self.at, end(&self.bytes[self.at..]));
         self.at += range.len as usize;
@@ -159,8 +160,10 @@ impl<'a> Lines<'a> {
     }
 
     fn version(&mut self) -> Result<Version, Stop> {
-        for byte in b"HTTP/1." {
-            self.byte(*byte)?;
+        if self.bytes[self.at..].starts_with(PROTOCOL) {
+            self.at += PROTOCOL.len();
+        } else {
+            PROTOCOL.iter().try_for_each(|byte| self.byte(*byte))?;
         }
         let version = match self.peek() {
             Some(b'0') => Version::Http10,
@@ -210,3 +213,6 @@ fn text_end<const LEAST: u8>(bytes: &[u8]) -> usize {
 fn trimmed(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |last| last + 1)
 }
+
+/// What versions that we read begin with.
+const PROTOCOL: &[u8] = b"HTTP/1.";

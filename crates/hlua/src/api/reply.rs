@@ -40,6 +40,9 @@ pub(crate) fn new(stack: &mut Stack<'_>) -> Flow {
     })?;
     set_field(stack, reply, "reason", |stack| stack.push_bytes(reason_of(status).as_bytes()))?;
     if given {
+        if let Some(reason) = field_bytes(stack, 2, "reason")? {
+            set_field(stack, reply, "reason", |stack| stack.push_bytes(&reason))?;
+        }
         copy_field(stack, 2, reply, "body")?;
         copy_field(stack, 2, reply, "headers")?;
     }
@@ -239,6 +242,7 @@ pub(crate) fn reason_of(status: i64) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Requested range unsatisfiable",
         417 => "Expectation Failed",
+        418 => "I'm a teapot",
         422 => "Unprocessable Entity",
         425 => "Too Early",
         426 => "Upgrade Required",

@@ -200,6 +200,10 @@ fn direction(side: Side) -> Direction {
 }
 
 impl host::Http for LuaTxn {
+    fn side(&self) -> Option<Side> {
+        Some(side_of(self.direction))
+    }
+
     fn headers(&mut self, side: Side, visit: &mut dyn FnMut(&[u8], &[u8])) -> HostResult<()> {
         for (name, value) in self.txn.message(direction(side)).headers() {
             visit(name, value);

@@ -111,6 +111,7 @@ cases! {
     lua_mirror
     lua_patref
     lua_per_thread
+    lua_priority
     lua_prometheus
     lua_proxies
     lua_proxy_control
@@ -139,6 +140,7 @@ cases! {
     map_errors
     maps
     my_hash_fetch
+    queue_priority
     server_changes
     server_queue
     slow_pieces

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    backend::server::Server,
+    backend::{queue::Priority, server::Server},
     channel::Channel,
     config::Proxy,
     http::Message,
@@ -111,6 +111,8 @@ pub struct TxnData {
     pub id: u64,
     /// When the request began (head complete in HTTP mode, accept in TCP mode).
     pub started: Instant,
+    /// Its place in a queue.
+    pub priority: Priority,
     /// What rules on content track.
     pub tracked: Tracking,
     /// What the log line says.
@@ -190,6 +192,7 @@ impl TxnData {
             vars,
             id: 0,
             started: now,
+            priority: Priority::default(),
             tracked: Tracking::default(),
             log: TxnLog { request_line, ..TxnLog::default() },
             sampling: Sampling::default(),

@@ -8,6 +8,7 @@ core.register_service("objects", "http", function(applet)
     local function say(value) said[#said + 1] = tostring(value) end
     say(applet)
     say(applet.method .. " " .. applet.version .. " " .. tostring(applet.path))
+    say(applet.length)
     say(applet.f:src() == applet.sf:src() and applet.sf:src())
     say(applet.f:env("NO_SUCH_VARIABLE"))
     say("[" .. applet.sf:env("NO_SUCH_VARIABLE") .. "]")

@@ -15,6 +15,10 @@ function answers.absent(applet) return applet:set_var("proc.never", 1, true) end
 function answers.keep(applet) applet:set_priv({ "kept" }) return applet:get_priv()[1] end
 function answers.kept(applet) return applet:get_priv()[1] end
 function answers.four(applet) return applet:receive(4) end
+function answers.now(applet)
+    core.msleep(10)
+    return tostring(applet:try_receive()) .. "|" .. tostring(applet:try_receive())
+end
 function answers.rest(applet) return "[" .. applet:receive() .. "]" end
 
 core.register_service("objects", "tcp", function(applet)

@@ -120,6 +120,8 @@ pub struct MemoryTxn {
     pub response_headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// What `txn:done` was given.
     pub reply: Option<Option<Reply>>,
+    /// What else the script asked for.
+    pub wishes: MemoryWishes,
     http: bool,
     side: Side,
     /// Heads that have gone out: request, response.
@@ -165,6 +167,7 @@ impl MemoryTxn {
             status: (200, Vec::new()),
             response_headers: Vec::new(),
             reply: None,
+            wishes: MemoryWishes::default(),
             heads_gone: [false; 2],
             http,
             side: Side::Request,
@@ -218,6 +221,21 @@ impl MemoryTxn {
     }
 }
 
+/// What a script asked of the connection and the queue; None: nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryWishes {
+    /// `set_fc_tos`
+    pub tos: Option<u8>,
+    /// `set_fc_mark`
+    pub mark: Option<u32>,
+    /// `set_priority_class`
+    pub priority_class: Option<i32>,
+    /// `set_priority_offset`
+    pub priority_offset: Option<i32>,
+    /// `set_loglevel`; Some(None) for silent.
+    pub log_level: Option<Option<Level>>,
+}
+
 delegate_stream!(MemoryTxn);
 
 impl Txn for MemoryTxn {
@@ -231,6 +249,31 @@ impl Txn for MemoryTxn {
 
     fn done(&mut self, reply: Option<Reply>) -> HostResult<()> {
         self.reply = Some(reply);
+        Ok(())
+    }
+
+    fn set_loglevel(&mut self, level: Option<Level>) -> HostResult<()> {
+        self.wishes.log_level = Some(level);
+        Ok(())
+    }
+
+    fn set_tos(&mut self, tos: u8) -> HostResult<()> {
+        self.wishes.tos = Some(tos);
+        Ok(())
+    }
+
+    fn set_mark(&mut self, mark: u32) -> HostResult<()> {
+        self.wishes.mark = Some(mark);
+        Ok(())
+    }
+
+    fn set_priority_class(&mut self, class: i32) -> HostResult<()> {
+        self.wishes.priority_class = Some(class);
+        Ok(())
+    }
+
+    fn set_priority_offset(&mut self, offset: i32) -> HostResult<()> {
+        self.wishes.priority_offset = Some(offset);
         Ok(())
     }
 }

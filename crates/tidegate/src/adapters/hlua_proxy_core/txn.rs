@@ -117,6 +117,16 @@ impl host::Txn for LuaTxn {
             Some(level.map_or(LevelOverride::Silent, |level| LevelOverride::Level(level_from_lua(level))));
         Ok(())
     }
+
+    fn set_priority_class(&mut self, class: i32) -> HostResult<()> {
+        self.txn.priority.set_class(class.into());
+        Ok(())
+    }
+
+    fn set_priority_offset(&mut self, offset: i32) -> HostResult<()> {
+        self.txn.priority.set_offset(offset.into());
+        Ok(())
+    }
 }
 
 /// What stands in the channel. The stream brings more while an action waits, and polls it then.

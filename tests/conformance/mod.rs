@@ -109,6 +109,7 @@ cases! {
     lua_map_methods
     lua_memory_cap
     lua_mirror
+    lua_packet_marks
     lua_patref
     lua_per_thread
     lua_priority

@@ -17,6 +17,7 @@ use crate::{
     backend::{queue::Priority, server::Server},
     channel::Channel,
     config::Proxy,
+    host::PacketMarks,
     http::Message,
     log::TxnLog,
     sample::Sampling,
@@ -111,6 +112,8 @@ pub struct TxnData {
     pub id: u64,
     /// When the request began (head complete in HTTP mode, accept in TCP mode).
     pub started: Instant,
+    /// What packets to the client shall carry from now on; the stream takes it.
+    pub marks: Option<PacketMarks>,
     /// Its place in a queue.
     pub priority: Priority,
     /// What rules on content track.
@@ -192,6 +195,7 @@ impl TxnData {
             vars,
             id: 0,
             started: now,
+            marks: None,
             priority: Priority::default(),
             tracked: Tracking::default(),
             log: TxnLog { request_line, ..TxnLog::default() },

@@ -118,6 +118,16 @@ impl host::Txn for LuaTxn {
         Ok(())
     }
 
+    fn set_tos(&mut self, tos: u8) -> HostResult<()> {
+        self.txn.marks.get_or_insert_default().tos = Some(tos);
+        Ok(())
+    }
+
+    fn set_mark(&mut self, mark: u32) -> HostResult<()> {
+        self.txn.marks.get_or_insert_default().mark = Some(mark);
+        Ok(())
+    }
+
     fn set_priority_class(&mut self, class: i32) -> HostResult<()> {
         self.txn.priority.set_class(class.into());
         Ok(())

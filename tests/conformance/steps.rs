@@ -12,6 +12,7 @@
 //! | `expect STATUS` | reads a response; indented: conditions (see [`hold`](super::client::hold)) |
 //! | `expect bytes "…"`, `expect match "…"`, `expect eof`, `expect closed` | reads just that |
 //! | `expect pending` | nothing has come yet |
+//! | `marked tos\|mark N` | what the kernel puts on the proxy's packets to the client (`mark`: if we are privileged) |
 //! | `finish`, `close` | ends our direction, or the connection |
 //! | `get TARGET STATUS [LISTENER]` | request and response on a connection of its own; indented: conditions |
 //! | `spread N TARGET [LISTENER]` | N such requests; indented: `BODY COUNT` lines for how the bodies are spread; `* N`: all alike |
@@ -65,6 +66,7 @@ impl World {
             ["expect", "closed"] => self.client(who)?.expect_end(true),
             ["expect", "pending"] => self.client(who)?.expect_nothing_yet(),
             ["expect", status] => self.expect(who, status, details),
+            ["marked", kind, wanted] => self.client(who)?.marked(kind, wanted),
             ["finish"] => self.client(who)?.finish(),
             ["close"] => self.clients.remove(who).map(drop).ok_or_else(|| format!("{who} is not connected")),
             ["get", target, status] => self.get(target, status, "", details),

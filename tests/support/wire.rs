@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{PATIENCE, tls};
+use super::{PATIENCE, marks, tls};
 
 /// One connection.
 pub(crate) enum Wire {
@@ -59,6 +59,20 @@ impl Wire {
             Self::Tls(stream) => stream.sock.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
+    }
+
+    /// What the kernel says of the other end's socket.
+    pub(crate) fn marks_of_peer(&self) -> io::Result<marks::Marks> {
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+            Self::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let (SocketAddr::V4(ours), SocketAddr::V4(theirs)) = (stream.local_addr()?, stream.peer_addr()?)
+        else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        marks::of_socket(theirs, ours)
     }
 
     /// Reads what is there now; `WouldBlock` if nothing is.

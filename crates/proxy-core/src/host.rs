@@ -63,6 +63,19 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin {
     fn vanish_on_drop(&mut self) {
         self.reset_on_drop();
     }
+    /// Marks the packets sent from now on, as far as the system lets us.
+    fn mark_packets(&mut self, marks: PacketMarks) {
+        let _ = marks;
+    }
+}
+
+/// What packets carry beside their data. None: as before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketMarks {
+    /// The TOS byte of IPv4, the traffic class of IPv6 (`set-fc-tos`).
+    pub tos: Option<u8>,
+    /// Netfilter's mark (`set-fc-mark`); takes a privilege.
+    pub mark: Option<u32>,
 }
 
 /// A boxed [`Io`], as it travels through the proxy.

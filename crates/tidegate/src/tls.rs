@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use proxy_core::host::{Addr, BoxIo, Io};
+use proxy_core::host::{Addr, BoxIo, Io, PacketMarks};
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -176,6 +176,13 @@ impl Io for TlsIo {
             TlsStream::Server(stream) => stream.get_mut().0.reset_on_drop(),
         }
     }
+
+    fn mark_packets(&mut self, marks: PacketMarks) {
+        match &mut self.stream {
+            TlsStream::Client(stream) => stream.get_mut().0.mark_packets(marks),
+            TlsStream::Server(stream) => stream.get_mut().0.mark_packets(marks),
+        }
+    }
 }
 
 /// Serves TLS on an accepted connection. The handshake happens while the first bytes are read, so whoever limits that
@@ -260,6 +267,18 @@ impl Io for ServerIo {
                 }
             }
             ServerState::Open(io) => io.reset_on_drop(),
+            ServerState::Failed => {}
+        }
+    }
+
+    fn mark_packets(&mut self, marks: PacketMarks) {
+        match &mut self.state {
+            ServerState::Accepting(accepting) => {
+                if let Some(io) = accepting.get_mut() {
+                    io.mark_packets(marks);
+                }
+            }
+            ServerState::Open(io) => io.mark_packets(marks),
             ServerState::Failed => {}
         }
     }

@@ -16,6 +16,7 @@ pub mod pool;
 pub mod proxy;
 mod queue;
 pub(crate) mod secure;
+pub mod queue;
 pub mod server;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -322,6 +322,19 @@ fn set_var(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
     Ok(RuleAction::SetVar(name, conds, Box::new(line.expr()?)))
 }
 
+fn priority(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
+    let name = line.name().to_owned();
+    if line.peek().is_none_or(|w| matches!(w, "if" | "unless")) {
+        return Err(ParseError::new("missing fetch method"));
+    }
+    let expr = Box::new(line.expr()?);
+    Ok(if name == "set-priority-class" {
+        RuleAction::SetPriorityClass(expr)
+    } else {
+        RuleAction::SetPriorityOffset(expr)
+    })
+}
+
 fn set_var_fmt(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
     let (name, conds) = parse_set(line.parentheses()?)?;
     let [format] = line.expect("missing format string")?;
@@ -737,6 +750,8 @@ const ACTIONS: &[Row] = &[
     row("set-method", "set-method", REQ, set_target),
     row("set-path", "set-path", REQ, set_target),
     row("set-pathq", "set-pathq", REQ, set_target),
+    row("set-priority-class", "set-priority-class", REQ | Sets::of(RuleSet::TcpRequest), priority),
+    row("set-priority-offset", "set-priority-offset", REQ | Sets::of(RuleSet::TcpRequest), priority),
     row("set-query", "set-query", REQ, set_target),
     row("set-status", "set-status", RES | AFTER, set_status),
     row("set-uri", "set-uri", REQ, set_target),
@@ -776,8 +791,6 @@ const KNOWN_ELSEWHERE: &[&str] = &[
     "set-headers-bin",
     "set-mark",
     "set-nice",
-    "set-priority-class",
-    "set-priority-offset",
     "set-retries",
     "set-src",
     "set-src-port",

@@ -14,6 +14,7 @@ use crate::api::Class;
 use crate::context::ContextKind;
 use crate::host::{AppletHttp, AppletIo, AppletTcp, Core, Lent, Stream, Txn, Value};
 use crate::limits::BoolSamples;
+use crate::members::{self, Members, Places};
 use crate::op::Op;
 use crate::value::Out;
 use crate::vm::{VmState, Worker};
@@ -311,10 +312,10 @@ impl<'a> Stack<'a> {
         Err(self.expected(index, class.name()))
     }
 
-    /// A closure's own third upvalue.
+    /// The integer of a closure made by [`push_method`](Self::push_method).
     pub(crate) fn upvalue_int(&self) -> i64 {
         // SAFETY: an upvalue index that does not exist reads as none.
-        unsafe { ffi::lua_tointeger(self.l, ffi::lua_upvalueindex(3)) }
+        unsafe { ffi::lua_tointeger(self.l, ffi::lua_upvalueindex(2)) }
     }
 
     /// What is at `index`, with the values that need no memory.
@@ -539,6 +540,47 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
+    /// A run's own object, with those of the wanted members that are kept; says which.
+    pub(crate) fn push_own(
+        &mut self,
+        class: Class,
+        handle: i64,
+        members: Option<&Members>,
+        wanted: Places,
+    ) -> Result<Places, Failure> {
+        let Some(members) = members.filter(|_| wanted != 0 && !self.vm.limited()) else {
+            self.push_object(class, handle)?;
+            return Ok(0);
+        };
+        let mut put = 0;
+        // SAFETY: free slots are there; without a cap nothing raises. The table has no metatable yet.
+        unsafe {
+            ffi::lua_createtable(self.l, 0, class.members().max(1 + wanted.count_ones() as c_int));
+            ffi::lua_pushinteger(self.l, handle);
+            ffi::lua_rawseti(self.l, -2, 0);
+            for (place, name) in
+                members::NAMES.iter().enumerate().filter(|(place, _)| wanted >> place & 1 != 0)
+            {
+                let Some(kept) = members.at(place) else { continue };
+                self.push_ref(kept.reference);
+                if place >= members::HANDLED {
+                    self.set_handle(if place > members::HANDLED { -handle } else { handle });
+                }
+                ffi::lua_setfield(self.l, -2, name.as_ptr());
+                put |= 1 << place;
+            }
+            ffi::lua_rawgeti(self.l, ffi::LUA_REGISTRYINDEX, self.vm.class(class).into());
+            ffi::lua_setmetatable(self.l, -2);
+        }
+        Ok(put)
+    }
+
+    /// Where the object at `index` is; null for values that are nowhere.
+    pub(crate) fn address(&self, index: c_int) -> *const c_void {
+        // SAFETY: reads one slot.
+        unsafe { ffi::lua_topointer(self.l, index) }
+    }
+
     /// Gives the object on top another handle.
     pub(crate) fn set_handle(&mut self, handle: i64) {
         // SAFETY: the object is a table that has the key, unless the script took it away: adding it back may raise
@@ -612,13 +654,12 @@ impl<'a> Stack<'a> {
         method: &'static crate::api::Method,
         extra: i64,
     ) -> Result<(), Failure> {
-        // SAFETY: free slots are there; both pointers outlive the VM's functions.
+        // SAFETY: free slots are there; what is bound outlives the VM's functions.
         unsafe {
-            ffi::lua_pushlightuserdata(self.l, std::ptr::from_ref(self.vm).cast_mut().cast());
-            ffi::lua_pushlightuserdata(self.l, std::ptr::from_ref(method).cast_mut().cast());
+            ffi::lua_pushlightuserdata(self.l, self.vm.bind(method).cast_mut().cast());
             ffi::lua_pushinteger(self.l, extra);
         }
-        self.protected(super::entry::make_closure_on, 3, 1)
+        self.protected(super::entry::make_closure_on, 2, 1)
     }
 
     /// Calls the function below `args` values on top, without results mattering; for callbacks that may not yield.
@@ -641,6 +682,9 @@ impl<'a> Stack<'a> {
 
     /// Borrows what this run was lent, if the object at argument 1 is this run's.
     pub(crate) fn lent(&mut self, class: Class) -> Result<Borrowed<'a>, Failure> {
+        if self.vm.run.objects.has(class, self.address(1)) {
+            return Ok(self.lent_unchecked());
+        }
         let Some(handle) = self.handle(1) else { return Err(self.expected(1, class.name())) };
         if handle.abs() != self.vm.run.handle.get() {
             return Err(stale(class.name()));

@@ -14,6 +14,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::api::Class;
 use crate::context::ContextKind;
 use crate::host::{Lent, Value};
@@ -99,6 +101,23 @@ pub struct Outcome {
     pub filter_data: [Option<bool>; 2],
 }
 
+/// The same inside this crate: most functions return one value or none, which takes no memory of its own.
+pub(crate) struct Ended {
+    pub(crate) values: Values,
+    pub(crate) done: bool,
+    pub(crate) wake_after: Option<Duration>,
+    pub(crate) filter_data: [Option<bool>; 2],
+}
+
+pub(crate) type Values = SmallVec<[Value<'static>; 1]>;
+
+impl From<Ended> for Outcome {
+    fn from(ended: Ended) -> Self {
+        let Ended { values, done, wake_after, filter_data } = ended;
+        Outcome { values: values.into_vec(), done, wake_after, filter_data }
+    }
+}
+
 impl Outcome {
     /// The `act.…` code of an action; 0 (`act.CONTINUE`) if it returned none.
     pub fn action_code(&self) -> i64 {
@@ -163,7 +182,7 @@ impl Execution {
         name: Rc<str>,
         function: c_int,
         args: Args,
-    ) -> Result<(Outcome, Option<c_int>), Error> {
+    ) -> Result<(Ended, Option<c_int>), Error> {
         let mut run = Execution::new(runtime.clone(), ContextKind::Filter, name, function, args);
         run.inner.keeps_table = true;
         let outcome = run.run_through(Lent::Nothing).1?;
@@ -224,14 +243,14 @@ impl Execution {
                 Some(None) => {}
                 Some(Some(result)) => {
                     self.finish();
-                    return (lent, Poll::Ready(result));
+                    return (lent, Poll::Ready(result.map(Outcome::from)));
                 }
             }
         }
     }
 
     /// Runs to the end at once, where waiting is not possible; blocks for the shared VM's lock.
-    pub(crate) fn run_through(&mut self, lent: Lent) -> (Lent, Result<Outcome, Error>) {
+    pub(crate) fn run_through(&mut self, lent: Lent) -> (Lent, Result<Ended, Error>) {
         let (lent, ended) = self.runtime.with(|vm| self.inner.run(vm, lent));
         self.finish();
         let impossible =
@@ -258,7 +277,7 @@ impl Inner {
     }
 
     /// One stretch inside the VM. None: it waits, and the state says for what.
-    fn run(&mut self, vm: &Vm, mut lent: Lent) -> (Lent, Option<Result<Outcome, Error>>) {
+    fn run(&mut self, vm: &Vm, mut lent: Lent) -> (Lent, Option<Result<Ended, Error>>) {
         let state = &*vm.state;
         let Loaded { mut coroutine, args, own, start, error } = match self.load(state, &mut lent) {
             Ok(loaded) => loaded,
@@ -395,7 +414,7 @@ impl Inner {
         coroutine: Coroutine,
         step: Step,
         lent: &mut Lent,
-    ) -> Option<Result<Outcome, Error>> {
+    ) -> Option<Result<Ended, Error>> {
         let result = match step {
             Step::Suspended | Step::Strayed => {
                 let op = vm.run.op.take().unwrap_or(Op::Turn { taken: false });
@@ -430,7 +449,7 @@ impl Inner {
                     machine::collect(vm);
                 }
                 if exited {
-                    Ok(Vec::from_iter(vm.run.exit_value.take()))
+                    Ok(Values::from_iter(vm.run.exit_value.take()))
                 } else {
                     let error = vm.error(self.label(), fault);
                     self.report(vm, lent, &error, frames, arguments);
@@ -438,7 +457,7 @@ impl Inner {
                 }
             }
         };
-        Some(result.map(|values| Outcome {
+        Some(result.map(|values| Ended {
             values,
             done: vm.run.done.take(),
             wake_after: vm.run.wake_after.take(),
@@ -541,11 +560,11 @@ fn push_values(stack: &mut Stack<'_>, values: &[Out]) -> Option<c_int> {
 }
 
 /// The `count` values on top of a finished coroutine.
-fn read_values(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Vec<Value<'static>> {
+fn read_values(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Values {
     if count == 0 {
-        return Vec::new();
+        return Values::new();
     }
-    let Some(stack) = coroutine.stack(vm, 0) else { return Vec::new() };
+    let Some(stack) = coroutine.stack(vm, 0) else { return Values::new() };
     (-count..0).take(VALUES_MAX).map(|index| stack.value(index).into_owned()).collect()
 }
 

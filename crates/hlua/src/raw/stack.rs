@@ -465,6 +465,25 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
+    /// Adds a string to the list under `name` in the table at `table`, which counts from 0; makes the list if it is the
+    /// first.
+    pub(crate) fn add_to_list(&mut self, table: c_int, name: &[u8], value: &[u8]) -> Result<(), Failure> {
+        if !self.is_table(table) {
+            return Err(self.expected(table, "table"));
+        }
+        if self.vm.limited() {
+            let pair = (name, value);
+            let data = std::ptr::from_ref(&pair).cast_mut().cast::<c_void>();
+            self.copy(table);
+            // SAFETY: a free slot is there; `pair` outlives the protected call.
+            unsafe { ffi::lua_pushlightuserdata(self.l, data) };
+            return self.protected(add_to_list_on, 2, 0);
+        }
+        // SAFETY: free slots are there; `table` counts from the bottom; without a cap nothing raises.
+        unsafe { add_to_list(self.l, table, name, value) };
+        Ok(())
+    }
+
     // ---- results ---------------------------------------------------------------------------------------------
 
     pub(crate) fn push_nil(&mut self) {
@@ -804,6 +823,35 @@ unsafe extern "C-unwind" fn raw_set_on(l: *mut ffi::lua_State) -> c_int {
     // SAFETY: the three arguments are table, key, value.
     unsafe { ffi::lua_rawset(l, 1) };
     0
+}
+
+unsafe extern "C-unwind" fn add_to_list_on(l: *mut ffi::lua_State) -> c_int {
+    // SAFETY: arguments are the table and a pointer to a pair that outlives this call.
+    unsafe {
+        let (name, value) = *ffi::lua_touserdata(l, 2).cast::<(&[u8], &[u8])>();
+        add_to_list(l, 1, name, value);
+    }
+    0
+}
+
+unsafe fn add_to_list(l: *mut ffi::lua_State, table: c_int, name: &[u8], value: &[u8]) {
+    // SAFETY: the caller has the slots and a table at `table`; what is pushed is popped.
+    unsafe {
+        ffi::lua_pushlstring(l, name.as_ptr().cast(), name.len());
+        ffi::lua_pushvalue(l, -1);
+        if ffi::lua_rawget(l, table) == ffi::LUA_TTABLE {
+            let next = ffi::lua_rawlen(l, -1) as ffi::lua_Integer + 1;
+            ffi::lua_pushlstring(l, value.as_ptr().cast(), value.len());
+            ffi::lua_rawseti(l, -2, next);
+            ffi::lua_settop(l, -3);
+            return;
+        }
+        ffi::lua_settop(l, -2);
+        ffi::lua_createtable(l, 0, 1);
+        ffi::lua_pushlstring(l, value.as_ptr().cast(), value.len());
+        ffi::lua_rawseti(l, -2, 0);
+        ffi::lua_rawset(l, table);
+    }
 }
 
 unsafe extern "C-unwind" fn make_ref_on(l: *mut ffi::lua_State) -> c_int {

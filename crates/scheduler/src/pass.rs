@@ -8,11 +8,9 @@ use std::rc::Rc;
 
 use crate::budget::{Budget, Class, shares};
 use crate::core::Core;
-use crate::run_queue::Batch;
 use crate::slot::{DONE, KILLED, QUEUED, SlotRef};
 use crate::sync::Ordering;
 use crate::unbound::UnboundRun;
-use crate::woken::Woken;
 
 pub(crate) struct Pass<'a> {
     core: &'a Rc<Core>,
@@ -25,12 +23,12 @@ pub(crate) struct Pass<'a> {
     /// What each class may still run in this round, and how many had run before it.
     left: [usize; 4],
     before: usize,
-    /// What was taken from the queue and is to run next, of this class.
-    batch: Batch,
     class: Class,
     /// Classes that are still owed one object in this round, first to last.
     owed: u8,
     first_round: bool,
+    /// Whether the last object of the NORMAL class was an unbound one.
+    unbound_turn: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -48,10 +46,10 @@ impl<'a> Pass<'a> {
             ran: 0,
             left: [0; 4],
             before: usize::MAX,
-            batch: Batch::new(SlotRef::NOBODY),
             class: Class::Urgent,
             owed: 4,
             first_round: true,
+            unbound_turn: true,
         }
     }
 
@@ -65,8 +63,8 @@ impl<'a> Pass<'a> {
         core.queue.borrow_mut().end_pass();
         core.set_in_pass(false);
         core.current.set(None);
-        core.woken.set(Woken::NONE);
-        core.shared.rest(core.calls.get());
+        core.forget_reasons();
+        core.shared.rest();
         self.ran
     }
 
@@ -102,7 +100,6 @@ impl<'a> Pass<'a> {
 
     /// Visits the classes in order, each with its share.
     fn round(&mut self) {
-        self.finish_batch();
         // Low latency starves nobody: one object of each class, whatever comes in meanwhile.
         while let Some(class) = Class::ALL.get(usize::from(self.owed)) {
             self.owed += 1;
@@ -124,69 +121,74 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Runs objects of a class as its share and its queue allow, a batch or `max` at most.
+    /// Runs objects of a class as its share and its queue allow, `max` at most.
     fn serve(&mut self, class: Class, max: usize) {
-        let left = self.left[class.index()].min(max);
-        if left == 0 {
-            return;
-        }
-        let mut queue = self.core.queue.borrow_mut();
-        let unbound = class == Class::Normal && queue.has_unbound();
-        // Bound and unbound objects of the class take turns.
-        queue.take(class, if unbound { left.div_ceil(2) } else { left }, &mut self.batch);
-        drop(queue);
-        let taken = self.batch.len();
-        if taken > 1 {
-            self.batch.fetch();
-        }
         self.class = class;
-        self.core.taken_class.set(class);
+        if class == Class::Normal && self.core.queue.borrow().has_unbound() {
+            return self.take_turns(max);
+        }
+        let measured = self.core.profiler.is_on();
         // What turns out to be dead costs the class's share, not the pass's budget, as in HAProxy.
-        self.left[class.index()] -= taken;
-        self.finish_batch();
-        if unbound && self.left[class.index()] > 0 {
+        for _ in 0..self.left[class.index()].min(max) {
+            let next = self.core.queue.borrow_mut().pop(class);
+            let Some(slot) = next else {
+                self.left[class.index()] = 0;
+                return;
+            };
             self.left[class.index()] -= 1;
-            self.run_unbound();
-        } else if taken == 0 {
-            self.left[class.index()] = 0;
+            self.run_slot(slot, measured);
         }
     }
 
-    /// Runs what has been taken from the queue.
-    #[inline]
-    fn finish_batch(&mut self) {
-        while let Some(slot) = self.batch.pop() {
-            self.core.taken.set(self.batch.len());
-            self.run_slot(slot);
+    /// Bound and unbound objects of the NORMAL class take turns.
+    fn take_turns(&mut self, max: usize) {
+        let normal = Class::Normal.index();
+        for _ in 0..self.left[normal].min(max) {
+            self.left[normal] -= 1;
+            self.unbound_turn = !self.unbound_turn;
+            if self.unbound_turn && self.run_unbound() {
+                continue;
+            }
+            let next = self.core.queue.borrow_mut().pop(Class::Normal);
+            match next {
+                Some(slot) => self.run_slot(slot, self.core.profiler.is_on()),
+                None if self.run_unbound() => {}
+                None => {
+                    self.left[normal] = 0;
+                    return;
+                }
+            }
         }
     }
 
-    fn run_unbound(&mut self) {
+    /// Runs the next unbound object; false if there is none.
+    fn run_unbound(&mut self) -> bool {
         let task = self.core.queue.borrow_mut().pop_unbound();
-        let Some(task) = task else { return };
+        let Some(task) = task else { return false };
         match task.run(self.core, self.number) {
             UnboundRun::Yes => self.ran += 1,
             UnboundRun::Freed => {}
             UnboundRun::Twice => self.core.queue.borrow_mut().defer_unbound(task),
         }
+        true
     }
 
     /// Runs an object, unless it has ended, is to be freed or has run before.
     #[inline]
-    fn run_slot(&mut self, slot: SlotRef) {
+    fn run_slot(&mut self, slot: SlotRef, measured: bool) {
         let core = self.core;
         let state = slot.state.get();
-        if (state & DONE) | (slot.shared.load(Ordering::Relaxed) & KILLED) != 0 {
+        if state & DONE != 0 || slot.shared.load(Ordering::Relaxed) & KILLED != 0 {
             return self.bury(slot);
         }
         if slot.mark.replace(self.mark) == self.mark {
             return core.queue.borrow_mut().defer(self.class, slot);
         }
         self.ran += 1;
-        if core.profiler.is_on() {
+        if measured {
             core.run_measured(slot);
         } else {
-            core.run_slot(slot);
+            core.run_slot(slot, state);
         }
     }
 

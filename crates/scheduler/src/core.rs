@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use crate::batch::Batch;
 use crate::body::{self, Pool};
 use crate::budget::Class;
 use crate::handle::Handle;
@@ -61,6 +62,9 @@ pub(crate) struct Core {
     /// The list that plain tasklets go to: of the class `outer`, or none while a wake has to see to something.
     lane: Cell<usize>,
     pub(crate) closed: Cell<bool>,
+    /// What a pass runs next, and of which class.
+    pub(crate) batch: Batch,
+    pub(crate) batch_class: Cell<Class>,
     /// Of the last pass; see [`next_mark`](Self::next_mark).
     mark: Cell<u32>,
     pub(crate) activity: Cell<Activity>,
@@ -89,6 +93,8 @@ impl Core {
             alert: Cell::new(ASLEEP),
             lane: Cell::new(NO_LANE),
             closed: Cell::new(false),
+            batch: Batch::new(),
+            batch_class: Cell::new(Class::Urgent),
             mark: Cell::new(0),
             activity: Cell::default(),
             panics: Panics::default(),
@@ -187,7 +193,17 @@ impl Core {
         }
         slot.state.set(state | reasons.recorded().bits() | QUEUED);
         let class = self.class_of(slot, state, reasons).expect("only tasks are ordered by nice");
-        self.queue.borrow_mut().push_after(class, slot, before);
+        let mut queue = self.queue.borrow_mut();
+        let next = class == self.batch_class.get() && self.batch.len() > 0;
+        let in_batch = next && before.is_none_or(|before| self.batch.contains(before));
+        if in_batch && !self.batch.push_after(slot, before) {
+            // No room ahead of the batch: it goes back where it came from.
+            queue.put_back(class, &self.batch.clear());
+            queue.push_after(class, slot, before);
+        } else if !in_batch {
+            queue.push_after(class, slot, before);
+        }
+        drop(queue);
         self.heed(slot);
     }
 

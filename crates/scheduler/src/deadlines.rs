@@ -31,11 +31,7 @@ impl Core {
     #[inline]
     pub(crate) fn ticks(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.epoch);
-        // 584 years are the end of time; one below the mark for "never".
-        match since.as_secs() {
-            secs @ 0..18_446_744_073 => secs * 1_000_000_000 + u64::from(since.subsec_nanos()),
-            _ => NEVER - 1,
-        }
+        nanos(since)
     }
 
     pub(crate) fn instant(&self, ticks: u64) -> Option<Instant> {
@@ -122,6 +118,12 @@ impl Core {
         self.waits.borrow_mut().set(index, deadline);
     }
 
+    #[inline]
+    pub(crate) fn set_timer_after(&self, index: u32, timeout: Duration) {
+        let deadline = self.now.get().saturating_add(nanos(timeout)).min(NEVER - 1);
+        self.waits.borrow_mut().set(index, deadline);
+    }
+
     pub(crate) fn timer_deadline(&self, index: u32) -> Option<Instant> {
         let deadline = self.waits.borrow().deadline(index);
         if deadline == NEVER { None } else { self.instant(deadline) }
@@ -155,5 +157,15 @@ impl Core {
     pub(crate) fn drop_timer(&self, index: u32) {
         let listener = self.waits.borrow_mut().remove(index);
         drop(listener);
+    }
+}
+
+/// As ticks.
+#[inline]
+fn nanos(time: Duration) -> u64 {
+    // 584 years are the end of time; one below the mark for "never".
+    match time.as_secs() {
+        secs @ 0..18_446_744_073 => secs * 1_000_000_000 + u64::from(time.subsec_nanos()),
+        _ => NEVER - 1,
     }
 }

@@ -100,7 +100,7 @@ impl Handle {
     /// Whether nothing waits to be run: a task that gave way now would be the next to run.
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.0.queue.borrow().is_empty() && !self.0.shared.has_work()
+        self.0.batch.len() == 0 && self.0.queue.borrow().is_empty() && !self.0.shared.has_work()
     }
 
     /// The part that other threads may hold.
@@ -139,12 +139,15 @@ impl Handle {
         let (sites, queue) = (self.0.sites.borrow(), self.0.queue.borrow());
         let mut queued = vec![0; sites.list.len()];
         queue.slots().for_each(|slot| queued[usize::from(slot.site.get())] += 1);
+        self.0.batch.slots().for_each(|slot| queued[usize::from(slot.site.get())] += 1);
+        let mut waiting = queue.waiting();
+        waiting[self.0.batch_class.get().index()] += self.0.batch.len();
         let names = sites.stats(&*self.0.hot, &queued);
         Snapshot {
             calls: names.iter().map(|stats| stats.calls).sum(),
             names,
             live: self.0.slab.borrow().live(),
-            waiting: queue.waiting(),
+            waiting,
             timers: self.0.waits.borrow().armed(),
             activity: Activity { by_nice: queue.by_nice, ..self.0.activity.get() },
         }

@@ -22,6 +22,7 @@
 //!
 #![doc = include_str!("../README.md")]
 
+mod batch;
 mod body;
 mod budget;
 mod core;

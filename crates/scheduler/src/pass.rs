@@ -27,8 +27,8 @@ pub(crate) struct Pass<'a> {
     /// Classes that are still owed one object in this round, first to last.
     owed: u8,
     first_round: bool,
-    /// Whether the last object of the NORMAL class was an unbound one.
-    unbound_turn: bool,
+    /// There are more objects than the nearest cache holds.
+    many: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -49,7 +49,7 @@ impl<'a> Pass<'a> {
             class: Class::Urgent,
             owed: 4,
             first_round: true,
-            unbound_turn: true,
+            many: core.slab.borrow().live() > CACHED,
         }
     }
 
@@ -100,6 +100,7 @@ impl<'a> Pass<'a> {
 
     /// Visits the classes in order, each with its share.
     fn round(&mut self) {
+        self.finish_batch();
         // Low latency starves nobody: one object of each class, whatever comes in meanwhile.
         while let Some(class) = Class::ALL.get(usize::from(self.owed)) {
             self.owed += 1;
@@ -121,43 +122,44 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Runs objects of a class as its share and its queue allow, `max` at most.
+    /// Runs objects of a class as its share and its queue allow, a batch or `max` at most.
     fn serve(&mut self, class: Class, max: usize) {
-        self.class = class;
-        if class == Class::Normal && self.core.queue.borrow().has_unbound() {
-            return self.take_turns(max);
+        let (core, index) = (self.core, class.index());
+        let max = self.left[index].min(max);
+        if max == 0 {
+            return;
         }
-        let measured = self.core.profiler.is_on();
+        self.class = class;
+        core.batch_class.set(class);
+        let mut queue = core.queue.borrow_mut();
+        let unbound = class == Class::Normal && queue.has_unbound();
+        // Bound and unbound objects of the class take turns.
+        let taken = queue.take(class, if unbound { 1 } else { max }, &core.batch);
+        drop(queue);
+        if taken > 1 && self.many {
+            core.batch.fetch();
+        }
         // What turns out to be dead costs the class's share, not the pass's budget, as in HAProxy.
-        for _ in 0..self.left[class.index()].min(max) {
-            let next = self.core.queue.borrow_mut().pop(class);
-            let Some(slot) = next else {
-                self.left[class.index()] = 0;
-                return;
-            };
-            self.left[class.index()] -= 1;
-            self.run_slot(slot, measured);
+        self.left[index] -= taken;
+        self.ran += taken;
+        self.finish_batch();
+        if unbound && taken < max && self.run_unbound() {
+            self.left[index] -= 1;
+        } else if taken == 0 {
+            self.left[index] = 0;
         }
     }
 
-    /// Bound and unbound objects of the NORMAL class take turns.
-    fn take_turns(&mut self, max: usize) {
-        let normal = Class::Normal.index();
-        for _ in 0..self.left[normal].min(max) {
-            self.left[normal] -= 1;
-            self.unbound_turn = !self.unbound_turn;
-            if self.unbound_turn && self.run_unbound() {
-                continue;
+    /// Runs what has been taken from the queue. All of it counts as run until it turns out otherwise.
+    fn finish_batch(&mut self) {
+        let core: &Core = self.core;
+        if core.profiler.is_on() {
+            while let Some(slot) = core.batch.pop() {
+                self.run_slot(slot, |slot, _| core.run_measured(slot));
             }
-            let next = self.core.queue.borrow_mut().pop(Class::Normal);
-            match next {
-                Some(slot) => self.run_slot(slot, self.core.profiler.is_on()),
-                None if self.run_unbound() => {}
-                None => {
-                    self.left[normal] = 0;
-                    return;
-                }
-            }
+        }
+        while let Some(slot) = core.batch.pop() {
+            self.run_slot(slot, |slot, state| core.run_slot(slot, state));
         }
     }
 
@@ -175,26 +177,28 @@ impl<'a> Pass<'a> {
 
     /// Runs an object, unless it has ended, is to be freed or has run before.
     #[inline]
-    fn run_slot(&mut self, slot: SlotRef, measured: bool) {
-        let core = self.core;
+    fn run_slot(&mut self, slot: SlotRef, run: impl FnOnce(SlotRef, u32)) {
         let state = slot.state.get();
         if state & DONE != 0 || slot.shared.load(Ordering::Relaxed) & KILLED != 0 {
-            return self.bury(slot);
-        }
-        if slot.mark.replace(self.mark) == self.mark {
-            return core.queue.borrow_mut().defer(self.class, slot);
-        }
-        self.ran += 1;
-        if measured {
-            core.run_measured(slot);
+            self.bury(slot);
+        } else if slot.mark.replace(self.mark) == self.mark {
+            self.defer(slot);
         } else {
-            core.run_slot(slot, state);
+            run(slot, state);
         }
+    }
+
+    /// An object that has run before in this pass.
+    #[cold]
+    fn defer(&mut self, slot: SlotRef) {
+        self.ran -= 1;
+        self.core.queue.borrow_mut().defer(self.class, slot);
     }
 
     /// An object that was killed while it waited.
     #[cold]
-    fn bury(&self, slot: SlotRef) {
+    fn bury(&mut self, slot: SlotRef) {
+        self.ran -= 1;
         let state = slot.state.get();
         slot.state.set(state & !QUEUED);
         if state & DONE == 0 {
@@ -204,3 +208,6 @@ impl<'a> Pass<'a> {
         }
     }
 }
+
+/// So many slots, with small futures, stay in the nearest cache: fetching them ahead would be lost work.
+const CACHED: usize = 256;

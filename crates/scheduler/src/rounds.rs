@@ -15,7 +15,6 @@
 
 use std::collections::VecDeque;
 
-use crate::list::{AHEAD, fetch};
 use crate::slot::SlotRef;
 
 /// How far a place may lie from the present pass.
@@ -122,9 +121,6 @@ impl Rounds {
         let at = self.first as usize % PLACES;
         let bucket = &mut ring.buckets[at];
         let slot = *bucket.slots.get(bucket.next)?;
-        if bucket.next.is_multiple_of(AHEAD) {
-            fetch(bucket.slots[bucket.next..].iter().take(AHEAD).copied());
-        }
         bucket.next += 1;
         self.count -= 1;
         if bucket.next == bucket.slots.len() {

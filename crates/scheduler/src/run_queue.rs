@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::batch::{BATCH, Batch};
 use crate::budget::Class;
 use crate::list::List;
 use crate::rounds::Rounds;
@@ -75,6 +76,12 @@ impl RunQueue {
         self.lists[class.index()].push(slot);
     }
 
+    /// Puts slots back in front of their class, first to last.
+    #[cold]
+    pub(crate) fn put_back(&mut self, class: Class, slots: &[SlotRef]) {
+        slots.iter().rev().for_each(|slot| self.lists[class.index()].push_front(*slot));
+    }
+
     /// Puts a slot right after another of its class, or in front of all.
     pub(crate) fn push_after(&mut self, class: Class, slot: SlotRef, before: Option<SlotRef>) {
         self.lists[class.index()].push_after(slot, |other| Some(*other) == before);
@@ -122,13 +129,36 @@ impl RunQueue {
         self.place += 1;
     }
 
-    /// Takes the next object of a class, unbound ones apart.
-    #[inline]
-    pub(crate) fn pop(&mut self, class: Class) -> Option<SlotRef> {
-        if class == Class::Normal && self.tasks() > 0 {
-            return self.pop_normal();
+    /// Takes the next bound objects of a class, at most `max`; answers how many.
+    pub(crate) fn take(&mut self, class: Class, max: usize, into: &Batch) -> usize {
+        let max = max.min(BATCH);
+        if class != Class::Normal || self.tasks() == 0 {
+            return into.fill(self.lists[class.index()].take(max).iter().copied());
         }
-        self.lists[class.index()].pop()
+        let count = if self.lists[NORMAL].len() + self.rounds.len() == 0 {
+            into.fill(self.fifo.take(max).iter().map(|(_, slot)| *slot))
+        } else {
+            self.take_normal(max, into)
+        };
+        self.by_nice += count as u64;
+        count
+    }
+
+    /// Tasklets and tasks of the class take turns, so that neither crowds the other out.
+    fn take_normal(&mut self, max: usize, into: &Batch) -> usize {
+        let (mut slots, mut count) = ([SlotRef::NOBODY; BATCH], 0);
+        for place in &mut slots[..max] {
+            self.tasks_turn = !self.tasks_turn;
+            let next = if self.tasks_turn {
+                self.pop_task().or_else(|| self.lists[NORMAL].pop())
+            } else {
+                self.lists[NORMAL].pop().or_else(|| self.pop_task())
+            };
+            let Some(slot) = next else { break };
+            *place = slot;
+            count += 1;
+        }
+        into.fill(slots[..count].iter().copied())
     }
 
     #[inline]
@@ -136,19 +166,8 @@ impl RunQueue {
         self.fifo.len() + self.rounds.len()
     }
 
-    /// Tasklets and tasks of the class take turns, so that neither crowds the other out.
-    #[inline]
-    fn pop_normal(&mut self) -> Option<SlotRef> {
-        self.tasks_turn = !self.tasks_turn;
-        if !self.tasks_turn && let Some(slot) = self.lists[NORMAL].pop() {
-            return Some(slot);
-        }
-        self.pop_task()
-    }
-
     #[inline]
     fn pop_task(&mut self) -> Option<SlotRef> {
-        self.by_nice += 1;
         if self.rounds.len() > 0 {
             let limit = self.fifo.front().map_or(u64::MAX, |(place, _)| *place);
             if let Some(slot) = self.rounds.pop_before(limit) {

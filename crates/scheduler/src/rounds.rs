@@ -21,7 +21,9 @@ use crate::slot::SlotRef;
 const SPAN: u64 = 1024;
 const PLACES: usize = 4096;
 const WORDS: usize = PLACES / 64;
-/// So much memory of empty buckets is kept for the next ones, in vectors.
+/// Buckets of this capacity keep their memory.
+const SMALL: usize = 4;
+/// So much memory of other empty buckets is kept for the next ones, in vectors.
 const SPARE_MAX: usize = 2 * SPAN as usize + 1;
 
 /// The tasks of one place, in order of arrival: those from `next` on.
@@ -132,11 +134,14 @@ impl Rounds {
     /// The first bucket has been emptied: its memory is kept, and the next one found.
     fn empty(&mut self, at: usize) {
         let Some(ring) = self.ring.as_mut() else { return };
-        let bucket = std::mem::take(&mut ring.buckets[at]);
-        let mut slots = bucket.slots;
-        slots.clear();
-        if self.spare.len() < SPARE_MAX {
-            self.spare.push(slots);
+        let bucket = &mut ring.buckets[at];
+        bucket.next = 0;
+        bucket.slots.clear();
+        if bucket.slots.capacity() > SMALL {
+            let slots = std::mem::take(&mut bucket.slots);
+            if self.spare.len() < SPARE_MAX {
+                self.spare.push(slots);
+            }
         }
         ring.occupied[at / 64] &= !(1 << (at % 64));
         if ring.occupied[at / 64] == 0 {

@@ -197,7 +197,10 @@ impl RunQueue {
     /// What waits, for the statistics.
     pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRef> + '_ {
         let lists = self.lists.iter().flat_map(List::slots);
-        lists.chain(self.fifo.slots()).chain(self.rounds.slots()).chain(self.deferred.iter().map(|(_, slot)| *slot))
+        lists
+            .chain(self.fifo.slots())
+            .chain(self.rounds.slots())
+            .chain(self.deferred.iter().map(|(_, slot)| *slot))
     }
 
     /// Hands out the unbound tasks that wait, to be dropped elsewhere.

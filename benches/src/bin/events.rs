@@ -123,7 +123,7 @@ fn deliver(readers: usize, goal: f64) -> Row {
                 batches(span, readers, || {
                     (0..BATCH).for_each(|n| keep(list.publish(&n, HIT, Duration::ZERO)));
                     for queue in &mut queues {
-                        queue.read_batch(BATCH as usize, |item| read(item));
+                        queue.read_batch(BATCH as usize, read);
                     }
                 });
             }

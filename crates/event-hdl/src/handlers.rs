@@ -110,8 +110,8 @@ impl<F: Family> Handlers<F> {
     #[inline(never)]
     fn ask(&self, slot: &Slot<F>, pin: &Pin, occurrence: &Occurrence<'_, '_, F>) -> Outcome {
         let Some(subscription) = slot.held(pin) else { return Outcome::None };
-        let outcome = subscription.call(occurrence);
-        if slot.is_untidy(subscription) {
+        let (outcome, changed) = subscription.call(occurrence);
+        if changed {
             self.chores.fetch_or(WORDS, Ordering::AcqRel);
         }
         outcome

@@ -22,7 +22,7 @@ use std::{
 
 use proxy_core::{
     config::{Bind, SourceAddr},
-    host::{Addr, BoxIo, Io},
+    host::{Addr, BoxIo, Io, PacketMarks},
 };
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::{
@@ -411,6 +411,19 @@ impl Io for TcpIo {
         if nix::sys::socket::setsockopt(&self.stream, nix::sys::socket::sockopt::TcpRepair, &1).is_err() {
             let _ = socket2::SockRef::from(&self.stream).set_ttl_v4(1);
             self.reset_on_drop();
+        }
+    }
+    fn mark_packets(&mut self, marks: PacketMarks) {
+        // A refusal is not told, as in HAProxy.
+        let socket = socket2::SockRef::from(&self.stream);
+        if let Some(tos) = marks.tos {
+            let _ = match self.peer {
+                Peer::V4(_) => socket.set_tos_v4(tos.into()),
+                Peer::V6(_) => socket.set_tclass_v6(tos.into()),
+            };
+        }
+        if let Some(mark) = marks.mark {
+            let _ = socket.set_mark(mark);
         }
     }
 }

@@ -147,7 +147,7 @@ impl Exchange<'_> {
             reason: Some(message.reason().to_vec()),
             headers: headers.collect(),
             body,
-            close: false,
+            ..Reply::default()
         };
         Ok((reply, keep))
     }

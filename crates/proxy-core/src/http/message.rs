@@ -12,7 +12,7 @@
 use memchr::{memchr, memchr3};
 
 use super::{status, text};
-use crate::applet::Reply;
+use crate::applet::{Form, Reply};
 
 /// The HTTP version of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -588,7 +588,11 @@ impl Message {
     }
 
     fn fill_from_reply(&mut self, reply: &Reply) -> Result<(), InvalidText> {
-        self.set_response(reply.status, reply.reason.as_deref(), Version::Http11)?;
+        let version = match reply.form {
+            Form::File { version, .. } => version,
+            Form::Made | Form::Silent => Version::Http11,
+        };
+        self.set_response(reply.status, reply.reason.as_deref(), version)?;
         reply.headers.iter().try_for_each(|(name, value)| self.add_header(name, value))
     }
 

@@ -125,6 +125,13 @@ impl Conn {
         if left { Err(Fault::Close([b'C', phase])) } else { Ok(()) }
     }
 
+    /// Marks the client's packets if a rule or a filter asked for that.
+    pub(crate) fn mark_client(&mut self) {
+        if let Some(marks) = self.txn.marks.take() {
+            self.client.io.mark_packets(marks);
+        }
+    }
+
     /// Sends what waits for the client; ready when all is sent.
     ///
     /// # Errors

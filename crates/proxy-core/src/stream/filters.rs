@@ -242,6 +242,7 @@ impl Attached {
         flow.shown = true;
         let (txn, passage) = self.filter.payload(direction, conn.txn.take(), cx);
         conn.txn = txn;
+        conn.mark_client();
         let channel = conn.txn.channel_mut(direction);
         let left = channel.data().len();
         let first = std::mem::take(&mut channel.forwarded);
@@ -263,6 +264,7 @@ fn poll_one(
 ) -> Poll<Result<(), Fault>> {
     let (txn, done) = one.filter.poll(point, conn.txn.take(), cx);
     conn.txn = txn;
+    conn.mark_client();
     done.map(|outcome| match outcome {
         Outcome::Passed => Ok(()),
         Outcome::Refused(status) => Err(Fault::Status(status, [b'P', phase_of(point)])),

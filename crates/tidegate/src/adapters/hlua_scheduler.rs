@@ -235,6 +235,12 @@ impl host::Core for WorkerCore {
         handle.is_alone() && self.stays.take(handle.now())
     }
 
+    fn set_nice(&self, nice: i32) {
+        if let Some(Links { handle, .. }) = self.links.get() {
+            handle.set_nice(nice);
+        }
+    }
+
     fn info(&self) -> Vec<(String, Value<'static>)> {
         let Some(worker) = self.worker() else { return Vec::new() };
         super::with_admin(&worker, &[], proxy_core::admin::info::fields)

@@ -163,6 +163,7 @@ cases! {
     spoe_conditions
     spoe_config_errors
     spoe_continue_on_error
+    spoe_crowd_leaves
     spoe_errors
     spoe_events
     spoe_events_placed

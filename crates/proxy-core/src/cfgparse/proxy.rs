@@ -178,10 +178,15 @@ const KEYWORDS: &[Keyword] = &[
     keyword("use_backend", Defaults::No, Side::Front, switching::use_backend),
 ];
 
+/// What may begin a section here.
+const SECTIONS: [&str; 6] = ["global", "defaults", "frontend", "backend", "listen", "mailers"];
+
 fn unknown(name: &str, section: Section) -> String {
     let ours = KEYWORDS.iter().filter(|k| section != Section::Defaults || k.defaults != Defaults::No);
     let role = format!(" in '{}' section", section.name());
-    words::unknown(name, ours.map(|k| k.name), known::words(known::PROXY), &role)
+    // A section's name misspelt stands in the section before it.
+    let ours = ours.map(|k| k.name).chain(SECTIONS);
+    words::unknown(name, ours, known::words(known::PROXY), &role)
 }
 
 fn mode(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {

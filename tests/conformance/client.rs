@@ -85,7 +85,12 @@ impl Client {
         match self.reader.stream.read(&mut buffer) {
             Ok(0) => Ok(()),
             Ok(n) => Err(format!("bytes instead of the end: {:?}", latin1(&buffer[..n]))),
-            Err(error) if reset && error.kind() == ErrorKind::ConnectionReset => Ok(()),
+            // Over TLS a peer may say why it goes.
+            Err(error)
+                if reset && matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::InvalidData) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(format!("waiting for the end: {error}")),
         }
     }

@@ -42,6 +42,7 @@ cases! {
     balance_leastconn
     big_bodies
     bind_ssl
+    bind_ssl_settings
     bodiless
     chunked
     cli_inspection
@@ -51,6 +52,8 @@ cases! {
     config_language
     config_script_error
     connect_refused
+    error_page_mistakes
+    error_pages
     expect_continue
     frontend_control
     header_injection
@@ -144,6 +147,8 @@ cases! {
     queue_priority
     server_changes
     server_queue
+    server_ssl
+    server_ssl_mistakes
     slow_pieces
     smuggling
     smuggling_strict

@@ -3,7 +3,7 @@
 //! | step | does |
 //! |---|---|
 //! | `connect [LISTENER\|cli\|PATH]` | opens the client's connection (default: the first listener) |
-//! | `secure LISTENER NAME` | opens it over TLS, to a server with a certificate for that name |
+//! | `secure LISTENER NAME [CERTIFICATE]` | opens it over TLS, to a server with a certificate for that name, showing one of our own |
 //! | `untrusted LISTENER NAME` | such a connection fails |
 //! | `rejected LISTENER` | a connection there is closed at once |
 //! | `request METHOD TARGET [VERSION]` | sends a request, connecting if need be; indented: headers, `body "…"`, `chunk "…"` |
@@ -48,7 +48,8 @@ impl World {
         match *words {
             ["connect"] => self.connect(who, ""),
             ["connect", door] => self.connect(who, door),
-            ["secure", door, name] => self.connect_tls(who, door, name),
+            ["secure", door, name] => self.connect_tls(who, door, name, None),
+            ["secure", door, name, own] => self.connect_tls(who, door, name, Some(own)),
             ["untrusted", door, name] => self.untrusted(door, name),
             ["rejected", door] => self.rejected(door),
             ["request", method, target] => {

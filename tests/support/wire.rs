@@ -25,10 +25,16 @@ impl Wire {
         Ok(Self::Tcp(stream))
     }
 
-    /// The same over TLS, with a server that has a certificate of that authority for `name`.
-    pub(crate) fn tls(to: SocketAddr, authority: &tls::Authority, name: &str) -> io::Result<Self> {
+    /// The same over TLS, with a server that has a certificate of that authority for `name`, and with a certificate of
+    /// our own for one that asks.
+    pub(crate) fn tls(
+        to: SocketAddr,
+        authority: &tls::Authority,
+        name: &str,
+        own: Option<&tls::Certificate>,
+    ) -> io::Result<Self> {
         let Self::Tcp(stream) = Self::tcp(to)? else { unreachable!("tcp makes no other") };
-        Ok(Self::Tls(Box::new(authority.connect(stream, name)?)))
+        Ok(Self::Tls(Box::new(authority.connect(stream, name, own)?)))
     }
 
     /// Connects to a unix socket, waiting for it to appear.

@@ -172,7 +172,8 @@ impl Runtime {
             Ok((function, copied.map_err(|_| memory())?, list.map_err(|_| memory())?))
         });
         let (function, class, list) = prepared?;
-        let made = Execution::make_table(self, name.into(), function, Args::References(vec![class, list]));
+        let made =
+            Execution::make_table(self, name.into(), function, Args::References(Box::new([class, list])));
         self.garbage().add(Dropped::Reference(list));
         let (outcome, table) = made.inspect_err(|_| self.garbage().add(Dropped::Reference(class)))?;
         // What returns nothing leaves the copy as the filter, as in HAProxy; nil takes it away, as documented.
@@ -205,7 +206,7 @@ impl Runtime {
         };
         let Some(new) = declared.new else { return Ok(None) };
         let name = Rc::from(&*declared.name);
-        let args = Args::References(vec![declared.class]);
+        let args = Args::References(Box::new([declared.class]));
         let (_, object) = Execution::make_table(self, name, new, args)?;
         let Some(object) = object else { return Ok(None) };
         let id = self.with(|vm| {
@@ -221,7 +222,7 @@ impl Runtime {
 /// Pushes a callback and what it is called with.
 pub(crate) fn push_call(
     stack: &mut Stack<'_>,
-    coroutine: &Coroutine,
+    coroutine: &mut Coroutine,
     (running, object): (Running, c_int),
     handle: i64,
 ) -> Option<c_int> {
@@ -235,7 +236,7 @@ pub(crate) fn push_call(
     // The function goes below its first argument.
     stack.copy(-2);
     stack.push_object(Class::Txn, handle).ok()?;
-    coroutine.keep_object();
+    coroutine.keep_object(stack.vm())?;
     let handle = if running.response { -handle } else { handle };
     if running.callback.takes_message() {
         crate::api::http_message::push(stack, handle, running.id).ok()?;

@@ -9,6 +9,7 @@ mod failure;
 pub mod filter;
 pub mod host;
 pub mod limits;
+mod members;
 mod op;
 mod raw;
 mod reaper;

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::context::ContextKind;
 use crate::event_runner::EventRunner;
-use crate::execution::{Execution, Outcome};
+use crate::execution::{Ended, Execution};
 use crate::host::{Core, Lent, Level, Txn, Value};
 use crate::limits::{Config, Interrupter, Preemption};
 use crate::raw::machine;
@@ -452,8 +452,8 @@ impl Future for Background {
     }
 }
 
-fn first_value(outcome: Outcome) -> Option<Value<'static>> {
-    outcome.values.into_iter().next()
+fn first_value(ended: Ended) -> Option<Value<'static>> {
+    ended.values.into_iter().next()
 }
 
 /// A main chunk's error as the configuration parser shows it.

@@ -15,13 +15,15 @@ use mlua::Lua;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::api::Class;
+use crate::api::{Class, Method};
 use crate::context::{ContextKind, Group};
 use crate::error::Error;
 use crate::host::{Core, EventHandle, Lent, Value};
 use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
+use crate::members::{Members, Objects, Places};
 use crate::op::{Op, SocketTable};
-use crate::raw::machine::{self, Coroutine, Fault, Members};
+use crate::raw::entry::Bound;
+use crate::raw::machine::{self, Coroutine, Fault};
 use crate::registry::{FunctionInfo, FunctionKind, Registry};
 use crate::usage::Usage;
 
@@ -64,6 +66,10 @@ pub(crate) struct Job {
 pub(crate) struct VmState {
     main: Cell<*mut c_void>,
     classes: RefCell<Vec<ClassTable>>,
+    /// What the C functions of this VM point to; freed with it.
+    bounds: RefCell<Vec<Rc<Bound>>>,
+    /// The members that each function touched so far, by the number that it is counted as.
+    touched: RefCell<Vec<Places>>,
     limited: Cell<bool>,
     memory: RefCell<Option<MemoryShare>>,
     pub(crate) bools: Cell<BoolSamples>,
@@ -186,7 +192,10 @@ pub(crate) struct Run {
     /// Registry slot of the run's own object.
     pub(crate) slot: Cell<c_int>,
     /// The coroutine's kept member objects, while it runs.
-    pub(crate) members: Cell<Members>,
+    pub(crate) members: Cell<Option<Box<Members>>>,
+    /// Those that are in its own object.
+    pub(crate) touched: Cell<Places>,
+    pub(crate) objects: Objects,
     /// No C function stands between the innermost coroutine and the scheduler.
     pub(crate) boundary_free: Cell<bool>,
     /// The coroutines are on their way out to the scheduler.
@@ -221,6 +230,8 @@ impl Default for Run {
             lent: Cell::default(),
             slot: Cell::new(0),
             members: Cell::default(),
+            touched: Cell::new(0),
+            objects: Objects::default(),
             boundary_free: Cell::new(true),
             suspending: Cell::new(false),
             preempted: Cell::new(false),
@@ -256,7 +267,9 @@ impl Run {
         self.context.set(from.context.get());
         self.lent.set(from.lent.take());
         self.slot.set(from.slot.get());
-        self.members.set(from.members.get());
+        self.members.set(from.members.take());
+        self.touched.set(from.touched.get());
+        self.objects.restore(&from.objects);
         self.boundary_free.set(from.boundary_free.get());
         self.suspending.set(from.suspending.get());
         self.preempted.set(from.preempted.get());
@@ -371,6 +384,8 @@ impl VmState {
         VmState {
             main: Cell::new(std::ptr::null_mut()),
             classes: RefCell::default(),
+            bounds: RefCell::default(),
+            touched: RefCell::default(),
             limited: Cell::new(false),
             memory: RefCell::new(config.memory.as_ref().map(MemoryShare::new)),
             bools: Cell::new(config.bool_samples),
@@ -413,6 +428,28 @@ impl VmState {
         self.limited.get()
     }
 
+    /// What a C function of this VM that runs `method` points to.
+    pub(crate) fn bind(&self, method: &'static Method) -> *const Bound {
+        let bound = Rc::new(Bound { vm: std::ptr::from_ref(self), method });
+        let address = Rc::as_ptr(&bound);
+        self.bounds.borrow_mut().push(bound);
+        address
+    }
+
+    /// The members that a function touched in its runs so far.
+    pub(crate) fn touched(&self, counted: u32) -> Places {
+        self.touched.borrow().get(counted as usize).copied().unwrap_or_default()
+    }
+
+    /// It touched these.
+    pub(crate) fn touch(&self, counted: u32, places: Places) {
+        let mut touched = self.touched.borrow_mut();
+        if touched.len() <= counted as usize {
+            touched.resize(counted as usize + 1, 0);
+        }
+        touched[counted as usize] |= places;
+    }
+
     /// The registry reference of a class's metatable.
     pub(crate) fn class(&self, class: Class) -> c_int {
         self.classes.borrow()[class as usize].reference
@@ -445,7 +482,7 @@ impl VmState {
 
     /// Takes a finished coroutine back.
     pub(crate) fn give_back(&self, coroutine: Coroutine) {
-        coroutine.recycle();
+        coroutine.recycle(self);
         let mut pool = self.pool.borrow_mut();
         if pool.len() < POOL_MAX {
             pool.push(coroutine);

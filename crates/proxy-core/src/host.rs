@@ -109,6 +109,12 @@ pub trait Host {
     fn random(&self) -> u64;
     /// Starts connecting. Dropping the future gives the attempt up.
     fn connect(&self, to: &Addr, source: Option<&SourceAddr>) -> ConnectFuture;
+    /// Shakes hands over a connection to a server whose line says `ssl`, with that name. Dropping the future gives up.
+    /// A host without TLS refuses.
+    fn secure(&self, io: BoxIo, server: &Server, name: Option<&[u8]>) -> ConnectFuture {
+        let _ = (io, server, name);
+        Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+    }
     /// Looks a host name up: its addresses, at least one, best first. Dropping the future gives up.
     /// A host without a resolver knows no name.
     fn resolve(&self, name: &str) -> ResolveFuture {

@@ -25,8 +25,7 @@ use tokio_rustls::{Accept, TlsAcceptor, TlsConnector, TlsStream};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 static UNVERIFIED: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-    let verifier = Arc::new(AnyCertificate(PROVIDER.clone()));
-    Arc::new(builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    Arc::new(builder().dangerous().with_custom_certificate_verifier(any_certificate()).with_no_client_auth())
 });
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
@@ -41,6 +40,11 @@ pub fn provider() -> Arc<CryptoProvider> {
     PROVIDER.clone()
 }
 
+/// Takes any certificate whose key the server has.
+pub(crate) fn any_certificate() -> Arc<dyn ServerCertVerifier> {
+    Arc::new(AnyCertificate(PROVIDER.clone()))
+}
+
 /// A client that takes any certificate (`verify none`).
 #[must_use]
 pub fn unverified() -> Arc<ClientConfig> {
@@ -52,6 +56,14 @@ pub fn unverified() -> Arc<ClientConfig> {
 /// # Errors
 /// The file cannot be read, or holds no certificate.
 pub fn verified(ca_file: &str) -> io::Result<Arc<ClientConfig>> {
+    Ok(Arc::new(builder().with_root_certificates(authorities(ca_file)?).with_no_client_auth()))
+}
+
+/// The authorities in a file, or [the system's](SYSTEM_CA).
+///
+/// # Errors
+/// As [`verified`].
+pub(crate) fn authorities(ca_file: &str) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     if ca_file == SYSTEM_CA {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -64,7 +76,7 @@ pub fn verified(ca_file: &str) -> io::Result<Arc<ClientConfig>> {
     if roots.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no certificate authorities found"));
     }
-    Ok(Arc::new(builder().with_root_certificates(roots).with_no_client_auth()))
+    Ok(roots)
 }
 
 /// The name of the system's authorities.
@@ -77,6 +89,18 @@ pub const SYSTEM_CA: &str = "@system-ca";
 pub async fn connect(config: Arc<ClientConfig>, io: BoxIo, host: String) -> io::Result<BoxIo> {
     let name = ServerName::try_from(host)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a server name"))?;
+    handshake(config, io, name).await
+}
+
+/// Shakes hands with a server of that name; an address is not sent.
+///
+/// # Errors
+/// The handshake fails, or the certificate is refused.
+pub(crate) async fn handshake(
+    config: Arc<ClientConfig>,
+    io: BoxIo,
+    name: ServerName<'static>,
+) -> io::Result<BoxIo> {
     let stream = TlsConnector::from(config).connect(name, io).await?;
     Ok(Box::new(TlsIo::new(stream)))
 }

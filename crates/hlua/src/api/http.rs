@@ -94,27 +94,9 @@ impl<'s, 'a> HeaderTable<'s, 'a> {
     }
 
     fn try_add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Failure> {
-        let HeaderTable { stack, table, .. } = self;
         let mut lower: SmallVec<[u8; 64]> = SmallVec::from_slice(name);
         lower.make_ascii_lowercase();
-        stack.push_bytes(&lower)?;
-        stack.copy(-1);
-        stack.push_field_at(*table)?;
-        if stack.is_table(-1) {
-            let list = stack.top();
-            stack.push_int(stack.raw_len(list) + 1);
-            stack.push_bytes(value)?;
-            stack.raw_set(list)?;
-            stack.pop(2);
-            return Ok(());
-        }
-        stack.pop(1);
-        stack.push_table(1)?;
-        let list = stack.top();
-        stack.push_int(0);
-        stack.push_bytes(value)?;
-        stack.raw_set(list)?;
-        stack.raw_set(*table)
+        self.stack.add_to_list(self.table, &lower, value)
     }
 
     /// Whether all went well; the table is on top of the stack then.

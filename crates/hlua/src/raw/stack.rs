@@ -14,6 +14,7 @@ use crate::api::Class;
 use crate::context::ContextKind;
 use crate::host::{AppletHttp, AppletIo, AppletTcp, Core, Lent, Stream, Txn, Value};
 use crate::limits::BoolSamples;
+use crate::members::{self, Members, Places};
 use crate::op::Op;
 use crate::value::Out;
 use crate::vm::{VmState, Worker};
@@ -311,10 +312,10 @@ impl<'a> Stack<'a> {
         Err(self.expected(index, class.name()))
     }
 
-    /// A closure's own third upvalue.
+    /// The integer of a closure made by [`push_method`](Self::push_method).
     pub(crate) fn upvalue_int(&self) -> i64 {
         // SAFETY: an upvalue index that does not exist reads as none.
-        unsafe { ffi::lua_tointeger(self.l, ffi::lua_upvalueindex(3)) }
+        unsafe { ffi::lua_tointeger(self.l, ffi::lua_upvalueindex(2)) }
     }
 
     /// What is at `index`, with the values that need no memory.
@@ -464,6 +465,25 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
+    /// Adds a string to the list under `name` in the table at `table`, which counts from 0; makes the list if it is the
+    /// first.
+    pub(crate) fn add_to_list(&mut self, table: c_int, name: &[u8], value: &[u8]) -> Result<(), Failure> {
+        if !self.is_table(table) {
+            return Err(self.expected(table, "table"));
+        }
+        if self.vm.limited() {
+            let pair = (name, value);
+            let data = std::ptr::from_ref(&pair).cast_mut().cast::<c_void>();
+            self.copy(table);
+            // SAFETY: a free slot is there; `pair` outlives the protected call.
+            unsafe { ffi::lua_pushlightuserdata(self.l, data) };
+            return self.protected(add_to_list_on, 2, 0);
+        }
+        // SAFETY: free slots are there; `table` counts from the bottom; without a cap nothing raises.
+        unsafe { add_to_list(self.l, table, name, value) };
+        Ok(())
+    }
+
     // ---- results ---------------------------------------------------------------------------------------------
 
     pub(crate) fn push_nil(&mut self) {
@@ -539,6 +559,47 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
+    /// A run's own object, with those of the wanted members that are kept; says which.
+    pub(crate) fn push_own(
+        &mut self,
+        class: Class,
+        handle: i64,
+        members: Option<&Members>,
+        wanted: Places,
+    ) -> Result<Places, Failure> {
+        let Some(members) = members.filter(|_| wanted != 0 && !self.vm.limited()) else {
+            self.push_object(class, handle)?;
+            return Ok(0);
+        };
+        let mut put = 0;
+        // SAFETY: free slots are there; without a cap nothing raises. The table has no metatable yet.
+        unsafe {
+            ffi::lua_createtable(self.l, 0, class.members().max(1 + wanted.count_ones() as c_int));
+            ffi::lua_pushinteger(self.l, handle);
+            ffi::lua_rawseti(self.l, -2, 0);
+            for (place, name) in
+                members::NAMES.iter().enumerate().filter(|(place, _)| wanted >> place & 1 != 0)
+            {
+                let Some(kept) = members.at(place) else { continue };
+                self.push_ref(kept.reference);
+                if place >= members::HANDLED {
+                    self.set_handle(if place > members::HANDLED { -handle } else { handle });
+                }
+                ffi::lua_setfield(self.l, -2, name.as_ptr());
+                put |= 1 << place;
+            }
+            ffi::lua_rawgeti(self.l, ffi::LUA_REGISTRYINDEX, self.vm.class(class).into());
+            ffi::lua_setmetatable(self.l, -2);
+        }
+        Ok(put)
+    }
+
+    /// Where the object at `index` is; null for values that are nowhere.
+    pub(crate) fn address(&self, index: c_int) -> *const c_void {
+        // SAFETY: reads one slot.
+        unsafe { ffi::lua_topointer(self.l, index) }
+    }
+
     /// Gives the object on top another handle.
     pub(crate) fn set_handle(&mut self, handle: i64) {
         // SAFETY: the object is a table that has the key, unless the script took it away: adding it back may raise
@@ -612,13 +673,12 @@ impl<'a> Stack<'a> {
         method: &'static crate::api::Method,
         extra: i64,
     ) -> Result<(), Failure> {
-        // SAFETY: free slots are there; both pointers outlive the VM's functions.
+        // SAFETY: free slots are there; what is bound outlives the VM's functions.
         unsafe {
-            ffi::lua_pushlightuserdata(self.l, std::ptr::from_ref(self.vm).cast_mut().cast());
-            ffi::lua_pushlightuserdata(self.l, std::ptr::from_ref(method).cast_mut().cast());
+            ffi::lua_pushlightuserdata(self.l, self.vm.bind(method).cast_mut().cast());
             ffi::lua_pushinteger(self.l, extra);
         }
-        self.protected(super::entry::make_closure_on, 3, 1)
+        self.protected(super::entry::make_closure_on, 2, 1)
     }
 
     /// Calls the function below `args` values on top, without results mattering; for callbacks that may not yield.
@@ -641,6 +701,9 @@ impl<'a> Stack<'a> {
 
     /// Borrows what this run was lent, if the object at argument 1 is this run's.
     pub(crate) fn lent(&mut self, class: Class) -> Result<Borrowed<'a>, Failure> {
+        if self.vm.run.objects.has(class, self.address(1)) {
+            return Ok(self.lent_unchecked());
+        }
         let Some(handle) = self.handle(1) else { return Err(self.expected(1, class.name())) };
         if handle.abs() != self.vm.run.handle.get() {
             return Err(stale(class.name()));
@@ -760,6 +823,35 @@ unsafe extern "C-unwind" fn raw_set_on(l: *mut ffi::lua_State) -> c_int {
     // SAFETY: the three arguments are table, key, value.
     unsafe { ffi::lua_rawset(l, 1) };
     0
+}
+
+unsafe extern "C-unwind" fn add_to_list_on(l: *mut ffi::lua_State) -> c_int {
+    // SAFETY: arguments are the table and a pointer to a pair that outlives this call.
+    unsafe {
+        let (name, value) = *ffi::lua_touserdata(l, 2).cast::<(&[u8], &[u8])>();
+        add_to_list(l, 1, name, value);
+    }
+    0
+}
+
+unsafe fn add_to_list(l: *mut ffi::lua_State, table: c_int, name: &[u8], value: &[u8]) {
+    // SAFETY: the caller has the slots and a table at `table`; what is pushed is popped.
+    unsafe {
+        ffi::lua_pushlstring(l, name.as_ptr().cast(), name.len());
+        ffi::lua_pushvalue(l, -1);
+        if ffi::lua_rawget(l, table) == ffi::LUA_TTABLE {
+            let next = ffi::lua_rawlen(l, -1) as ffi::lua_Integer + 1;
+            ffi::lua_pushlstring(l, value.as_ptr().cast(), value.len());
+            ffi::lua_rawseti(l, -2, next);
+            ffi::lua_settop(l, -3);
+            return;
+        }
+        ffi::lua_settop(l, -2);
+        ffi::lua_createtable(l, 0, 1);
+        ffi::lua_pushlstring(l, value.as_ptr().cast(), value.len());
+        ffi::lua_rawseti(l, -2, 0);
+        ffi::lua_rawset(l, table);
+    }
 }
 
 unsafe extern "C-unwind" fn make_ref_on(l: *mut ffi::lua_State) -> c_int {

@@ -15,6 +15,7 @@ pub mod notice;
 pub mod pool;
 pub mod proxy;
 pub mod queue;
+pub(crate) mod secure;
 pub mod server;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,8 +11,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use smallvec::SmallVec;
-
 use super::{Conn, analyse::waiting, fault::Fault};
 use crate::{
     config::Proxy,
@@ -23,7 +21,7 @@ use crate::{
 /// The filters of one stream, in order: the frontend's, then the backend's.
 #[derive(Default)]
 pub(crate) struct Filters {
-    list: SmallVec<[Attached; 1]>,
+    list: Vec<Attached>,
     /// By direction: which filter is asked next at the point that is being asked.
     asking: [usize; 2],
     /// By direction: its analysis has begun, its payload goes through filters.

@@ -296,13 +296,13 @@ impl host::Sockets for WorkerCore {
             return Box::pin(std::future::ready(Err(error.into())));
         };
         Box::pin(async move {
-            let host = match &target {
+            let host = tls.then(|| match &target {
                 Target::Ip(ip) => ip.ip().to_string(),
                 Target::Name(name, _) => name.clone(),
                 Target::Unix(_) => LOCAL.to_owned(),
-            };
+            });
             let mut io = open(&worker, target).await?;
-            if tls {
+            if let Some(host) = host {
                 io = crate::tls::connect(crate::tls::unverified(), io, host).await?;
             }
             let socket: Box<dyn host::Socket> = Box::new(WorkerSocket(io));

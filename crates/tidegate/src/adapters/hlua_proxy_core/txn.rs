@@ -80,7 +80,7 @@ impl LuaTxn {
                 reason: reply.reason,
                 headers: reply.headers,
                 body: reply.body,
-                close: false,
+                ..Reply::default()
             })),
             None => Verdict::Close,
         }

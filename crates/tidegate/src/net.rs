@@ -417,9 +417,9 @@ impl Io for TcpIo {
         // A refusal is not told, as in HAProxy.
         let socket = socket2::SockRef::from(&self.stream);
         if let Some(tos) = marks.tos {
-            let _ = match self.peer {
-                SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
-                SocketAddr::V6(_) => socket.set_tclass_v6(tos.into()),
+            let _ = match &self.peer {
+                Peer::V4(_) => socket.set_tos_v4(tos.into()),
+                Peer::V6(_) => socket.set_tclass_v6(tos.into()),
             };
         }
         if let Some(mark) = marks.mark {

@@ -417,7 +417,7 @@ impl Io for TcpIo {
         // A refusal is not told, as in HAProxy.
         let socket = socket2::SockRef::from(&self.stream);
         if let Some(tos) = marks.tos {
-            let _ = match &self.peer {
+            let _ = match self.peer {
                 Peer::V4(_) => socket.set_tos_v4(tos.into()),
                 Peer::V6(_) => socket.set_tclass_v6(tos.into()),
             };

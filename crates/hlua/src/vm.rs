@@ -38,6 +38,8 @@ pub(crate) struct Worker {
     pub(crate) core: Rc<dyn Core>,
     pub(crate) beat: Arc<Beat>,
     pub(crate) sockets: RefCell<SocketTable>,
+    /// The name of every run that has none.
+    pub(crate) unnamed: Rc<str>,
     /// Functions bound to rules; never freed.
     pub(crate) sites: RefCell<Vec<Rc<Job>>>,
 }
@@ -60,7 +62,7 @@ pub(crate) struct Job {
     pub(crate) context: ContextKind,
     pub(crate) name: Rc<str>,
     pub(crate) function: c_int,
-    pub(crate) args: Vec<c_int>,
+    pub(crate) args: Box<[c_int]>,
 }
 
 pub(crate) struct VmState {
@@ -523,12 +525,17 @@ impl VmState {
         }
     }
 
-    /// The number under which a function's runs are counted.
-    pub(crate) fn counted_as(&self, function: c_int, context: ContextKind, name: &str) -> u32 {
+    /// The number under which a function's runs are counted; kept by its reference where that lasts.
+    pub(crate) fn counted_as(&self, function: c_int, context: ContextKind, name: &str, lasting: bool) -> u32 {
         let usage = &self.usage;
-        usage
-            .find(function)
-            .unwrap_or_else(|| usage.add(function, context, name, machine::place_of(self, function)))
+        if let Some(number) = usage.find(function) {
+            return number;
+        }
+        let number = usage.number(context, name, machine::place_of(self, function));
+        if lasting {
+            usage.keep(function, number);
+        }
+        number
     }
 
     /// Begins a stretch of running; gives back what to restore when it is nested in another.

@@ -185,10 +185,12 @@ impl<'a> Stack<'a> {
     }
 
     /// A string, or a number as text.
+    #[inline]
     pub(crate) fn bytes(&self, index: c_int) -> Result<Cow<'a, [u8]>, Failure> {
         self.try_bytes(index).ok_or_else(|| self.expected(index, "string"))
     }
 
+    #[inline]
     pub(crate) fn try_bytes(&self, index: c_int) -> Option<Cow<'a, [u8]>> {
         match self.kind(index) {
             ffi::LUA_TSTRING => {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::Class;
 use crate::context::ContextKind;
+use crate::garbage::Dropped;
 use crate::host::{Lent, Value};
 use crate::members::{self, Places};
 use crate::op::{Means, Op, Results};
@@ -23,7 +24,7 @@ use crate::raw::machine::{self, Coroutine, Step};
 use crate::raw::stack::Stack;
 use crate::shared::Ticket;
 use crate::value::Out;
-use crate::vm::{Dropped, Job, Vm, VmState};
+use crate::vm::{Job, Vm, VmState};
 use crate::{Error, Failure, Runtime};
 
 /// One run of an action, service, task or handler: begin it with [`Runtime::start`], poll it to its end.

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use crate::api::Class;
 use crate::api::filter::Declared;
 use crate::execution::{Args, Execution};
+use crate::garbage::{Dropped, Garbage};
 use crate::host::{Lent, Side, Txn, Value};
 use crate::raw::machine::{self, Coroutine};
 use crate::raw::stack::Stack;
-use crate::vm::{Dropped, Garbage};
 use crate::{Error, Runtime};
 
 /// The functions that a filter's class may have.

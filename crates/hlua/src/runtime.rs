@@ -15,13 +15,14 @@ use std::time::Instant;
 use crate::context::ContextKind;
 use crate::event_runner::EventRunner;
 use crate::execution::{Ended, Execution};
+use crate::garbage::Garbage;
 use crate::host::{Core, Lent, Level, Txn, Value};
 use crate::limits::{Config, Interrupter, Preemption};
 use crate::raw::machine;
 use crate::shared::{Held, Shared, SharedVm, Ticket, WorkerId};
 use crate::usage::VmUsage;
 use crate::value::Out;
-use crate::vm::{Garbage, Job, Startup, Vm, VmState, Worker};
+use crate::vm::{Job, Startup, Vm, VmState, Worker};
 use crate::{Error, FunctionKind, Registry};
 
 /// Which VM a function lives in.
@@ -125,7 +126,7 @@ impl Runtime {
         let args = args.iter().map(|arg| Out::text(arg.as_str())).collect();
         let mut execution = Execution::of_values(self.clone(), ContextKind::Body, chunk, args);
         let result = execution.run_through(Lent::Nothing).1;
-        self.garbage().add(crate::vm::Dropped::Reference(chunk));
+        self.garbage().add(crate::garbage::Dropped::Reference(chunk));
         result.map(|_| ()).map_err(load_error)
     }
 

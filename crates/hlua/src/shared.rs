@@ -17,8 +17,9 @@ use std::task::Waker;
 use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
 use crate::Error;
+use crate::garbage::Garbage;
 use crate::limits::Config;
-use crate::vm::{Garbage, Vm};
+use crate::vm::Vm;
 
 /// The VM of `lua-load`, for all worker threads: `Send`, `Sync`, cheap to clone. Each worker makes its
 /// [`Runtime`](crate::Runtime) from it.

@@ -108,6 +108,15 @@ impl Row {
         self.contestant(name, Some(goal_ratio), prepare)
     }
 
+    /// What the machine itself needs for it, or another measure to hold ours against; it is shown, not judged.
+    pub fn beside<W: FnMut(&mut Span) + 'static>(
+        self,
+        name: &'static str,
+        prepare: impl FnOnce() -> W + 'static,
+    ) -> Row {
+        self.contestant(name, None, prepare)
+    }
+
     fn contestant<W: FnMut(&mut Span) + 'static>(
         mut self,
         name: &'static str,
@@ -232,7 +241,8 @@ fn calibrated(work: &mut Work) -> u64 {
     }
 }
 
-fn pin(core: usize) {
+/// Keeps the calling thread on this core, if the system allows.
+pub(crate) fn pin(core: usize) {
     use nix::sched::{CpuSet, sched_setaffinity};
     use nix::unistd::Pid;
     let mut set = CpuSet::new();
@@ -240,4 +250,16 @@ fn pin(core: usize) {
     if let Err(error) = pinned {
         eprintln!("not pinned to core {core}: {error}");
     }
+}
+
+/// Keeps the calling thread on another core than this one, of the first two.
+pub fn pin_away_from(core: usize) {
+    pin(usize::from(core == 0));
+}
+
+/// The core that the calling thread runs on, where it is kept from now on.
+pub fn pin_here() -> usize {
+    let core = nix::sched::sched_getcpu().unwrap_or(0);
+    pin(core);
+    core
 }

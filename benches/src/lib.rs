@@ -34,5 +34,5 @@ mod instructions;
 mod report;
 mod span;
 
-pub use self::contest::{Contest, Row};
+pub use self::contest::{Contest, Row, pin_away_from, pin_here};
 pub use self::span::{Span, thread_cpu};

@@ -3,7 +3,7 @@
 //! | step | does |
 //! |---|---|
 //! | `connect [LISTENER\|cli\|PATH]` | opens the client's connection (default: the first listener) |
-//! | `secure LISTENER NAME` | opens it over TLS, to a server with a certificate for that name |
+//! | `secure LISTENER NAME [CERTIFICATE]` | opens it over TLS, to a server with a certificate for that name, showing one of our own |
 //! | `untrusted LISTENER NAME` | such a connection fails |
 //! | `rejected LISTENER` | a connection there is closed at once |
 //! | `request METHOD TARGET [VERSION]` | sends a request, connecting if need be; indented: headers, `body "…"`, `chunk "…"` |
@@ -12,6 +12,7 @@
 //! | `expect STATUS` | reads a response; indented: conditions (see [`hold`](super::client::hold)) |
 //! | `expect bytes "…"`, `expect match "…"`, `expect eof`, `expect closed` | reads just that |
 //! | `expect pending` | nothing has come yet |
+//! | `marked tos\|mark N` | what the kernel puts on the proxy's packets to the client (`mark`: if we are privileged) |
 //! | `finish`, `close` | ends our direction, or the connection |
 //! | `get TARGET STATUS [LISTENER]` | request and response on a connection of its own; indented: conditions |
 //! | `spread N TARGET [LISTENER]` | N such requests; indented: `BODY COUNT` lines for how the bodies are spread; `* N`: all alike |
@@ -47,7 +48,8 @@ impl World {
         match *words {
             ["connect"] => self.connect(who, ""),
             ["connect", door] => self.connect(who, door),
-            ["secure", door, name] => self.connect_tls(who, door, name),
+            ["secure", door, name] => self.connect_tls(who, door, name, None),
+            ["secure", door, name, own] => self.connect_tls(who, door, name, Some(own)),
             ["untrusted", door, name] => self.untrusted(door, name),
             ["rejected", door] => self.rejected(door),
             ["request", method, target] => {
@@ -64,6 +66,7 @@ impl World {
             ["expect", "closed"] => self.client(who)?.expect_end(true),
             ["expect", "pending"] => self.client(who)?.expect_nothing_yet(),
             ["expect", status] => self.expect(who, status, details),
+            ["marked", kind, wanted] => self.client(who)?.marked(kind, wanted),
             ["finish"] => self.client(who)?.finish(),
             ["close"] => self.clients.remove(who).map(drop).ok_or_else(|| format!("{who} is not connected")),
             ["get", target, status] => self.get(target, status, "", details),

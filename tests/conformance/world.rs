@@ -61,7 +61,7 @@ pub(crate) struct World {
     pub(crate) echoes: BTreeMap<String, Service>,
     pub(crate) talkers: BTreeMap<String, Talker>,
     pub(crate) authority: Option<Authority>,
-    certificates: BTreeMap<String, Certificate>,
+    pub(super) certificates: BTreeMap<String, Certificate>,
     tls: Vec<Service>,
     pub(crate) agents: BTreeMap<String, Agent>,
     pub(crate) clients: BTreeMap<String, Client>,

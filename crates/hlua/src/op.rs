@@ -165,6 +165,8 @@ mod bell;
 #[derive(Default)]
 pub(crate) struct SocketTable {
     entries: FxHashMap<i64, SocketEntry>,
+    /// Where all of them read into: what came is copied, nothing is cleared first.
+    scratch: Vec<u8>,
 }
 
 /// One script socket.
@@ -172,6 +174,8 @@ pub(crate) struct SocketEntry {
     pub(crate) state: SocketState,
     pub(crate) timeout: Option<Duration>,
     received: Vec<u8>,
+    /// Bytes at the front of `received` that the script has taken.
+    used: usize,
 }
 
 pub(crate) enum SocketState {
@@ -184,7 +188,7 @@ pub(crate) enum SocketState {
 
 impl SocketTable {
     pub(crate) fn insert(&mut self, number: i64) {
-        let entry = SocketEntry { state: SocketState::New, timeout: None, received: Vec::new() };
+        let entry = SocketEntry { state: SocketState::New, timeout: None, received: Vec::new(), used: 0 };
         self.entries.insert(number, entry);
     }
 
@@ -232,15 +236,16 @@ fn poll_receive(means: &mut Means<'_, '_>, receive: &mut Receive) -> Poll<Result
     const CLOSED: &str = "connection closed.";
     let Receive { socket: number, pattern, prefix, deadline } = receive;
     let pattern = *pattern;
-    let mut table = means.worker.sockets.borrow_mut();
-    let Some(entry) = table.get(*number) else { return failed(CLOSED) };
+    let SocketTable { entries, scratch } = &mut *means.worker.sockets.borrow_mut();
+    let Some(entry) = entries.get_mut(number) else { return failed(CLOSED) };
+    scratch.resize(READ_BYTES, 0);
     loop {
         if let Some(found) = entry.take(pattern) {
             prefix.extend_from_slice(&found);
             return Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(prefix))]));
         }
         let SocketState::Connected(socket) = &mut entry.state else {
-            let rest = std::mem::take(&mut entry.received);
+            let rest = entry.take_rest();
             if rest.is_empty() && !(pattern == Pattern::All && matches!(entry.state, SocketState::Ended)) {
                 return failed(CLOSED);
             }
@@ -250,38 +255,55 @@ fn poll_receive(means: &mut Means<'_, '_>, receive: &mut Receive) -> Poll<Result
             prefix.extend_from_slice(&rest);
             return Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(prefix))]));
         };
-        let had = entry.received.len();
-        entry.received.resize(had + READ_BYTES, 0);
-        let read = socket.poll_read(means.cx, &mut entry.received[had..]);
-        let got = if let Poll::Ready(Ok(n)) = &read { (*n).min(READ_BYTES) } else { 0 };
-        entry.received.truncate(had + got);
-        match read {
+        match socket.poll_read(means.cx, scratch) {
             Poll::Ready(Ok(0) | Err(_)) => entry.state = SocketState::Ended,
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(n)) => entry.receive(&scratch[..n.min(READ_BYTES)]),
             Poll::Pending if is_past(deadline.as_mut(), means.cx) => return failed(CLOSED),
             Poll::Pending => return Poll::Pending,
         }
     }
 }
 
-/// Room made for one read, in bytes.
-const READ_BYTES: usize = 4 * 1024;
+/// Most bytes of one read.
+const READ_BYTES: usize = 16 * 1024;
 
 impl SocketEntry {
     /// What the pattern asks for, if it is all there.
     fn take(&mut self, pattern: Pattern) -> Option<Vec<u8>> {
+        let unread = &self.received[self.used..];
         match pattern {
             Pattern::Line => {
-                let end = self.received.iter().position(|byte| *byte == b'\n')?;
-                let mut line: Vec<u8> = self.received.drain(..=end).collect();
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
+                let end = unread.iter().position(|byte| *byte == b'\n')?;
+                let line = &unread[..end];
+                let line = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+                self.use_up(end + 1);
                 Some(line)
             }
-            Pattern::Bytes(n) => (self.received.len() >= n).then(|| self.received.drain(..n).collect()),
+            Pattern::Bytes(n) => {
+                let taken = unread.get(..n)?.to_vec();
+                self.use_up(n);
+                Some(taken)
+            }
             Pattern::All => None,
+        }
+    }
+
+    /// All that was received and not taken.
+    fn take_rest(&mut self) -> Vec<u8> {
+        self.received.drain(..std::mem::take(&mut self.used));
+        std::mem::take(&mut self.received)
+    }
+
+    /// Adds what came behind what was not taken yet.
+    fn receive(&mut self, bytes: &[u8]) {
+        self.received.drain(..std::mem::take(&mut self.used));
+        self.received.extend_from_slice(bytes);
+    }
+
+    fn use_up(&mut self, n: usize) {
+        self.used += n;
+        if self.used == self.received.len() {
+            self.take_rest();
         }
     }
 }

@@ -22,10 +22,15 @@
 //!
 #![doc = include_str!("../README.md")]
 
+mod batch;
 mod body;
 mod budget;
 mod core;
+mod deadlines;
+mod ending;
+mod handle;
 mod here;
+mod list;
 mod panics;
 mod pass;
 mod process;
@@ -48,7 +53,7 @@ mod wheel;
 mod woken;
 
 pub use self::budget::{Budget, Class, Outcome};
-pub use self::core::Handle;
+pub use self::handle::Handle;
 pub use self::panics::TaskPanic;
 pub use self::process::{Next, Process};
 pub use self::remote::{Progress, Rejected, Remote, Running, Watch};

@@ -8,11 +8,9 @@ use std::rc::Rc;
 
 use crate::budget::{Budget, Class, shares};
 use crate::core::Core;
-use crate::run_queue::Batch;
 use crate::slot::{DONE, KILLED, QUEUED, SlotRef};
 use crate::sync::Ordering;
 use crate::unbound::UnboundRun;
-use crate::woken::Woken;
 
 pub(crate) struct Pass<'a> {
     core: &'a Rc<Core>,
@@ -25,12 +23,12 @@ pub(crate) struct Pass<'a> {
     /// What each class may still run in this round, and how many had run before it.
     left: [usize; 4],
     before: usize,
-    /// What was taken from the queue and is to run next, of this class.
-    batch: Batch,
     class: Class,
     /// Classes that are still owed one object in this round, first to last.
     owed: u8,
     first_round: bool,
+    /// There are more objects than the nearest cache holds.
+    many: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -48,10 +46,10 @@ impl<'a> Pass<'a> {
             ran: 0,
             left: [0; 4],
             before: usize::MAX,
-            batch: Batch::new(SlotRef::NOBODY),
             class: Class::Urgent,
             owed: 4,
             first_round: true,
+            many: core.slab.borrow().live() > CACHED,
         }
     }
 
@@ -65,8 +63,8 @@ impl<'a> Pass<'a> {
         core.queue.borrow_mut().end_pass();
         core.set_in_pass(false);
         core.current.set(None);
-        core.woken.set(Woken::NONE);
-        core.shared.rest(core.calls.get());
+        core.forget_reasons();
+        core.shared.rest();
         self.ran
     }
 
@@ -126,73 +124,81 @@ impl<'a> Pass<'a> {
 
     /// Runs objects of a class as its share and its queue allow, a batch or `max` at most.
     fn serve(&mut self, class: Class, max: usize) {
-        let left = self.left[class.index()].min(max);
-        if left == 0 {
+        let (core, index) = (self.core, class.index());
+        let max = self.left[index].min(max);
+        if max == 0 {
             return;
         }
-        let mut queue = self.core.queue.borrow_mut();
+        self.class = class;
+        core.batch_class.set(class);
+        let mut queue = core.queue.borrow_mut();
         let unbound = class == Class::Normal && queue.has_unbound();
         // Bound and unbound objects of the class take turns.
-        queue.take(class, if unbound { left.div_ceil(2) } else { left }, &mut self.batch);
+        let taken = queue.take(class, if unbound { 1 } else { max }, &core.batch);
         drop(queue);
-        let taken = self.batch.len();
-        if taken > 1 {
-            self.batch.fetch();
+        if taken > 1 && self.many {
+            core.batch.fetch();
         }
-        self.class = class;
-        self.core.taken_class.set(class);
         // What turns out to be dead costs the class's share, not the pass's budget, as in HAProxy.
-        self.left[class.index()] -= taken;
+        self.left[index] -= taken;
+        self.ran += taken;
         self.finish_batch();
-        if unbound && self.left[class.index()] > 0 {
-            self.left[class.index()] -= 1;
-            self.run_unbound();
+        if unbound && taken < max && self.run_unbound() {
+            self.left[index] -= 1;
         } else if taken == 0 {
-            self.left[class.index()] = 0;
+            self.left[index] = 0;
         }
     }
 
-    /// Runs what has been taken from the queue.
-    #[inline]
+    /// Runs what has been taken from the queue. All of it counts as run until it turns out otherwise.
     fn finish_batch(&mut self) {
-        while let Some(slot) = self.batch.pop() {
-            self.core.taken.set(self.batch.len());
-            self.run_slot(slot);
+        let core: &Core = self.core;
+        if core.profiler.is_on() {
+            while let Some(slot) = core.batch.pop() {
+                self.run_slot(slot, |slot, _| core.run_measured(slot));
+            }
+        }
+        while let Some(slot) = core.batch.pop() {
+            self.run_slot(slot, |slot, state| core.run_slot(slot, state));
         }
     }
 
-    fn run_unbound(&mut self) {
+    /// Runs the next unbound object; false if there is none.
+    fn run_unbound(&mut self) -> bool {
         let task = self.core.queue.borrow_mut().pop_unbound();
-        let Some(task) = task else { return };
+        let Some(task) = task else { return false };
         match task.run(self.core, self.number) {
             UnboundRun::Yes => self.ran += 1,
             UnboundRun::Freed => {}
             UnboundRun::Twice => self.core.queue.borrow_mut().defer_unbound(task),
         }
+        true
     }
 
     /// Runs an object, unless it has ended, is to be freed or has run before.
     #[inline]
-    fn run_slot(&mut self, slot: SlotRef) {
-        let core = self.core;
+    fn run_slot(&mut self, slot: SlotRef, run: impl FnOnce(SlotRef, u32)) {
         let state = slot.state.get();
-        if (state & DONE) | (slot.shared.load(Ordering::Relaxed) & KILLED) != 0 {
-            return self.bury(slot);
-        }
-        if slot.mark.replace(self.mark) == self.mark {
-            return core.queue.borrow_mut().defer(self.class, slot);
-        }
-        self.ran += 1;
-        if core.profiler.is_on() {
-            core.run_measured(slot);
+        if state & DONE != 0 || slot.shared.load(Ordering::Relaxed) & KILLED != 0 {
+            self.bury(slot);
+        } else if slot.mark.replace(self.mark) == self.mark {
+            self.defer(slot);
         } else {
-            core.run_slot(slot);
+            run(slot, state);
         }
+    }
+
+    /// An object that has run before in this pass.
+    #[cold]
+    fn defer(&mut self, slot: SlotRef) {
+        self.ran -= 1;
+        self.core.queue.borrow_mut().defer(self.class, slot);
     }
 
     /// An object that was killed while it waited.
     #[cold]
-    fn bury(&self, slot: SlotRef) {
+    fn bury(&mut self, slot: SlotRef) {
+        self.ran -= 1;
         let state = slot.state.get();
         slot.state.set(state & !QUEUED);
         if state & DONE == 0 {
@@ -202,3 +208,6 @@ impl<'a> Pass<'a> {
         }
     }
 }
+
+/// So many slots, with small futures, stay in the nearest cache: fetching them ahead would be lost work.
+const CACHED: usize = 256;

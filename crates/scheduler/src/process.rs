@@ -58,7 +58,7 @@ impl<P: Process> Future for Processing<P> {
 
     fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let next = this.process.run(this.core.woken.get(), this.core.now());
+        let next = this.process.run(this.core.woken(), this.core.now());
         let own = this.core.current.get().expect("a process runs as a task");
         match next {
             Next::Done => return Poll::Ready(()),

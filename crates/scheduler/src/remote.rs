@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::core::Handle;
+use crate::handle::Handle;
 use crate::slot::{Chunks, SharedSlot};
 use crate::sync::{ArrayQueue, AtomicBool, AtomicU64, Mutex, Ordering, SegQueue, fence};
 use crate::unbound::Unbound;
@@ -33,13 +33,14 @@ pub(crate) struct Shared {
     /// What is appended to the queues from now on, whoever appends it takes out again.
     abandoned: AtomicBool,
     pender: Mutex<Option<Waker>>,
-    /// Runs so far, above the site of the one running plus one (0: none) in [`SITE_BITS`] bits.
+    /// Runs so far, above the site of the one running plus one (0: none) in 16 bits: one store a run tells both.
     progress: AtomicU64,
     names: Mutex<Vec<&'static str>>,
     chunks: Mutex<Chunks>,
 }
 
-const SITE_BITS: u32 = 17;
+const SITE_BITS: u32 = 16;
+const SITE_MASK: u64 = (1 << SITE_BITS) - 1;
 
 impl Shared {
     pub(crate) fn new(job_capacity: usize) -> Self {
@@ -188,15 +189,17 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// An object of a site starts its run, the `calls`th of all.
+    /// An object of a site starts its run. Called by the owner only.
     #[inline]
-    pub(crate) fn begin(&self, calls: u64, site: u16) {
-        self.progress.store(calls << SITE_BITS | (u64::from(site) + 1), Ordering::Relaxed);
+    pub(crate) fn begin(&self, site: u16) {
+        let last = self.progress.load(Ordering::Relaxed) | SITE_MASK;
+        // The first one carries into the count.
+        self.progress.store(last.wrapping_add(2 + u64::from(site)), Ordering::Relaxed);
     }
 
-    /// Nothing runs.
-    pub(crate) fn rest(&self, calls: u64) {
-        self.progress.store(calls << SITE_BITS, Ordering::Relaxed);
+    /// Nothing runs. Called by the owner only.
+    pub(crate) fn rest(&self) {
+        self.progress.store(self.progress.load(Ordering::Relaxed) & !SITE_MASK, Ordering::Relaxed);
     }
 
     pub(crate) fn add_name(&self, name: &'static str) {
@@ -214,10 +217,10 @@ impl Shared {
 
     fn progress(&self) -> Progress {
         let word = self.progress.load(Ordering::Relaxed);
-        let site = (word & ((1 << SITE_BITS) - 1)).checked_sub(1);
+        let site = (word & SITE_MASK).checked_sub(1);
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         Progress {
-            ended: (word >> SITE_BITS) - u64::from(site.is_some()),
+            ended: (word >> SITE_BITS).wrapping_sub(u64::from(site.is_some())),
             running: site.and_then(|site| names.get(site as usize).copied()),
         }
     }
@@ -247,7 +250,7 @@ impl std::error::Error for Rejected {}
 /// What the owner is doing, as seen from another thread: the material of a liveness watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Objects that ended their run so far. If it stands still while `running` names something, that
+    /// Runs of bound objects that ended so far, modulo 2^48. If it stands still while `running` names something, that
     /// object has been running since.
     pub ended: u64,
     /// The name of the object that is running.

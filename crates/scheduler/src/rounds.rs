@@ -1,15 +1,17 @@
-//! Niced tasks in order of their places: a ring of lists and a bitmap of those that are not empty.
+//! Niced tasks in order of their places: a ring of buckets and a bitmap of those that are not empty.
 //!
 //! ```text
-//!   pass p        p−1024 ◀────────── places of new tasks ──────────▶ p+1024
-//!   overdue [ … ]  │ list │ list │ … │ list │ … │ list │
+//!   pass p        p−1024 ◀────────────── places of new tasks ──────────────▶ p+1024
+//!   overdue [ … ]  │ bucket │ bucket │ … │ bucket │ … │ bucket │
 //! ```
 //!
-//! A task that is pushed in pass p goes to a place within 1024 of p, so lists left behind by the passes
+//! A task that is pushed in pass p goes to a place within 1024 of p, so buckets left behind by the passes
 //! are older than all that may still come: they are moved to `overdue`, whole and in order, and that is
 //! emptied first. Taking and adding so cost the same however many wait, and whatever their nices are.
+//! The first place is remembered, so the bitmap is searched once a bucket.
 //!
-//! INVARIANT: a place in the ring lies within [`SPAN`] of `pass`, so no two share a list.
+//! INVARIANT: a place in the ring lies within [`SPAN`] of `pass`, so no two share a bucket.
+//! INVARIANT: `first` is the first occupied place of the ring, or `u64::MAX`.
 
 use std::collections::VecDeque;
 
@@ -19,24 +21,21 @@ use crate::slot::SlotRef;
 const SPAN: u64 = 1024;
 const PLACES: usize = 4096;
 const WORDS: usize = PLACES / 64;
-const NIL: u32 = u32::MAX;
+/// Buckets of this capacity keep their memory.
+const SMALL: usize = 4;
+/// So much memory of other empty buckets is kept for the next ones, in vectors.
+const SPARE_MAX: usize = 2 * SPAN as usize + 1;
 
-struct Node {
-    slot: SlotRef,
-    next: u32,
+/// The tasks of one place, in order of arrival: those from `next` on.
+#[derive(Default)]
+struct Bucket {
+    slots: Vec<SlotRef>,
+    next: usize,
 }
-
-#[derive(Clone, Copy)]
-struct List {
-    head: u32,
-    tail: u32,
-}
-
-const EMPTY: List = List { head: NIL, tail: NIL };
 
 /// Made when the first niced task is pushed.
 struct Ring {
-    lists: [List; PLACES],
+    buckets: Box<[Bucket; PLACES]>,
     occupied: [u64; WORDS],
     /// Which words of `occupied` are not zero.
     words: u64,
@@ -44,139 +43,135 @@ struct Ring {
 
 pub(crate) struct Rounds {
     ring: Option<Box<Ring>>,
-    nodes: Vec<Node>,
-    free: Vec<u32>,
+    /// Of buckets that were emptied: the next ones need not grow from nothing.
+    spare: Vec<Vec<SlotRef>>,
     overdue: VecDeque<(u64, SlotRef)>,
     pass: u64,
+    first: u64,
     /// In the ring.
     count: usize,
 }
 
 impl Rounds {
     pub(crate) fn new(pass: u64) -> Self {
-        Self { ring: None, nodes: Vec::new(), free: Vec::new(), overdue: VecDeque::new(), pass, count: 0 }
+        Self { ring: None, spare: Vec::new(), overdue: VecDeque::new(), pass, first: u64::MAX, count: 0 }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.count + self.overdue.len()
     }
 
     /// Begins a pass: all places before it that new tasks cannot reach any more become overdue.
     pub(crate) fn begin(&mut self, pass: u64) {
-        if self.count > 0 {
-            let passed = (pass - self.pass).min(PLACES as u64);
-            for step in 0..passed {
-                self.retire((self.pass + step).wrapping_sub(SPAN));
+        let reach = pass.saturating_sub(SPAN);
+        while self.first < reach {
+            let place = self.first;
+            while self.first == place {
+                let slot = self.pop_first().expect("the first bucket is not empty");
+                self.overdue.push_back((place, slot));
             }
         }
         self.pass = pass;
     }
 
-    fn retire(&mut self, place: u64) {
-        while let Some(slot) = self.pop_at(place) {
-            self.overdue.push_back((place, slot));
-        }
-    }
-
+    #[inline]
     pub(crate) fn push(&mut self, place: u64, slot: SlotRef) {
         if place + SPAN < self.pass {
             // Not reached by tasks woken in a pass; kept for the invariant.
             self.overdue.push_front((place, slot));
             return;
         }
-        let node = Node { slot, next: NIL };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.nodes[index as usize] = node;
-                index
-            }
-            None => {
-                self.nodes.push(node);
-                u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 tasks")
-            }
-        };
         let ring = self.ring.get_or_insert_with(Ring::new);
-        let place = place as usize % PLACES;
-        let list = &mut ring.lists[place];
-        match std::mem::replace(&mut list.tail, index) {
-            NIL => {
-                list.head = index;
-                ring.occupied[place / 64] |= 1 << (place % 64);
-                ring.words |= 1 << (place / 64);
+        let at = place as usize % PLACES;
+        let bucket = &mut ring.buckets[at];
+        if bucket.slots.is_empty() {
+            ring.occupied[at / 64] |= 1 << (at % 64);
+            ring.words |= 1 << (at / 64);
+            if bucket.slots.capacity() == 0 {
+                bucket.slots = self.spare.pop().unwrap_or_default();
             }
-            tail => self.nodes[tail as usize].next = index,
+            self.first = self.first.min(place);
         }
+        bucket.slots.push(slot);
         self.count += 1;
     }
 
     /// Takes the first task, if its place comes before `limit`.
     #[inline]
     pub(crate) fn pop_before(&mut self, limit: u64) -> Option<SlotRef> {
-        if let Some((place, slot)) = self.overdue.front() {
-            let (place, slot) = (*place, *slot);
-            return (place < limit).then(|| {
-                self.overdue.pop_front();
-                slot
-            });
+        if !self.overdue.is_empty() {
+            return self.pop_overdue(limit);
         }
-        let place = self.first_in_ring()?;
-        if place < limit { self.pop_at(place) } else { None }
+        if self.first < limit { self.pop_first() } else { None }
+    }
+
+    #[cold]
+    fn pop_overdue(&mut self, limit: u64) -> Option<SlotRef> {
+        self.overdue.pop_front_if(|(place, _)| *place < limit).map(|(_, slot)| slot)
     }
 
     pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRef> + '_ {
-        let heads = self.ring.iter().flat_map(|ring| ring.lists.iter().map(|list| list.head));
-        let lists = heads.flat_map(|head| {
-            let node = |index| (index != NIL).then(|| &self.nodes[index as usize]);
-            std::iter::successors(node(head), move |last| node(last.next)).map(|node| node.slot)
-        });
-        self.overdue.iter().map(|(_, slot)| *slot).chain(lists)
+        let buckets = self.ring.iter().flat_map(|ring| ring.buckets.iter());
+        let rest = buckets.flat_map(|bucket| bucket.slots[bucket.next..].iter().copied());
+        self.overdue.iter().map(|(_, slot)| *slot).chain(rest)
     }
 
-    fn first_in_ring(&self) -> Option<u64> {
-        if self.count == 0 {
-            return None;
-        }
-        let ring = self.ring.as_ref()?;
-        // The ring's first place, at which the search starts and wraps round.
-        let start = self.pass.wrapping_sub(SPAN);
-        let (word, bit) = ((start as usize % PLACES) / 64, start % 64);
-        let here = ring.occupied[word] >> bit << bit;
-        let found = match here {
-            0 => {
-                let ahead = ring.words.rotate_right(word as u32 + 1).trailing_zeros();
-                let word = (word + 1 + ahead as usize) % WORDS;
-                word * 64 + ring.occupied[word].trailing_zeros() as usize
-            }
-            bits => word * 64 + bits.trailing_zeros() as usize,
-        };
-        Some(start.wrapping_add((found as u64).wrapping_sub(start) % PLACES as u64))
-    }
-
-    fn pop_at(&mut self, place: u64) -> Option<SlotRef> {
+    #[inline]
+    fn pop_first(&mut self) -> Option<SlotRef> {
         let ring = self.ring.as_mut()?;
-        let at = place as usize % PLACES;
-        let list = &mut ring.lists[at];
-        if list.head == NIL {
-            return None;
+        let at = self.first as usize % PLACES;
+        let bucket = &mut ring.buckets[at];
+        let slot = *bucket.slots.get(bucket.next)?;
+        bucket.next += 1;
+        self.count -= 1;
+        if bucket.next == bucket.slots.len() {
+            self.empty(at);
         }
-        let index = list.head;
-        let Node { slot, next } = self.nodes[index as usize];
-        list.head = next;
-        if next == NIL {
-            list.tail = NIL;
-            ring.occupied[at / 64] &= !(1 << (at % 64));
-            if ring.occupied[at / 64] == 0 {
-                ring.words &= !(1 << (at / 64));
+        Some(slot)
+    }
+
+    /// The first bucket has been emptied: its memory is kept, and the next one found.
+    fn empty(&mut self, at: usize) {
+        let Some(ring) = self.ring.as_mut() else { return };
+        let bucket = &mut ring.buckets[at];
+        bucket.next = 0;
+        bucket.slots.clear();
+        if bucket.slots.capacity() > SMALL {
+            let slots = std::mem::take(&mut bucket.slots);
+            if self.spare.len() < SPARE_MAX {
+                self.spare.push(slots);
             }
         }
-        self.free.push(index);
-        self.count -= 1;
-        Some(slot)
+        ring.occupied[at / 64] &= !(1 << (at % 64));
+        if ring.occupied[at / 64] == 0 {
+            ring.words &= !(1 << (at / 64));
+        }
+        self.first = ring.next(self.first);
     }
 }
 
 impl Ring {
     fn new() -> Box<Self> {
-        Box::new(Self { lists: [EMPTY; PLACES], occupied: [0; WORDS], words: 0 })
+        let buckets: Box<[Bucket]> = (0..PLACES).map(|_| Bucket::default()).collect();
+        let buckets = buckets.try_into().ok().expect("as many as collected");
+        Box::new(Self { buckets, occupied: [0; WORDS], words: 0 })
+    }
+
+    /// The first occupied place from this one on; all lie less than the ring's size ahead of it.
+    fn next(&self, place: u64) -> u64 {
+        if self.words == 0 {
+            return u64::MAX;
+        }
+        let (word, bit) = ((place as usize % PLACES) / 64, place % 64);
+        let found = match self.occupied[word] >> bit << bit {
+            0 => {
+                let ahead = self.words.rotate_right(word as u32 + 1).trailing_zeros();
+                let word = (word + 1 + ahead as usize) % WORDS;
+                word * 64 + self.occupied[word].trailing_zeros() as usize
+            }
+            bits => word * 64 + bits.trailing_zeros() as usize,
+        };
+        place + (found as u64).wrapping_sub(place) % PLACES as u64
     }
 }

@@ -16,14 +16,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::batch::{BATCH, Batch};
 use crate::budget::Class;
+use crate::list::List;
 use crate::rounds::Rounds;
 use crate::slot::{SlotRef, TASKLET};
 use crate::unbound::Unbound;
 
 pub(crate) struct RunQueue {
-    lists: [VecDeque<SlotRef>; 4],
-    fifo: VecDeque<(u64, SlotRef)>,
+    /// Of the classes.
+    pub(crate) lists: [List<SlotRef>; 4],
+    fifo: List<(u64, SlotRef)>,
     rounds: Rounds,
     unbound: VecDeque<Arc<Unbound>>,
     /// The place of a task of nice 0 that is woken now.
@@ -43,8 +46,8 @@ const FIRST: u64 = 2048;
 impl RunQueue {
     pub(crate) fn new() -> Self {
         Self {
-            lists: Default::default(),
-            fifo: VecDeque::new(),
+            lists: [const { List::new() }; 4],
+            fifo: List::new(),
             rounds: Rounds::new(FIRST),
             unbound: VecDeque::new(),
             place: FIRST,
@@ -69,31 +72,28 @@ impl RunQueue {
         self.waiting() == [0; 4] && self.deferred.is_empty() && self.deferred_unbound.is_empty()
     }
 
-    #[inline]
     pub(crate) fn push_list(&mut self, class: Class, slot: SlotRef) {
-        self.lists[class.index()].push_back(slot);
+        self.lists[class.index()].push(slot);
     }
 
-    /// Whether a list takes one more without growing.
-    #[inline]
-    pub(crate) fn has_room(&self, class: Class) -> bool {
-        let list = &self.lists[class.index()];
-        list.len() < list.capacity()
+    /// Puts slots back in front of their class, first to last.
+    #[cold]
+    pub(crate) fn put_back(&mut self, class: Class, slots: &[SlotRef]) {
+        slots.iter().rev().for_each(|slot| self.lists[class.index()].push_front(*slot));
     }
 
     /// Puts a slot right after another of its class, or in front of all.
     pub(crate) fn push_after(&mut self, class: Class, slot: SlotRef, before: Option<SlotRef>) {
-        let list = &mut self.lists[class.index()];
-        let place = before.and_then(|before| list.iter().position(|other| *other == before));
-        list.insert(place.map_or(0, |place| place + 1), slot);
+        self.lists[class.index()].push_after(slot, |other| Some(*other) == before);
     }
 
     /// A task of nice 0.
     #[inline]
     pub(crate) fn push_task(&mut self, slot: SlotRef) {
-        self.fifo.push_back((self.place, slot));
+        self.fifo.push((self.place, slot));
     }
 
+    #[inline]
     pub(crate) fn push_by_nice(&mut self, nice: i32, slot: SlotRef) {
         if nice == 0 {
             self.push_task(slot);
@@ -129,57 +129,52 @@ impl RunQueue {
         self.place += 1;
     }
 
-    /// Takes the next objects of a class, at most as many as `into` has room for and `max`.
-    pub(crate) fn take(&mut self, class: Class, max: usize, into: &mut Batch) {
+    /// Takes the next bound objects of a class, at most `max`; answers how many.
+    pub(crate) fn take(&mut self, class: Class, max: usize, into: &Batch) -> usize {
         let max = max.min(BATCH);
-        if class == Class::Normal && self.lists[NORMAL].is_empty() && self.rounds.len() == 0 {
-            let count = self.fifo.as_slices().0.len().min(max);
-            for (into, (_, slot)) in into.slots.iter_mut().zip(self.fifo.drain(..count)) {
-                *into = slot;
-            }
-            self.by_nice += count as u64;
-            return into.fill(count);
+        if class != Class::Normal || self.tasks() == 0 {
+            return into.fill(self.lists[class.index()].take(max).iter().copied());
         }
-        if class == Class::Normal && !(self.fifo.is_empty() && self.rounds.len() == 0) {
-            return self.take_normal(max, into);
-        }
-        let list = &mut self.lists[class.index()];
-        let count = list.as_slices().0.len().min(max);
-        into.slots[..count].copy_from_slice(&list.as_slices().0[..count]);
-        list.drain(..count);
-        into.fill(count);
+        let count = if self.lists[NORMAL].len() + self.rounds.len() == 0 {
+            into.fill(self.fifo.take(max).iter().map(|(_, slot)| *slot))
+        } else {
+            self.take_normal(max, into)
+        };
+        self.by_nice += count as u64;
+        count
     }
 
     /// Tasklets and tasks of the class take turns, so that neither crowds the other out.
-    fn take_normal(&mut self, max: usize, into: &mut Batch) {
-        let mut count = 0;
-        while count < max {
+    fn take_normal(&mut self, max: usize, into: &Batch) -> usize {
+        let (mut slots, mut count) = ([SlotRef::NOBODY; BATCH], 0);
+        for place in &mut slots[..max] {
             self.tasks_turn = !self.tasks_turn;
             let next = if self.tasks_turn {
-                self.pop_task().or_else(|| self.lists[NORMAL].pop_front())
+                self.pop_task().or_else(|| self.lists[NORMAL].pop())
             } else {
-                self.lists[NORMAL].pop_front().or_else(|| self.pop_task())
+                self.lists[NORMAL].pop().or_else(|| self.pop_task())
             };
             let Some(slot) = next else { break };
-            into.slots[count] = slot;
+            *place = slot;
             count += 1;
         }
-        into.fill(count);
+        into.fill(slots[..count].iter().copied())
+    }
+
+    #[inline]
+    fn tasks(&self) -> usize {
+        self.fifo.len() + self.rounds.len()
     }
 
     #[inline]
     fn pop_task(&mut self) -> Option<SlotRef> {
-        let fifo = self.fifo.front().map(|(place, _)| *place);
-        let slot = if self.rounds.len() == 0 {
-            self.fifo.pop_front()?.1
-        } else {
-            match self.rounds.pop_before(fifo.unwrap_or(u64::MAX)) {
-                Some(slot) => slot,
-                None => self.fifo.pop_front()?.1,
+        if self.rounds.len() > 0 {
+            let limit = self.fifo.front().map_or(u64::MAX, |(place, _)| *place);
+            if let Some(slot) = self.rounds.pop_before(limit) {
+                return Some(slot);
             }
-        };
-        self.by_nice += 1;
-        Some(slot)
+        }
+        self.fifo.pop().map(|(_, slot)| slot)
     }
 
     pub(crate) fn pop_unbound(&mut self) -> Option<Arc<Unbound>> {
@@ -201,9 +196,11 @@ impl RunQueue {
 
     /// What waits, for the statistics.
     pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRef> + '_ {
-        let lists = self.lists.iter().flatten().copied();
-        let fifo = self.fifo.iter().map(|(_, slot)| *slot);
-        lists.chain(fifo).chain(self.rounds.slots()).chain(self.deferred.iter().map(|(_, slot)| *slot))
+        let lists = self.lists.iter().flat_map(List::slots);
+        lists
+            .chain(self.fifo.slots())
+            .chain(self.rounds.slots())
+            .chain(self.deferred.iter().map(|(_, slot)| *slot))
     }
 
     /// Hands out the unbound tasks that wait, to be dropped elsewhere.
@@ -211,59 +208,3 @@ impl RunQueue {
         self.unbound.drain(..).chain(self.deferred_unbound.drain(..)).collect()
     }
 }
-
-/// How many objects are taken from the queue at a time.
-pub(crate) const BATCH: usize = 32;
-
-/// Objects taken from the queue that are to run next.
-pub(crate) struct Batch {
-    slots: [SlotRef; BATCH],
-    next: usize,
-    end: usize,
-}
-
-impl Batch {
-    /// An empty one; `filler` is never given out.
-    pub(crate) fn new(filler: SlotRef) -> Self {
-        Self { slots: [filler; BATCH], next: 0, end: 0 }
-    }
-
-    fn fill(&mut self, count: usize) {
-        (self.next, self.end) = (0, count);
-    }
-
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<SlotRef> {
-        if self.next == self.end {
-            return None;
-        }
-        let slot = self.slots[self.next % BATCH];
-        self.next += 1;
-        Some(slot)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.end - self.next
-    }
-
-    /// Has all slots, and then the futures, fetched from memory at the same time.
-    #[inline]
-    pub(crate) fn fetch(&self) {
-        let slots = &self.slots[self.next..self.end];
-        std::hint::black_box(slots.iter().fold(0, |states, slot| states | slot.state.get()));
-        slots.iter().for_each(|slot| prefetch(slot.data.get()));
-    }
-}
-
-/// Asks for memory that is about to be read; it need not be there.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-#[expect(unsafe_code, reason = "half the time of a run when 100,000 tasks do not fit into the cache")]
-#[inline]
-fn prefetch(data: *const ()) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a hint: it reads nothing and cannot fault, whatever the address. SSE is part of x86-64.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(data.cast()) };
-}
-
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-fn prefetch(_: *const ()) {}

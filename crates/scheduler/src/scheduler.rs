@@ -8,7 +8,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::budget::{Budget, Outcome};
-use crate::core::{ASLEEP, Core, Handle};
+use crate::core::{ASLEEP, Core};
+use crate::handle::Handle;
 use crate::here;
 use crate::pass::Pass;
 use crate::remote::Shared;

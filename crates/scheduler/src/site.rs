@@ -79,7 +79,8 @@ impl Sites {
         shared: &Shared,
     ) -> u16 {
         let number = self.by_key.get(&key).copied().unwrap_or_else(|| {
-            let number = u16::try_from(self.list.len()).expect("fewer than 2^16 names");
+            let number = u16::try_from(self.list.len()).ok().filter(|number| *number < u16::MAX);
+            let number = number.expect("fewer than 2^16 names");
             self.list.push(Site { name, vtable, spawned: 0, live: 0, calls: 0, panics: 0, profile: None });
             self.by_key.insert(key, number);
             shared.add_name(name);

@@ -60,8 +60,12 @@ pub(crate) const NO_TIMER: u32 = u32::MAX;
 
 /// `prio` of a task with nice 0 and no class of its own.
 pub(crate) const PRIO_DEFAULT: u16 = NICE_ZERO;
+/// `prio` of a tasklet without a class of its own: nothing but a class list will do for it.
+pub(crate) const PRIO_TASKLET: u16 = PRIO_OF_TASKLETS | NICE_ZERO;
+const PRIO_OF_TASKLETS: u16 = 1 << 15;
 const NICE_ZERO: u16 = 1024;
 const NICE_BITS: u16 = 0x0fff;
+const CLASS_BITS: u16 = 0x7000;
 
 const CHUNK: usize = 4096;
 /// Slots of a chunk, the header's place included.
@@ -213,7 +217,7 @@ impl Slot {
 
     /// The class it is pinned to.
     pub(crate) fn class(&self) -> Option<Class> {
-        match self.prio.load(Ordering::Relaxed) >> 12 {
+        match (self.prio.load(Ordering::Relaxed) & CLASS_BITS) >> 12 {
             0 => None,
             class => Class::ALL.get(usize::from(class) - 1).copied(),
         }
@@ -223,13 +227,13 @@ impl Slot {
         let bits = class.map_or(0, |class| class as u16 + 1) << 12;
         let _ = self
             .prio
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |prio| Some(prio & NICE_BITS | bits));
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |prio| Some(prio & !CLASS_BITS | bits));
     }
 
-    /// Neither pinned nor niced: the usual case.
+    /// A tasklet that is not pinned: the usual case.
     #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.prio.load(Ordering::Relaxed) == PRIO_DEFAULT
+    pub(crate) fn is_plain_tasklet(&self) -> bool {
+        self.prio.load(Ordering::Relaxed) == PRIO_TASKLET
     }
 
     /// Ended, as seen from any thread that holds a count.

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::core::Core;
 
@@ -31,6 +31,16 @@ impl Timer {
     /// A deadline that has passed is due at once. Whoever was told "pending" last stays the one to be woken.
     pub fn set(&self, deadline: Option<Instant>) {
         self.core.set_timer(self.index, deadline);
+    }
+
+    /// Sets the deadline to a time from now, that is from the pass that runs: what a timeout needs, and a
+    /// third of the work of [`set`](Self::set), as there is no `Instant` to convert.
+    ///
+    /// # Source
+    /// `tick_add(now_ms, timeout)` of HAProxy's tasks.
+    #[inline]
+    pub fn set_after(&self, timeout: Duration) {
+        self.core.set_timer_after(self.index, timeout);
     }
 
     /// The deadline that was set last; one before the scheduler's own start counts as that.

@@ -10,10 +10,12 @@
 //!   level 10  16 slots of 36 years
 //! ```
 //!
-//! A slot is a chain of blocks of twenty entries, so that adding one, and moving all down, goes through
-//! memory in order. What an entry stands for is not looked at before it is due.
+//! A slot is a chain of blocks of sixteen entries, so that adding one, and moving all down, goes through
+//! memory in order. It remembers where its next entry goes; a block is begun where that is at a block's start.
+//! What an entry stands for is not looked at before it is due.
 //!
 //! INVARIANT: all occupied slots lie after `elapsed`; within a slot entries stand in order of arrival.
+//! INVARIANT: all blocks of a chain but its last are full.
 
 use std::collections::VecDeque;
 
@@ -21,23 +23,26 @@ const NIL: u32 = u32::MAX;
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
 const LEVELS: usize = 11;
-const BLOCK: usize = 20;
+/// More than there are slots, for an index that needs no check.
+const PLACES: usize = 16 * SLOTS;
+const BLOCK: usize = 16;
 /// How many entries of the first slot are looked at for the exact next expiry.
 const SCAN_MAX: usize = 64;
 
 /// A time of eight bytes that may stand at any multiple of four.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp([u32; 2]);
+#[repr(C, packed(4))]
+pub(crate) struct Stamp(u64);
 
 impl Stamp {
     #[inline]
     pub(crate) const fn new(time: u64) -> Self {
-        Self([time as u32, (time >> 32) as u32])
+        Self(time)
     }
 
     #[inline]
     pub(crate) const fn get(self) -> u64 {
-        (self.0[1] as u64) << 32 | self.0[0] as u64
+        self.0
     }
 }
 
@@ -50,29 +55,33 @@ pub(crate) struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 12);
 
-/// Aligned to the size it has anyway, nearly: an index is a shift.
-#[repr(align(256))]
-struct Block {
-    next: u32,
-    len: u32,
-    entries: [Entry; BLOCK],
-}
-
 #[derive(Clone, Copy)]
 struct Chain {
     head: u32,
-    tail: u32,
+    /// Where the next entry goes: at a multiple of [`BLOCK`], into a new block; 0 for an empty chain.
+    cursor: u32,
 }
 
-const EMPTY: Chain = Chain { head: NIL, tail: NIL };
+const EMPTY: Chain = Chain { head: NIL, cursor: 0 };
+const NOTHING: Entry = Entry { key: Stamp::new(0), node: NIL };
+
+impl Chain {
+    /// Its last block.
+    fn last(self) -> Option<u32> {
+        self.cursor.checked_sub(1).map(|last| last / BLOCK as u32)
+    }
+}
 
 pub(crate) struct Wheel {
     elapsed: u64,
     /// Levels that have an occupied slot.
     levels: u32,
     occupied: [u64; LEVELS],
-    slots: Box<[Chain]>,
-    blocks: Vec<Block>,
+    slots: Box<[Chain; PLACES]>,
+    /// Of all blocks, [`BLOCK`] each.
+    entries: Vec<Entry>,
+    /// Of each block the next one of its chain, or the next free one.
+    next: Vec<u32>,
     free: u32,
     due: VecDeque<Entry>,
     len: usize,
@@ -86,8 +95,9 @@ impl Wheel {
             elapsed: 0,
             levels: 0,
             occupied: [0; LEVELS],
-            slots: vec![EMPTY; LEVELS * SLOTS].into_boxed_slice(),
-            blocks: Vec::new(),
+            slots: Box::new([EMPTY; PLACES]),
+            entries: Vec::new(),
+            next: Vec::new(),
             free: NIL,
             due: VecDeque::new(),
             len: 0,
@@ -112,43 +122,50 @@ impl Wheel {
             self.due.push_back(entry);
             return;
         }
-        let level = ((63 - (time ^ self.elapsed).leading_zeros()) / BITS) as usize;
-        let slot = (time >> (level as u32 * BITS)) as usize & (SLOTS - 1);
-        let at = level * SLOTS + slot;
-        let tail = self.slots[at].tail;
-        let block = match self.blocks.get_mut(tail as usize) {
-            Some(block) if (block.len as usize) < BLOCK => block,
-            _ => {
-                self.levels |= 1 << level;
-                self.occupied[level] |= 1 << slot;
-                self.extend(at)
-            }
-        };
-        block.entries[block.len as usize] = entry;
-        block.len += 1;
+        let level = (time ^ self.elapsed).ilog2() / BITS;
+        let slot = (time >> (level * BITS)) as usize % SLOTS;
+        let chain = &mut self.slots[(level as usize * SLOTS + slot) % PLACES];
+        let cursor = chain.cursor as usize;
+        if !cursor.is_multiple_of(BLOCK)
+            && let Some(place) = self.entries.get_mut(cursor)
+        {
+            *place = entry;
+            chain.cursor += 1;
+        } else {
+            self.extend(level as usize, slot, entry);
+        }
     }
 
-    /// Adds a block to a slot's chain.
-    fn extend(&mut self, at: usize) -> &mut Block {
-        let index = match self.free {
+    /// Adds an entry to a slot, in a new block.
+    #[inline(never)]
+    fn extend(&mut self, level: usize, slot: usize, entry: Entry) {
+        let block = match self.free {
             NIL => {
-                let entries = [Entry { key: Stamp::new(0), node: NIL }; BLOCK];
-                self.blocks.push(Block { next: NIL, len: 0, entries });
-                u32::try_from(self.blocks.len() - 1).expect("fewer than 2^32 blocks")
+                self.entries.resize(self.entries.len() + BLOCK, NOTHING);
+                self.next.push(NIL);
+                u32::try_from(self.next.len() - 1).expect("fewer than 2^32 blocks")
             }
             free => {
-                self.free = self.blocks[free as usize].next;
+                self.free = std::mem::replace(&mut self.next[free as usize], NIL);
                 free
             }
         };
-        let tail = std::mem::replace(&mut self.slots[at].tail, index);
-        match tail {
-            NIL => self.slots[at].head = index,
-            tail => self.blocks[tail as usize].next = index,
+        self.levels |= 1 << level;
+        self.occupied[level] |= 1 << slot;
+        let start = block as usize * BLOCK;
+        self.entries[start] = entry;
+        let chain = &mut self.slots[level * SLOTS + slot];
+        match chain.last() {
+            None => chain.head = block,
+            Some(last) => self.next[last as usize] = block,
         }
-        let block = &mut self.blocks[index as usize];
-        (block.next, block.len) = (NIL, 0);
-        block
+        chain.cursor = u32::try_from(start + 1).expect("fewer than 2^32 timers");
+    }
+
+    /// The entries of a block of a chain.
+    fn block(&self, chain: Chain, block: u32) -> std::ops::Range<usize> {
+        let start = block as usize * BLOCK;
+        start..if chain.last() == Some(block) { chain.cursor as usize } else { start + BLOCK }
     }
 
     /// Entries that are due next, as far as they are known; `false` if none is at `now`.
@@ -191,16 +208,15 @@ impl Wheel {
     }
 
     fn gather(&mut self, level: usize, slot: usize) {
-        let mut next = self.unhook(level, slot).head;
+        let chain = self.unhook(level, slot);
         let mut sorted = std::mem::take(&mut self.sorted);
+        let mut next = chain.head;
         while next != NIL {
-            let index = next;
-            for number in 0..self.blocks[index as usize].len as usize {
-                let entry = self.blocks[index as usize].entries[number];
+            for number in self.block(chain, next) {
+                let entry = self.entries[number];
                 if entry.key.get() <= self.elapsed { sorted.push(entry) } else { self.place(entry) }
             }
-            next = self.blocks[index as usize].next;
-            self.recycle(index);
+            next = self.recycle(next);
         }
         // Stable: timers of one instant expire in the order in which they were set.
         if !sorted.is_sorted_by_key(|entry| entry.key.get()) {
@@ -218,9 +234,11 @@ impl Wheel {
         std::mem::replace(&mut self.slots[level * SLOTS + slot], EMPTY)
     }
 
-    fn recycle(&mut self, index: u32) {
-        self.blocks[index as usize].next = self.free;
-        self.free = index;
+    /// Frees a block; answers the next one of its chain.
+    fn recycle(&mut self, block: u32) -> u32 {
+        let next = std::mem::replace(&mut self.next[block as usize], self.free);
+        self.free = block;
+        next
     }
 
     /// The first occupied slot and the time at which it starts.
@@ -259,30 +277,30 @@ impl Wheel {
     /// The first entry of a slot that has few; `None` if it has many.
     fn look(&self, at: usize, judge: &impl Judge, looks: &mut usize) -> Option<Look> {
         let mut look = Look { first: u64::MAX, moved: false };
-        let mut next = self.slots[at].head;
+        let chain = self.slots[at];
+        let mut next = chain.head;
         while next != NIL {
-            let block = &self.blocks[next as usize];
-            *looks += block.len as usize;
+            let block = &self.entries[self.block(chain, next)];
+            *looks += block.len();
             if *looks > SCAN_MAX {
                 return None;
             }
-            for entry in &block.entries[..block.len as usize] {
+            for entry in block {
                 let due = judge.due(*entry);
                 look.moved |= due != Some(entry.key.get());
                 look.first = look.first.min(entry.key.get());
             }
-            next = block.next;
+            next = self.next[next as usize];
         }
         Some(look)
     }
 
     fn put_right(&mut self, level: usize, slot: usize, judge: &mut impl Judge) {
-        let mut next = self.unhook(level, slot).head;
+        let chain = self.unhook(level, slot);
+        let mut next = chain.head;
         while next != NIL {
-            let index = next;
-            next = self.blocks[index as usize].next;
-            for number in 0..self.blocks[index as usize].len as usize {
-                let entry = self.blocks[index as usize].entries[number];
+            for number in self.block(chain, next) {
+                let entry = self.entries[number];
                 match judge.due(entry) {
                     Some(time) if time != u64::MAX => {
                         judge.moved(entry, time);
@@ -296,7 +314,7 @@ impl Wheel {
                     }
                 }
             }
-            self.recycle(index);
+            next = self.recycle(next);
         }
     }
 
@@ -314,13 +332,12 @@ impl Wheel {
         for level in 0..LEVELS {
             while self.occupied[level] != 0 {
                 let slot = self.occupied[level].trailing_zeros() as usize;
-                let mut next = self.unhook(level, slot).head;
+                let chain = self.unhook(level, slot);
+                let mut next = chain.head;
                 while next != NIL {
-                    let index = next;
-                    let block = &self.blocks[index as usize];
-                    kept.extend(block.entries[..block.len as usize].iter().copied().filter(|e| keep(*e)));
-                    next = block.next;
-                    self.recycle(index);
+                    let block = &self.entries[self.block(chain, next)];
+                    kept.extend(block.iter().copied().filter(|entry| keep(*entry)));
+                    next = self.recycle(next);
                 }
             }
         }

@@ -88,26 +88,17 @@ pub(crate) fn rows(contest: &mut Contest) -> Result<()> {
                     monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().build().expect("a runtime");
                 move |span: &mut Span| {
                     let times = span.operations.div_ceil(TOGETHER);
+                    // A root future that wakes itself is polled before any task: it waits for the last one,
+                    // and tasks run in the order in which they were spawned.
                     let work = async {
-                        let runs = Rc::new(Cell::new(0));
                         for n in 0..times {
-                            runs.set(0);
+                            let mut last = None;
                             for m in 0..TOGETHER {
-                                let runs = Rc::clone(&runs);
-                                drop(monoio::spawn(async move {
-                                    short(n, m).await;
-                                    runs.set(runs.get() + 1);
-                                }));
+                                last = Some(monoio::spawn(short(n, m)));
                             }
-                            let mut yielded = false;
-                            std::future::poll_fn(|cx| {
-                                if std::mem::replace(&mut yielded, true) && runs.get() == TOGETHER {
-                                    return std::task::Poll::Ready(());
-                                }
-                                cx.waker().wake_by_ref();
-                                std::task::Poll::Pending
-                            })
-                            .await;
+                            if let Some(last) = last {
+                                last.await;
+                            }
                         }
                     };
                     span.measure(|| runtime.block_on(work));

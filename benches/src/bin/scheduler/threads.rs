@@ -1,9 +1,11 @@
 //! Waking from another thread.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::task::{Poll, Wake, Waker};
 use std::thread::{self, JoinHandle};
@@ -15,7 +17,13 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use scheduler::{Budget, Scheduler, TaskHandle, Woken};
 
 pub(crate) fn rows(contest: &mut Contest) -> Result<()> {
-    contest.row(Row::new("cross-thread wake of an awake thread").goal_ns(300.0).uncounted().ours(awake))?;
+    contest.row(
+        Row::new("cross-thread wake of an awake thread, one way")
+            .goal_ns(300.0)
+            .uncounted()
+            .ours(awake)
+            .beside("two flags, spinning", flags),
+    )?;
     contest.row(Row::new("cross-thread wake of a sleeping thread, and back").uncounted().ours(asleep).peer(
         "eventfd pair",
         1.1,
@@ -60,14 +68,126 @@ fn owner(
     (told.recv().expect("the thread has started"), stop, thread)
 }
 
-/// The time a wake takes the thread that calls it, while the woken one never sleeps.
+/// There and back between two schedulers that never sleep: each one's task wakes the other's. A wake of one way
+/// is half of that: appended here, taken in and run there.
 fn awake() -> impl FnMut(&mut Span) {
-    let (task, stop, thread) = owner(Waker::noop().clone(), std::hint::spin_loop, || {});
-    let owner = Owner { stop, thread: Some(thread) };
-    move |span| {
-        let _keep = &owner;
-        let operations = span.operations;
-        span.measure(|| (0..operations).for_each(|_| task.wake(Woken::MSG)));
+    let (tell, told) = mpsc::channel::<TaskHandle>();
+    let (answer, answered) = mpsc::channel::<TaskHandle>();
+    let spinner = Spinner::start(move || {
+        let now = clock();
+        let mut scheduler = Scheduler::new(now);
+        let other = told.recv().expect("the other thread tells its task");
+        // Its first run answers nobody.
+        let mut first = true;
+        let back = scheduler.spawn_tasklet(
+            "pong",
+            poll_fn(move |_| {
+                if !std::mem::take(&mut first) {
+                    other.wake(Woken::MSG);
+                }
+                Poll::Pending
+            }),
+        );
+        stay_awake(&scheduler);
+        scheduler.run(now, Budget::default());
+        answer.send(back.handle()).expect("the other thread waits for it");
+        move || {
+            scheduler.run(now, Budget::default());
+        }
+    });
+    let now = clock();
+    let mut scheduler = Scheduler::new(now);
+    let turns = Rc::new(Cell::new(0_u64));
+    let counted = Rc::clone(&turns);
+    let ping = scheduler.spawn_tasklet(
+        "ping",
+        poll_fn(move |_| {
+            counted.set(counted.get() + 1);
+            Poll::Pending
+        }),
+    );
+    stay_awake(&scheduler);
+    scheduler.run(now, Budget::default());
+    tell.send(ping.handle()).expect("the other thread waits for it");
+    let pong = answered.recv().expect("the other thread answers");
+    let mut trip = move || {
+        let before = turns.get();
+        pong.wake(Woken::MSG);
+        while turns.get() == before {
+            scheduler.run(now, Budget::default());
+        }
+    };
+    move |span| spinner.trips(span, &mut trip)
+}
+
+/// Gives it something to do in each pass, so that it never falls asleep.
+fn stay_awake(scheduler: &Scheduler) {
+    scheduler.spawn_tasklet(
+        "busy",
+        poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }),
+    );
+}
+
+/// What two cores need at the least to see each other's store, there and back.
+fn flags() -> impl FnMut(&mut Span) {
+    let (call, reply) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (called, replied) = (Arc::clone(&call), Arc::clone(&reply));
+    let spinner =
+        Spinner::start(move || move || replied.store(called.load(Ordering::Acquire), Ordering::Release));
+    let mut trip = move || {
+        let next = call.load(Ordering::Relaxed) + 1;
+        call.store(next, Ordering::Release);
+        while reply.load(Ordering::Acquire) != next {
+            std::hint::spin_loop();
+        }
+    };
+    move |span| spinner.trips(span, &mut trip)
+}
+
+/// A thread on another core that answers without rest while it is measured, and sleeps while others are.
+struct Spinner {
+    spins: Arc<AtomicBool>,
+    owner: Owner,
+}
+
+impl Spinner {
+    /// `prepare` runs on the thread and gives what it does again and again.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark of threads needs them")]
+    fn start<W: FnMut()>(prepare: impl FnOnce() -> W + Send + 'static) -> Self {
+        let (spins, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (spun, stopped) = (Arc::clone(&spins), Arc::clone(&stop));
+        let here = benches::pin_here();
+        let thread = thread::spawn(move || {
+            benches::pin_away_from(here);
+            let mut work = prepare();
+            while !stopped.load(Ordering::Relaxed) {
+                if spun.load(Ordering::Relaxed) {
+                    work();
+                    std::hint::spin_loop();
+                } else {
+                    thread::park();
+                }
+            }
+        });
+        Self { spins, owner: Owner { stop, thread: Some(thread) } }
+    }
+
+    /// Measures trips there and back, each two operations.
+    fn trips(&self, span: &mut Span, trip: &mut impl FnMut()) {
+        self.spins.store(true, Ordering::Relaxed);
+        if let Some(thread) = &self.owner.thread {
+            thread.thread().unpark();
+        }
+        trip(); // the first one waits for the thread to come
+        let trips = span.operations.div_ceil(2);
+        let start = clock();
+        (0..trips).for_each(|_| trip());
+        span.charge(clock() - start);
+        span.did(2 * trips);
+        self.spins.store(false, Ordering::Relaxed);
     }
 }
 

@@ -17,7 +17,8 @@ pub(crate) fn rows(contest: &mut Contest) -> Result<()> {
     for (count, goal) in SIZES.into_iter().zip([6.0, 6.0, 8.0]) {
         let row = Row::new(format!("timer insert, {count}")).goal_ns(goal).counted_over(count as u64);
         let row = row
-            .ours(move || batches(count, move || disarmed(count), arm))
+            .ours(move || batches(count, move || disarmed(count), arm_after))
+            .also_ours("ours, by Instant", move || batches(count, move || disarmed(count), arm))
             .peer("tokio::time", 0.2, move || tokio_insert(count))
             .peer("BTreeMap", 0.2, move || {
                 batches(
@@ -45,7 +46,7 @@ pub(crate) fn rows(contest: &mut Contest) -> Result<()> {
                         count,
                         move || {
                             let (world, mut timers, deadlines) = disarmed(count);
-                            timers.iter().zip(&deadlines).for_each(|(timer, at)| timer.set(Some(*at)));
+                            timers.iter().zip(&deadlines.at).for_each(|(timer, at)| timer.set(Some(*at)));
                             if order == Order::Random {
                                 shuffle(&mut timers);
                             }
@@ -59,7 +60,7 @@ pub(crate) fn rows(contest: &mut Contest) -> Result<()> {
                         count,
                         move || {
                             let (world, mut timers, deadlines) = disarmed(count);
-                            timers.iter().zip(&deadlines).for_each(|(timer, at)| timer.set(Some(*at)));
+                            timers.iter().zip(&deadlines.at).for_each(|(timer, at)| timer.set(Some(*at)));
                             if order == Order::Random {
                                 shuffle(&mut timers);
                             }
@@ -167,15 +168,27 @@ fn batches<S>(
     }
 }
 
-fn disarmed(count: usize) -> (World, Vec<Timer>, Vec<Instant>) {
-    let world = World::new();
-    let timers = (0..count).map(|_| world.scheduler.timer()).collect();
-    let deadlines = deadlines_from(world.start, count, Order::Random);
-    (world, timers, deadlines)
+/// The same deadlines, as instants and as what is left until then.
+struct Deadlines {
+    at: Vec<Instant>,
+    after: Vec<Duration>,
 }
 
-fn arm((_, timers, deadlines): &mut (World, Vec<Timer>, Vec<Instant>)) {
-    timers.iter().zip(&*deadlines).for_each(|(timer, at)| timer.set(Some(*at)));
+fn disarmed(count: usize) -> (World, Vec<Timer>, Deadlines) {
+    let world = World::new();
+    let timers = (0..count).map(|_| world.scheduler.timer()).collect();
+    let at = deadlines_from(world.start, count, Order::Random);
+    let after = at.iter().map(|at| *at - world.start).collect();
+    (world, timers, Deadlines { at, after })
+}
+
+fn arm((_, timers, deadlines): &mut (World, Vec<Timer>, Deadlines)) {
+    timers.iter().zip(&deadlines.at).for_each(|(timer, at)| timer.set(Some(*at)));
+}
+
+/// As HAProxy arms timers: by a timeout from now.
+fn arm_after((_, timers, deadlines): &mut (World, Vec<Timer>, Deadlines)) {
+    timers.iter().zip(&deadlines.after).for_each(|(timer, after)| timer.set_after(*after));
 }
 
 /// Tasks whose own timers are armed, and that do nothing when they run.

@@ -158,14 +158,14 @@ fn set_loglevel(stack: &mut Stack<'_>) -> Flow {
 fn set_tos(stack: &mut Stack<'_>) -> Flow {
     stack.need(2, "set_fc_tos")?;
     let tos = stack.int(2)?;
-    stack.lent(T)?.txn()?.set_tos(tos)?;
+    stack.lent(T)?.txn()?.set_tos(tos as u8)?;
     Ok(Ret::Count(0))
 }
 
 fn set_mark(stack: &mut Stack<'_>) -> Flow {
     stack.need(2, "set_fc_mark")?;
     let mark = stack.int(2)?;
-    stack.lent(T)?.txn()?.set_mark(mark)?;
+    stack.lent(T)?.txn()?.set_mark(mark as u32)?;
     Ok(Ret::Count(0))
 }
 

@@ -59,6 +59,7 @@ pub(crate) fn backend(balance: Balance, servers: Vec<ServerConfig>) -> Proxy {
         filters: Vec::new(),
         logs: Vec::new(),
         log_format: None,
+        pages: Default::default(),
         disabled: false,
         state: ProxyState::default(),
     }

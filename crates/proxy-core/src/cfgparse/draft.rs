@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Line;
+use super::{Line, error_pages::PageLine};
 use crate::{
     backend::lb::Balance,
     check::CheckDraft,
@@ -135,6 +135,7 @@ pub(super) struct Settings {
     pub(super) disabled: bool,
     pub(super) default_backend: Option<String>,
     pub(super) source: Option<SourceAddr>,
+    pub(super) pages: Vec<PageLine>,
     pub(super) check: CheckDraft,
     /// `http-check` lines were read: they ask for `option httpchk`.
     pub(super) http_check_rules: bool,
@@ -167,6 +168,7 @@ impl Default for Settings {
             disabled: false,
             default_backend: None,
             source: None,
+            pages: Vec::new(),
             check: CheckDraft::default(),
             http_check_rules: false,
             tcp_check_rules: false,

@@ -5,7 +5,7 @@
 use super::{
     ParseError, Resolve, balance, bind, check,
     draft::{Draft, LogLine, Section, TrafficLog},
-    known, log, mailers, number, options, rule, server, stick_table, switching, timeout, words,
+    error_pages, known, log, mailers, number, options, rule, server, stick_table, switching, timeout, words,
 };
 use crate::{
     config::{HttpReuse, Mode, Place},
@@ -144,10 +144,16 @@ const KEYWORDS: &[Keyword] = &[
     keyword("disabled", Defaults::Yes, Side::Any, |l| switch(l, true)),
     keyword("email-alert", Defaults::Yes, Side::Any, mailers::email_alert),
     keyword("enabled", Defaults::Yes, Side::Any, |l| switch(l, false)),
+    keyword("errorfile", Defaults::Yes, Side::Any, error_pages::errorfile),
+    keyword("errorfiles", Defaults::Yes, Side::Any, error_pages::errorfiles),
+    keyword("errorloc", Defaults::Yes, Side::Any, error_pages::errorloc),
+    keyword("errorloc302", Defaults::Yes, Side::Any, error_pages::errorloc),
+    keyword("errorloc303", Defaults::Yes, Side::Any, error_pages::errorloc),
     keyword("filter", Defaults::No, Side::Any, rule::filter),
     keyword("fullconn", Defaults::Yes, Side::Back, fullconn),
     keyword("http-after-response", Defaults::Named, Side::Any, rule::http_after_response),
     keyword("http-check", Defaults::Yes, Side::Back, check::http_check),
+    keyword("http-error", Defaults::Yes, Side::Any, error_pages::http_error),
     keyword("http-request", Defaults::Named, Side::Any, rule::http_request),
     keyword("http-response", Defaults::Named, Side::Any, rule::http_response),
     keyword("http-reuse", Defaults::Yes, Side::Back, http_reuse),

@@ -19,7 +19,7 @@ pub fn reply(status: u16) -> Reply {
             line("content-type", "text/html"),
         ],
         body,
-        close: false,
+        ..Reply::default()
     }
 }
 

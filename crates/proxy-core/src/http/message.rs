@@ -12,7 +12,7 @@
 use memchr::{memchr, memchr3};
 
 use super::{status, text};
-use crate::applet::Reply;
+use crate::applet::{Form, Reply};
 
 /// The HTTP version of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +89,8 @@ impl Range {
 struct Field {
     name: Range,
     value: Range,
+    /// The line stands in the arena exactly as it goes out.
+    canonical: bool,
 }
 
 impl Field {
@@ -240,7 +242,7 @@ impl Message {
         let mut run: Option<(usize, usize)> = None;
         for field in &self.fields {
             let (from, to) = (field.name.at as usize, field.value.end() + 2);
-            if !self.is_canonical(field) {
+            if !field.canonical {
                 self.flush_run(&mut run, out);
                 out.extend_from_slice(self.bytes(field.name));
                 out.extend_from_slice(b": ");
@@ -523,36 +525,43 @@ impl Message {
         self.arena.capacity()
     }
 
-    // ---- for the parser ----
+    // ---- for the parser and the client ----
 
-    /// Starts over with a received head, whose parts are then given by range.
-    pub(crate) fn load(&mut self, head: &[u8]) {
-        self.clear();
-        self.arena.extend_from_slice(head);
+    /// An empty one with memory for a head of so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self { arena: Vec::with_capacity(bytes), fields: Vec::with_capacity(8), ..Self::default() }
     }
 
-    /// The request line's parts. Checked by the caller.
+    /// Starts over with a received head: the ranges of its request line. Checked by the caller, who
+    /// then adds those of the header lines and the bytes they are ranges of.
     pub(crate) fn index_request(&mut self, method: Range, uri: Range, version: Version) {
+        self.clear();
         self.version = version;
         self.start = Start::Request { method, uri };
         self.live = (method.len + uri.len) as usize + 12;
     }
 
-    /// The status line's parts. Checked by the caller.
+    /// The same for a status line.
     pub(crate) fn index_response(&mut self, status: u16, reason: Range, version: Version) {
+        self.clear();
         self.version = version;
         self.start = Start::Response { status, reason };
         self.live = reason.len as usize + 15;
     }
 
-    /// One header line's parts. Checked by the caller.
-    pub(crate) fn index_header(&mut self, name: Range, value: Range) {
-        let field = Field { name, value };
+    /// One header line's parts, and whether it stands there as it goes out. Checked by the caller.
+    pub(crate) fn index_header(&mut self, name: Range, value: Range, canonical: bool) {
+        let field = Field { name, value, canonical };
         self.live += field.wire_len();
         self.fields.push(field);
     }
 
-    /// Whether a line that says where the body ends was touched since the head was loaded. The
+    /// The head itself, whose parts were given.
+    pub(crate) fn fill(&mut self, head: &[u8]) {
+        self.arena.extend_from_slice(head);
+    }
+
+    /// Whether a line that says where the body ends was touched since the head was filled in. The
     /// framing that goes out must then be written anew.
     pub(crate) fn framing_edited(&self) -> bool {
         self.framing_edited
@@ -572,14 +581,6 @@ impl Message {
         field.name.len as usize == name.len() && self.bytes(field.name).eq_ignore_ascii_case(name)
     }
 
-    /// Whether the line stands in the arena exactly as it goes out.
-    fn is_canonical(&self, field: &Field) -> bool {
-        let (name_end, value_end) = (field.name.end(), field.value.end());
-        field.value.at as usize == name_end + 2
-            && self.arena[name_end..].starts_with(b": ")
-            && self.arena[value_end..].starts_with(b"\r\n")
-    }
-
     fn flush_run(&self, run: &mut Option<(usize, usize)>, out: &mut Vec<u8>) {
         if let Some((from, to)) = run.take() {
             out.extend_from_slice(&self.arena[from..to]);
@@ -587,7 +588,11 @@ impl Message {
     }
 
     fn fill_from_reply(&mut self, reply: &Reply) -> Result<(), InvalidText> {
-        self.set_response(reply.status, reply.reason.as_deref(), Version::Http11)?;
+        let version = match reply.form {
+            Form::File { version, .. } => version,
+            Form::Made | Form::Silent => Version::Http11,
+        };
+        self.set_response(reply.status, reply.reason.as_deref(), version)?;
         reply.headers.iter().try_for_each(|(name, value)| self.add_header(name, value))
     }
 
@@ -622,7 +627,7 @@ impl Message {
         self.arena.extend_from_slice(b": ");
         let value = self.append_reserved(value);
         self.arena.extend_from_slice(b"\r\n");
-        Ok(Field { name, value })
+        Ok(Field { name, value, canonical: true })
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<Range, InvalidText> {
@@ -664,6 +669,7 @@ impl Message {
             self.arena.extend_from_slice(b": ");
             field.value = copy_range(&mut self.arena, &old, field.value);
             self.arena.extend_from_slice(b"\r\n");
+            field.canonical = true;
         }
     }
 }

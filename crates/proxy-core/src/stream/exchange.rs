@@ -52,7 +52,7 @@ pub(crate) struct Exchange {
     /// The server's side, once there is one.
     pub(crate) upstream: Option<Upstream>,
     /// What was sent to a server that turned out to be gone, to be sent again.
-    pub(crate) replay: Option<Out>,
+    pub(crate) replay: Option<Box<Out>>,
     /// Trailers being collected.
     pub(crate) trailers: Vec<u8>,
     /// The backend whose sessions this exchange is one of.

@@ -46,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) queue: RefCell<RunQueue>,
     pub(crate) waits: RefCell<WaitQueue>,
     pub(crate) slab: RefCell<Slab>,
+    /// Objects that have not ended.
+    pub(crate) live: Cell<usize>,
     pub(crate) sites: RefCell<Sites>,
     pub(crate) hot: Box<[Hot; HOT]>,
     pub(crate) pool: Pool,
@@ -81,6 +83,7 @@ impl Core {
             queue: RefCell::new(RunQueue::new()),
             waits: RefCell::new(WaitQueue::new()),
             slab: RefCell::new(Slab::new()),
+            live: Cell::new(0),
             sites: RefCell::default(),
             hot: site::hot(),
             pool: Pool::new(),
@@ -116,9 +119,9 @@ impl Core {
             let site = sites.find(name, body::vtable::<F>(), &*self.hot, &self.shared);
             let stats = &mut sites.list[usize::from(site)];
             stats.spawned += 1;
-            stats.live += 1;
             site
         };
+        self.live.set(self.live.get() + 1);
         let slot = self.slab.borrow_mut().reserve(self);
         slot.data.set(data);
         slot.site.set(site);

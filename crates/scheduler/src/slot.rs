@@ -272,16 +272,11 @@ unsafe impl Send for SharedSlot {}
 pub(crate) struct Slab {
     chunks: Vec<NonNull<Chunk>>,
     free: Option<SlotRef>,
-    live: usize,
 }
 
 impl Slab {
     pub(crate) fn new() -> Self {
-        Self { chunks: Vec::new(), free: None, live: 0 }
-    }
-
-    pub(crate) fn live(&self) -> usize {
-        self.live
+        Self { chunks: Vec::new(), free: None }
     }
 
     /// Takes a free slot.
@@ -293,7 +288,6 @@ impl Slab {
         };
         // SAFETY: `data` of a free slot is null or was stored by `release`, from `as_ptr`.
         self.free = NonNull::new(slot.data.get()).map(|next| unsafe { SlotRef::from_ptr(next.as_ptr()) });
-        self.live += 1;
         slot
     }
 
@@ -305,10 +299,6 @@ impl Slab {
             slot.data.set(self.free.map_or(std::ptr::null_mut(), |next| next.as_ptr().cast_mut()));
             self.free = Some(slot);
         }
-    }
-
-    pub(crate) fn count_end(&mut self) {
-        self.live -= 1;
     }
 
     /// The slot of a number that was given out.

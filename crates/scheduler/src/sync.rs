@@ -24,9 +24,19 @@ mod real {
 
 #[cfg(loom)]
 mod model {
+    pub(crate) use crate::sync_queues::{ArrayQueue, SegQueue};
     pub(crate) use loom::sync::Mutex;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
-    use std::collections::VecDeque;
+
+    /// loom's knows no const initializers.
+    macro_rules! modelled {
+        (static $name:ident: $type:ty = const { $init:expr };) => {
+            loom::thread_local! {
+                static $name: $type = $init;
+            }
+        };
+    }
+    pub(crate) use modelled as thread_local;
 
     pub(crate) const PLACES: usize = 8;
     pub(crate) const EXACT: bool = false;

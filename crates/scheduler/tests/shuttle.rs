@@ -92,6 +92,7 @@ pub use crate::woken::Woken;
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::time::Instant;
@@ -225,8 +226,8 @@ fn one_of_three_killers_succeeds_while_others_wake() {
         owner.scheduler.run(owner.now, Budget::default());
         assert_eq!((dropped.load(Ordering::SeqCst), kills.load(Ordering::SeqCst)), (1, 1));
         // The slot can be used again, by a task that the old handles do not reach.
-        let ran = Arc::new(Cell::new(0));
-        let noted = Arc::clone(&ran);
+        let ran = Rc::new(Cell::new(0));
+        let noted = Rc::clone(&ran);
         owner.scheduler.spawn_tasklet(
             "next",
             poll_fn(move |_| {

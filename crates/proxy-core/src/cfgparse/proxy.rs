@@ -163,6 +163,8 @@ const KEYWORDS: &[Keyword] = &[
     keyword("log-tag", Defaults::Yes, Side::Any, log_tag),
     keyword("maxconn", Defaults::Yes, Side::Front, maxconn),
     keyword("mode", Defaults::Yes, Side::Any, mode),
+    keyword("monitor", Defaults::No, Side::Front, monitor),
+    keyword("monitor-uri", Defaults::Yes, Side::Front, monitor_uri),
     keyword("option", Defaults::Yes, Side::Any, options::option),
     keyword("retries", Defaults::Yes, Side::Back, retries),
     keyword("server", Defaults::No, Side::BackOnly, server::server),
@@ -278,6 +280,30 @@ fn log_format(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     let format = LogFormat::parse(text, line.registry)
         .map_err(|e| ParseError::at(1, format!("failed to parse log-format : {e}")))?;
     options::traffic(line, TrafficLog::Custom(format, line.place.clone()));
+    Ok(())
+}
+
+fn monitor(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
+    if line.words.get(1) != Some(&"fail") {
+        return Err(ParseError::at(line.words.len().min(2) - 1, "'monitor' only supports 'fail'."));
+    }
+    let rest = &line.words[2..];
+    if !matches!(rest, ["if" | "unless", _, ..]) {
+        let text = "'monitor fail' requires either 'if' or 'unless' followed by a condition.";
+        return Err(ParseError::at(1, text));
+    }
+    let cond = line.context().cond(rest, None).map_err(|error| {
+        let message = format!("error detected while parsing a 'monitor fail' condition : {error}.");
+        ParseError { message, word: error.word }.shifted(2)
+    })?;
+    line.draft.monitor_fail.push(cond);
+    Ok(())
+}
+
+fn monitor_uri(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
+    let uri = words::word(line.words, 1, "'monitor-uri' expects an URI.")?;
+    words::at_most(line.words, 1)?;
+    line.draft.settings.monitor_uri = Some(uri.to_owned());
     Ok(())
 }
 

@@ -158,6 +158,13 @@ impl LuaSetup {
         self.files.borrow().clone()
     }
 
+    /// What `lua-prepend-path` has put in front of `package.path`, in the order of search.
+    #[must_use]
+    pub fn module_paths(&self) -> Vec<String> {
+        let paths = self.config.prepend_paths.iter().rev().filter(|(kind, _)| kind == "path");
+        paths.flat_map(|(_, path)| path.split(';')).map(str::to_owned).collect()
+    }
+
     /// The end of reading.
     #[must_use]
     pub fn finish(&self) -> LoadedLua {

@@ -59,46 +59,18 @@ impl Exchange {
         asked_length(&conn.txn.res, length)
     }
 
-    /// Moves as much of the request as the filters let go and the server takes.
-    pub(super) fn pump_filtered_request(
-        &mut self,
-        conn: &mut Conn,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Fault> {
-        loop {
-            let encoded = self.encode_filtered_body(conn, cx)?;
-            let up = self.upstream.as_mut().expect("a transfer has a server");
-            let pool = &conn.worker.buffers;
-            if up.deaf {
-                return Ok(());
-            }
-            match up.side.poll_flush_out(pool, cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => up.deaf = true,
-                Poll::Pending => return Ok(()),
-            }
-            up.keep_little(pool);
-            if self.body_sent || up.deaf {
-                return Ok(());
-            }
-            if encoded {
-                continue;
-            }
-            if self.body.is_done() || conn.txn.req_chn.is_cut() || conn.client.input.is_full_of_data() {
-                // A filter holds the rest, or the end, back.
-                return Ok(());
-            }
-            match conn.client.poll_fill(pool, cx) {
-                Poll::Ready(Ok(n)) if n > 0 => {}
-                Poll::Ready(_) => return Err(Fault::Close(*b"CD")),
-                Poll::Pending => return Ok(()),
-            }
-        }
+    /// Whether filters hold the rest of the request, or its end, back: reading on would not help.
+    pub(super) fn hold_request(&self, conn: &Conn) -> bool {
+        self.body.is_done() || conn.txn.req_chn.is_cut() || conn.client.input.is_full_of_data()
     }
 
     /// Moves body bytes from the client's input through the filters to the server's output; whether any
     /// came out of them.
-    fn encode_filtered_body(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Result<bool, Fault> {
+    pub(super) fn encode_filtered_body(
+        &mut self,
+        conn: &mut Conn,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Fault> {
         let mut any = false;
         while !self.body_sent {
             let up = self.upstream.as_mut().expect("a transfer has a server");

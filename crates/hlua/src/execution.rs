@@ -14,17 +14,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
-
 use crate::api::Class;
 use crate::context::ContextKind;
+use crate::garbage::Dropped;
 use crate::host::{Lent, Value};
 use crate::members::{self, Places};
 use crate::op::{Means, Op, Results};
 use crate::raw::machine::{self, Coroutine, Step};
 use crate::raw::stack::Stack;
+use crate::shared::Ticket;
 use crate::value::Out;
-use crate::vm::{Dropped, Job, Vm, VmState};
+use crate::vm::{Job, Vm, VmState};
 use crate::{Error, Failure, Runtime};
 
 /// One run of an action, service, task or handler: begin it with [`Runtime::start`], poll it to its end.
@@ -52,6 +52,8 @@ struct Inner {
     wants_tasks: bool,
     /// The members that are in its own object.
     touched: Places,
+    /// Its place among those who wait for the VM.
+    place: Option<Ticket>,
     /// What its runs are counted as.
     counted: u32,
 }
@@ -78,12 +80,10 @@ struct Loaded {
 /// What a run is called with, after its object.
 pub(crate) enum Args {
     Site(Rc<Job>),
-    /// A converter's input, then the site's.
-    Input(Rc<Job>, Value<'static>),
     References(Box<[c_int]>),
     /// References that end, with the function's, when the run begins.
     Owned(Box<[c_int]>),
-    Values(Vec<Out>),
+    Values(Box<[Out]>),
     /// A callback of a filter: its instance, then what the callback gets beside the TXN.
     Filter(crate::filter::Running, c_int),
 }
@@ -109,7 +109,22 @@ pub(crate) struct Ended {
     pub(crate) filter_data: [Option<bool>; 2],
 }
 
-pub(crate) type Values = SmallVec<[Value<'static>; 1]>;
+/// What a function returned.
+#[derive(Default)]
+pub(crate) struct Values {
+    pub(crate) first: Option<Value<'static>>,
+    rest: Vec<Value<'static>>,
+}
+
+impl Values {
+    fn into_vec(self) -> Vec<Value<'static>> {
+        let mut values = self.rest;
+        if let Some(first) = self.first {
+            values.insert(0, first);
+        }
+        values
+    }
+}
 
 impl From<Ended> for Outcome {
     fn from(ended: Ended) -> Self {
@@ -136,12 +151,12 @@ impl Execution {
 
     /// The same function with other arguments.
     pub(crate) fn of_site_with(runtime: Runtime, job: &Job, args: Vec<Out>) -> Execution {
-        Execution::new(runtime, job.context, job.name.clone(), job.function, Args::Values(args))
+        Execution::new(runtime, job.context, job.name.clone(), job.function, Args::Values(args.into()))
     }
 
     /// A run that owns its function and arguments.
     pub(crate) fn of_job(runtime: Runtime, job: Job) -> Execution {
-        Execution::new(runtime, job.context, job.name, job.function, Args::Owned(job.args.into()))
+        Execution::new(runtime, job.context, job.name, job.function, Args::Owned(job.args))
     }
 
     pub(crate) fn of_values(
@@ -150,7 +165,8 @@ impl Execution {
         function: c_int,
         values: Vec<Out>,
     ) -> Execution {
-        Execution::new(runtime, context, Rc::from(""), function, Args::Values(values))
+        let name = runtime.worker.unnamed.clone();
+        Execution::new(runtime, context, name, function, Args::Values(values.into()))
     }
 
     fn new(runtime: Runtime, context: ContextKind, name: Rc<str>, function: c_int, args: Args) -> Execution {
@@ -167,6 +183,7 @@ impl Execution {
             alarm: None,
             wants_tasks: false,
             touched: 0,
+            place: None,
             counted: 0,
         };
         Execution { runtime, inner }
@@ -199,15 +216,6 @@ impl Execution {
         Execution::new(runtime, ContextKind::Filter, name, 0, Args::Filter(running, object))
     }
 
-    /// Puts a converter's input before the rule's arguments.
-    pub(crate) fn take_input(&mut self, input: Value<'_>) {
-        if let State::Fresh { args, .. } = &mut self.inner.state
-            && let Args::Site(site) = args
-        {
-            *args = Args::Input(site.clone(), input.into_owned());
-        }
-    }
-
     /// Runs until the script ends, fails or must wait.
     ///
     /// `lent` goes in with every poll and comes back with every answer; while the answer is `Pending` the script
@@ -232,11 +240,13 @@ impl Execution {
                 }
             }
             let inner = &mut self.inner;
-            let entered = self.runtime.try_with(cx, |vm| {
-                let (back, ended) = inner.run(vm, std::mem::take(&mut lent));
+            let mut place = inner.place.take();
+            let entered = self.runtime.try_with(cx, &mut place, |vm| {
+                let (back, ended) = inner.run(vm, std::mem::take(&mut lent), None);
                 lent = back;
                 ended
             });
+            self.inner.place = place;
             self.start_tasks();
             match entered {
                 None => return (lent, Poll::Pending),
@@ -251,7 +261,16 @@ impl Execution {
 
     /// Runs to the end at once, where waiting is not possible; blocks for the shared VM's lock.
     pub(crate) fn run_through(&mut self, lent: Lent) -> (Lent, Result<Ended, Error>) {
-        let (lent, ended) = self.runtime.with(|vm| self.inner.run(vm, lent));
+        self.run_through_with(lent, None)
+    }
+
+    /// The same with a converter's input before the arguments.
+    pub(crate) fn run_through_with(
+        &mut self,
+        lent: Lent,
+        input: Option<&Value<'_>>,
+    ) -> (Lent, Result<Ended, Error>) {
+        let (lent, ended) = self.runtime.with(|vm| self.inner.run(vm, lent, input));
         self.finish();
         let impossible =
             || Error::Internal { function: self.inner.label(), message: "a run did not end".into() };
@@ -277,9 +296,14 @@ impl Inner {
     }
 
     /// One stretch inside the VM. None: it waits, and the state says for what.
-    fn run(&mut self, vm: &Vm, mut lent: Lent) -> (Lent, Option<Result<Ended, Error>>) {
+    fn run(
+        &mut self,
+        vm: &Vm,
+        mut lent: Lent,
+        input: Option<&Value<'_>>,
+    ) -> (Lent, Option<Result<Ended, Error>>) {
         let state = &*vm.state;
-        let Loaded { mut coroutine, args, own, start, error } = match self.load(state, &mut lent) {
+        let Loaded { mut coroutine, args, own, start, error } = match self.load(state, &mut lent, input) {
             Ok(loaded) => loaded,
             Err(error) => return (lent, Some(Err(error))),
         };
@@ -311,14 +335,16 @@ impl Inner {
     }
 
     /// The coroutine with its arguments on its stack.
-    fn load(&mut self, vm: &VmState, lent: &mut Lent) -> Result<Loaded, Error> {
+    fn load(&mut self, vm: &VmState, lent: &mut Lent, input: Option<&Value<'_>>) -> Result<Loaded, Error> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Fresh { function, args } => {
                 self.handle = vm.new_handle();
-                self.counted = vm.counted_as(function, self.context, &self.name);
+                // What is run once is not looked for by its reference.
+                let lasting = !matches!(args, Args::Owned(_));
+                self.counted = vm.counted_as(function, self.context, &self.name, lasting);
                 vm.usage.count_call(self.counted);
                 let mut coroutine = vm.coroutine().ok_or_else(|| self.out_of_memory())?;
-                let pushed = self.push_call(vm, &mut coroutine, function, &args, lent);
+                let pushed = self.push_call(vm, &mut coroutine, (function, &args, input), lent);
                 if let Args::Owned(references) = args {
                     machine::unref(vm, function);
                     references.into_iter().for_each(|reference| machine::unref(vm, reference));
@@ -363,13 +389,12 @@ impl Inner {
         &mut self,
         vm: &VmState,
         coroutine: &mut Coroutine,
-        function: c_int,
-        args: &Args,
+        (function, args, input): (c_int, &Args, Option<&Value<'_>>),
         lent: &mut Lent,
     ) -> Option<(c_int, *const c_void)> {
         let (mut count, mut own) = (0, std::ptr::null());
         let room = match args {
-            Args::Site(job) | Args::Input(job, _) => job.args.len() + 1,
+            Args::Site(job) => job.args.len() + 1,
             Args::References(references) | Args::Owned(references) => references.len(),
             Args::Values(values) => values.len(),
             Args::Filter(..) => 8,
@@ -388,12 +413,12 @@ impl Inner {
             own = coroutine.keep_object(vm)?;
             count += 1;
         }
-        if let Args::Input(_, input) = args {
-            stack.push_text(Some(input)).ok()?;
+        if input.is_some() {
+            stack.push_text(input).ok()?;
             count += 1;
         }
         let references = match args {
-            Args::Site(job) | Args::Input(job, _) => &*job.args,
+            Args::Site(job) => &*job.args,
             Args::References(references) | Args::Owned(references) => references,
             Args::Values(_) | Args::Filter(..) => &[],
         };
@@ -449,7 +474,7 @@ impl Inner {
                     machine::collect(vm);
                 }
                 if exited {
-                    Ok(Values::from_iter(vm.run.exit_value.take()))
+                    Ok(Values { first: vm.run.exit_value.take(), rest: Vec::new() })
                 } else {
                     let error = vm.error(self.label(), fault);
                     self.report(vm, lent, &error, frames, arguments);
@@ -502,6 +527,9 @@ impl Inner {
 
 impl Drop for Execution {
     fn drop(&mut self) {
+        if let Some(ticket) = self.inner.place.take() {
+            self.runtime.leave(ticket);
+        }
         let garbage = self.runtime.garbage();
         match &self.inner.state {
             State::Waiting { slot, .. } | State::Ready { slot, .. } => garbage.add(Dropped::Suspended(*slot)),
@@ -562,10 +590,11 @@ fn push_values(stack: &mut Stack<'_>, values: &[Out]) -> Option<c_int> {
 /// The `count` values on top of a finished coroutine.
 fn read_values(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Values {
     if count == 0 {
-        return Values::new();
+        return Values::default();
     }
-    let Some(stack) = coroutine.stack(vm, 0) else { return Values::new() };
-    (-count..0).take(VALUES_MAX).map(|index| stack.value(index).into_owned()).collect()
+    let Some(stack) = coroutine.stack(vm, 0) else { return Values::default() };
+    let value = |index| stack.value(index).into_owned();
+    Values { first: Some(value(-count)), rest: (-count..0).take(VALUES_MAX).skip(1).map(value).collect() }
 }
 
 /// A reference to the first of the `count` values on top of a finished coroutine, if it is a table.

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use crate::api::Class;
 use crate::api::filter::Declared;
 use crate::execution::{Args, Execution};
+use crate::garbage::{Dropped, Garbage};
 use crate::host::{Lent, Side, Txn, Value};
 use crate::raw::machine::{self, Coroutine};
 use crate::raw::stack::Stack;
-use crate::vm::{Dropped, Garbage};
 use crate::{Error, Runtime};
 
 /// The functions that a filter's class may have.
@@ -132,7 +132,7 @@ impl FilterInstance {
         let (lent, result) = run.run_through(Lent::Txn(txn));
         let txn = lent.into_txn().expect("invariant: what was lent comes back");
         let answer = result.map(|outcome| FilterAnswer {
-            code: (!outcome.values.is_empty()).then(|| number(outcome.values.first())),
+            code: outcome.values.first.as_ref().map(|first| number(Some(first))),
             done: outcome.done,
             wake_after: outcome.wake_after,
             data: outcome.filter_data,
@@ -182,7 +182,7 @@ impl Runtime {
                 self.garbage().add(Dropped::Reference(class));
                 Some(table)
             }
-            None => Some(class).filter(|_| outcome.values.is_empty()),
+            None => Some(class).filter(|_| outcome.values.first.is_none()),
         };
         self.with(|vm| {
             let declared = class.map(|class| Declared::new(&vm.state, name, class));

@@ -2,7 +2,7 @@
 
 use mlua::{Lua, Table, Value as Lv};
 
-use super::arguments::{rest, table, text};
+use super::arguments::{table, text};
 use super::names::{bytes, header_table, headers, to_host};
 use super::streams;
 use super::subject::{Results, Subject, wrong};

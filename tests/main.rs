@@ -16,6 +16,7 @@ mod compatibility;
 mod conformance;
 mod demo;
 mod interop;
+mod lua_probe;
 mod sim;
 mod spoa;
 mod support;

@@ -36,7 +36,7 @@ pub(crate) const CLASS: ClassDef = ClassDef {
             rep(s, Response, "res_rep_hdr", false)
         }),
         Method::new("res_rep_value", "(self, name, regex, replace)", |s| {
-            rep(s, Response, "res_rep_hdr", true)
+            rep(s, Response, "res_rep_val", true)
         }),
         Method::new("res_set_status", "(self, status [, reason])", set_status),
     ],

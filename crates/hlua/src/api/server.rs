@@ -34,19 +34,25 @@ pub(crate) const CLASS: ClassDef = ClassDef {
         Method::new("get_addr", "(self)", |stack| text(stack, |server| server.address())),
         Method::new("get_stats", "(self)", get_stats),
         Method::new("get_proxy", "(self)", get_proxy),
-        Method::new("shut_sess", "(self)", |stack| command(stack, C::ShutSessions)),
-        Method::new("set_drain", "(self)", |stack| command(stack, C::Drain)),
-        Method::new("set_maint", "(self)", |stack| command(stack, C::Maint)),
-        Method::new("set_ready", "(self)", |stack| command(stack, C::Ready)),
-        Method::new("check_enable", "(self)", |stack| command(stack, C::CheckEnable)),
-        Method::new("check_disable", "(self)", |stack| command(stack, C::CheckDisable)),
-        Method::new("check_force_up", "(self)", |stack| command(stack, C::CheckForceUp)),
-        Method::new("check_force_nolb", "(self)", |stack| command(stack, C::CheckForceNolb)),
-        Method::new("check_force_down", "(self)", |stack| command(stack, C::CheckForceDown)),
-        Method::new("agent_enable", "(self)", |stack| command(stack, C::AgentEnable)),
-        Method::new("agent_disable", "(self)", |stack| command(stack, C::AgentDisable)),
-        Method::new("agent_force_up", "(self)", |stack| command(stack, C::AgentForceUp)),
-        Method::new("agent_force_down", "(self)", |stack| command(stack, C::AgentForceDown)),
+        Method::new("shut_sess", "(self)", |stack| command(stack, "shut_sess", C::ShutSessions)),
+        Method::new("set_drain", "(self)", |stack| command(stack, "set_drain", C::Drain)),
+        Method::new("set_maint", "(self)", |stack| command(stack, "set_maint", C::Maint)),
+        Method::new("set_ready", "(self)", |stack| command(stack, "set_ready", C::Ready)),
+        Method::new("check_enable", "(self)", |stack| command(stack, "check_enable", C::CheckEnable)),
+        Method::new("check_disable", "(self)", |stack| command(stack, "check_disable", C::CheckDisable)),
+        Method::new("check_force_up", "(self)", |stack| command(stack, "check_force_up", C::CheckForceUp)),
+        Method::new("check_force_nolb", "(self)", |stack| {
+            command(stack, "check_force_nolb", C::CheckForceNolb)
+        }),
+        Method::new("check_force_down", "(self)", |stack| {
+            command(stack, "check_force_down", C::CheckForceDown)
+        }),
+        Method::new("agent_enable", "(self)", |stack| command(stack, "agent_enable", C::AgentEnable)),
+        Method::new("agent_disable", "(self)", |stack| command(stack, "agent_disable", C::AgentDisable)),
+        Method::new("agent_force_up", "(self)", |stack| command(stack, "agent_force_up", C::AgentForceUp)),
+        Method::new("agent_force_down", "(self)", |stack| {
+            command(stack, "agent_force_down", C::AgentForceDown)
+        }),
         Method::new("tracking", "(self)", tracking),
         Method::new("get_trackers", "(self)", get_trackers),
         Method::new("event_sub", "(self, event_types, func)", super::event_sub::server_event_sub),
@@ -150,8 +156,8 @@ fn flag(stack: &mut Stack<'_>, read: fn(&dyn host::Server) -> bool) -> Flow {
 }
 
 /// Runs a command; what it reports is of no interest.
-fn command(stack: &mut Stack<'_>, command: C) -> Flow {
-    stack.need(1, "server command")?;
+fn command(stack: &mut Stack<'_>, name: &str, command: C) -> Flow {
+    stack.need(1, name)?;
     if let Some(server) = find(stack)? {
         server.command(command)?;
     }

@@ -12,10 +12,15 @@
 //! booleans, numbers, strings, and tables of them where it says so. Test code has no time limit; the script has
 //! HAProxy's, on the test's clock, and a loop that never ends meets them.
 
+mod arguments;
 mod diff;
+mod functions;
 mod names;
+mod server_events;
 mod streams;
 mod subject;
+mod surroundings;
+mod tasks;
 mod tree;
 
 use std::path::Path;

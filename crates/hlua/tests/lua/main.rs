@@ -9,6 +9,7 @@ mod events;
 mod filters;
 mod json;
 mod limits;
+mod probe;
 mod queues;
 mod regexes;
 mod shared;

@@ -24,6 +24,19 @@ impl Client {
         self.reader.stream.write_all(&bytes(text)).map_err(|error| format!("sending: {error}"))
     }
 
+    /// Holds the marks of the proxy's packets to this client against what was expected.
+    pub(crate) fn marked(&self, kind: &str, wanted: &str) -> Result<(), String> {
+        let marks =
+            self.reader.stream.marks_of_peer().map_err(|error| format!("asking the kernel: {error}"))?;
+        match (kind, marks.tos, marks.mark) {
+            ("tos", Some(tos), _) => equal("TOS", &tos.to_string(), wanted),
+            // The mark is told, and set, with privileges only.
+            ("mark", _, Some(mark)) => equal("mark", &mark.to_string(), wanted),
+            ("mark", _, None) => Ok(()),
+            _ => Err(format!("nothing is known of {kind:?}")),
+        }
+    }
+
     /// Says which request the next unanswered response belongs to (a response to HEAD has no body).
     pub(crate) fn asked(&mut self, method: &str) {
         self.methods.push(method.to_owned());
@@ -72,7 +85,12 @@ impl Client {
         match self.reader.stream.read(&mut buffer) {
             Ok(0) => Ok(()),
             Ok(n) => Err(format!("bytes instead of the end: {:?}", latin1(&buffer[..n]))),
-            Err(error) if reset && error.kind() == ErrorKind::ConnectionReset => Ok(()),
+            // Over TLS a peer may say why it goes.
+            Err(error)
+                if reset && matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::InvalidData) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(format!("waiting for the end: {error}")),
         }
     }

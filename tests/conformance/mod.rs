@@ -35,6 +35,7 @@ macro_rules! cases {
 }
 
 cases! {
+    accepted_keywords
     acl_methods
     bad_responses
     balance
@@ -42,6 +43,7 @@ cases! {
     balance_leastconn
     big_bodies
     bind_ssl
+    bind_ssl_settings
     bodiless
     chunked
     cli_inspection
@@ -51,6 +53,8 @@ cases! {
     config_language
     config_script_error
     connect_refused
+    error_page_mistakes
+    error_pages
     expect_continue
     frontend_control
     header_injection
@@ -63,12 +67,14 @@ cases! {
     limits
     logs
     lua_acme
+    lua_act_codes
     lua_action_sleeps
     lua_action_yields
     lua_c_module
     lua_cert_cache
     lua_channel
     lua_channel_forwards
+    lua_channel_legacy
     lua_channel_waits
     lua_cli
     lua_converter
@@ -91,47 +97,60 @@ cases! {
     lua_forward_auth
     lua_http_message
     lua_http_objects
+    lua_http_rewrites
     lua_httpclient
     lua_httpclient_names
     lua_httpclient_tls
     lua_httpclient_untrusted
     lua_jwt
     lua_late_settings
+    lua_lists
     lua_load_both
     lua_log_level
+    lua_logs
     lua_mailers
     lua_map
+    lua_map_methods
     lua_memory_cap
     lua_mirror
+    lua_packet_marks
     lua_patref
     lua_per_thread
+    lua_priority
     lua_prometheus
     lua_proxies
     lua_proxy_control
     lua_queue
     lua_redis
     lua_regex
+    lua_reply
     lua_script_errors
     lua_service_body
     lua_service_misbehaves
+    lua_service_objects
     lua_socket
     lua_socket_names
     lua_socket_reads
     lua_socket_tls
     lua_stack_overflow
     lua_status
-    lua_task_logs
     lua_stick_table
+    lua_task_logs
     lua_tcp_actions
     lua_tcp_service
+    lua_tcp_service_objects
     lua_then_spoe
     lua_txn
     many_clients
     map_errors
     maps
+    monitor
     my_hash_fetch
+    queue_priority
     server_changes
     server_queue
+    server_ssl
+    server_ssl_mistakes
     slow_pieces
     smuggling
     smuggling_strict
@@ -144,6 +163,7 @@ cases! {
     spoe_conditions
     spoe_config_errors
     spoe_continue_on_error
+    spoe_crowd_leaves
     spoe_errors
     spoe_events
     spoe_events_placed
@@ -164,9 +184,9 @@ cases! {
     spoe_variable
     stale_connections
     stats_socket
-    target_rules
     stick_table_errors
     stick_tables
+    target_rules
     tcp_mode
     terminations
     timeouts

@@ -28,22 +28,24 @@ impl World {
     }
 
     /// Connects over TLS; the server's certificate must be for `name`.
-    pub(super) fn connect_tls(&mut self, who: &str, door: &str, name: &str) -> Done {
-        let wire = self.open_tls(door, name)?;
+    pub(super) fn connect_tls(&mut self, who: &str, door: &str, name: &str, own: Option<&str>) -> Done {
+        let wire = self.open_tls(door, name, own)?;
         self.clients.insert(who.to_owned(), Client::new(wire));
         Ok(())
     }
 
     pub(super) fn untrusted(&self, door: &str, name: &str) -> Done {
-        let found = self.open_tls(door, name);
+        let found = self.open_tls(door, name, None);
         found.err().map(drop).ok_or_else(|| format!("the certificate is for {name}"))
     }
 
-    fn open_tls(&self, door: &str, name: &str) -> Result<Wire, String> {
+    fn open_tls(&self, door: &str, name: &str, own: Option<&str>) -> Result<Wire, String> {
+        let own = own.map(|own| self.certificates.get(own).ok_or("no such certificate")).transpose()?;
         let authority = self.authority.as_ref().ok_or("there is no authority")?;
         let found = self.doors.iter().find(|(known, _)| known == door);
         let (_, addr) = found.ok_or_else(|| format!("no listener {door:?}"))?;
-        Wire::tls(*addr, authority, name).map_err(|error| format!("connecting to {door} for {name}: {error}"))
+        Wire::tls(*addr, authority, name, own)
+            .map_err(|error| format!("connecting to {door} for {name}: {error}"))
     }
 
     /// A reset may already be there when the connection is; so connecting may fail, too.
@@ -122,6 +124,17 @@ impl World {
                 (0..number(clients)?).map(|client| scope.spawn(move || one(client))).collect();
             threads.into_iter().try_for_each(|thread| thread.join().expect("a client does not panic"))
         })
+    }
+
+    /// Clients that ask and do not wait for the answer.
+    pub(super) fn gather(&mut self, count: &str, target: &str, door: &str) -> Done {
+        for client in 0..number(count)? {
+            let target = target.replace("MARK", &format!("m{client}"));
+            let mut connection = Client::new(self.open(door)?);
+            connection.send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))?;
+            self.gathered.push(connection);
+        }
+        Ok(())
     }
 
     /// Sends byte by byte, each in a segment of its own as far as one can ask for that.

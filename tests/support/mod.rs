@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod http;
 pub(crate) mod lines;
+pub(crate) mod marks;
 pub(crate) mod orders;
 pub(crate) mod origin;
 pub(crate) mod peer;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use tokio_rustls::TlsAcceptor;
 
@@ -27,6 +27,8 @@ pub(crate) struct Authority {
 pub(crate) struct Certificate {
     /// Both, as one PEM file.
     pub(crate) pem: String,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
     config: Arc<ServerConfig>,
 }
 
@@ -47,14 +49,25 @@ impl Authority {
         fs::write(path, &self.pem)
     }
 
-    /// Shakes hands over a connection with a server that must have a certificate of ours for `name`.
-    pub(crate) fn connect(&self, mut stream: TcpStream, name: &str) -> io::Result<Client> {
+    /// Shakes hands over a connection with a server that must have a certificate of ours for `name`; shows it `own`, if
+    /// it asks.
+    pub(crate) fn connect(
+        &self,
+        mut stream: TcpStream,
+        name: &str,
+        own: Option<&Certificate>,
+    ) -> io::Result<Client> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for both versions")
-            .with_root_certificates(self.roots.clone())
-            .with_no_client_auth();
+            .with_root_certificates(self.roots.clone());
+        let config = match own {
+            Some(own) => config
+                .with_client_auth_cert(own.chain.clone(), own.key.clone_key())
+                .map_err(io::Error::other)?,
+            None => config.with_no_client_auth(),
+        };
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let mut session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         while session.is_handshaking() {
@@ -71,17 +84,16 @@ impl Authority {
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.signed_by(&key, &self.issuer).expect("the authority signs");
         let pem = certificate.pem() + &key.serialize_pem();
+        let chain = vec![certificate.der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key in PKCS#8");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for both versions")
             .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).expect("a key in PKCS#8"),
-            )
+            .with_single_cert(chain.clone(), key.clone_key())
             .expect("key and certificate belong together");
-        Certificate { pem, config: Arc::new(config) }
+        Certificate { pem, chain, key, config: Arc::new(config) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{PATIENCE, tls};
+use super::{PATIENCE, marks, tls};
 
 /// One connection.
 pub(crate) enum Wire {
@@ -25,10 +25,16 @@ impl Wire {
         Ok(Self::Tcp(stream))
     }
 
-    /// The same over TLS, with a server that has a certificate of that authority for `name`.
-    pub(crate) fn tls(to: SocketAddr, authority: &tls::Authority, name: &str) -> io::Result<Self> {
+    /// The same over TLS, with a server that has a certificate of that authority for `name`, and with a certificate of
+    /// our own for one that asks.
+    pub(crate) fn tls(
+        to: SocketAddr,
+        authority: &tls::Authority,
+        name: &str,
+        own: Option<&tls::Certificate>,
+    ) -> io::Result<Self> {
         let Self::Tcp(stream) = Self::tcp(to)? else { unreachable!("tcp makes no other") };
-        Ok(Self::Tls(Box::new(authority.connect(stream, name)?)))
+        Ok(Self::Tls(Box::new(authority.connect(stream, name, own)?)))
     }
 
     /// Connects to a unix socket, waiting for it to appear.
@@ -53,6 +59,20 @@ impl Wire {
             Self::Tls(stream) => stream.sock.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
+    }
+
+    /// What the kernel says of the other end's socket.
+    pub(crate) fn marks_of_peer(&self) -> io::Result<marks::Marks> {
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+            Self::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let (SocketAddr::V4(ours), SocketAddr::V4(theirs)) = (stream.local_addr()?, stream.peer_addr()?)
+        else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        marks::of_socket(theirs, ours)
     }
 
     /// Reads what is there now; `WouldBlock` if nothing is.

@@ -32,14 +32,17 @@ mod handlers;
 pub mod host;
 mod hub;
 mod id;
+mod inner;
 mod interest;
 mod list;
 mod log;
 mod pins;
 mod queue;
+mod registry;
 mod shared;
 mod subscription;
 mod sync;
+mod table;
 
 pub use self::asynchronous::Feed;
 pub use self::error::Error;

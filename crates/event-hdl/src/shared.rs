@@ -83,8 +83,8 @@ impl<F: Family> Drop for EventRef<F> {
             acquire(count);
         }
         // SAFETY: this was the last reference, and whatever the others did happened before (release, acquire).
-        let mut counted = unsafe { Box::from_raw(self.0.as_ptr()) };
-        counted.watched.free();
+        let counted = unsafe { Box::from_raw(self.0.as_ptr()) };
+        counted.watched.change();
     }
 }
 

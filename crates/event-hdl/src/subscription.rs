@@ -1,11 +1,12 @@
 //! A subscription: counted handle, state word, and what it delivers to.
 
 use std::panic::Location;
+use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
 use crate::handler::{Called, Exclusive};
 use crate::hub::Hub;
-use crate::list::Inner;
+use crate::inner::Inner;
 use crate::log::debug;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Watched};
 use crate::{Error, Event, Family, Occurrence, SubscriptionId, Subtypes};
@@ -14,16 +15,14 @@ use crate::{Error, Event, Family, Occurrence, SubscriptionId, Subtypes};
 pub(crate) const MASK: u32 = 0xffff;
 pub(crate) const PAUSED: u32 = 1 << 16;
 pub(crate) const ENDED: u32 = 1 << 17;
-/// A sync handler has missed events that it has not been told of.
-const UNTOLD: u32 = 1 << 18;
 
-/// The place of a subscription that no table holds.
+/// The place of a subscription that no table holds, the key of one that no registry holds.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
-pub(crate) type Plain<F> = Box<dyn Fn(Event<'_, '_, F>) + Send + Sync>;
+pub(crate) type Plain<F> = dyn Fn(Event<'_, '_, F>) + Send + Sync;
 
 pub(crate) enum Sink<F: Family> {
-    Handler(Plain<F>),
+    Handler(Box<Plain<F>>),
     Exclusive(Box<Exclusive<F>>),
     Queue(Queue<F>),
 }
@@ -34,12 +33,13 @@ pub(crate) struct Queue<F: Family> {
     pub(crate) key: usize,
 }
 
-/// In this order in memory: what a call looks at shares a line.
-#[repr(C)]
 pub(crate) struct Shared<F: Family> {
+    /// Changed under the list's registry lock, or for a queue under its hub's.
     state: AtomicU32,
     /// Its slot in the list's table. Changed under the registry lock only.
-    pub(crate) place: AtomicU32,
+    place: AtomicU32,
+    /// Where the registry has it. Changed under the registry lock only.
+    key: AtomicU32,
     sink: Sink<F>,
     id: Option<SubscriptionId>,
     /// All that was missed, ever; a queue counts for itself as long as it exists.
@@ -73,6 +73,7 @@ impl<F: Family> Subscription<F> {
         Self(Arc::new(Shared {
             state: AtomicU32::new(u32::from(subtypes.bits())),
             place: AtomicU32::new(NOWHERE),
+            key: AtomicU32::new(NOWHERE),
             sink,
             id,
             lost: AtomicU64::new(0),
@@ -169,33 +170,84 @@ impl<F: Family> Subscription<F> {
     }
 
     fn finish(&self, discard: bool) -> bool {
-        let first = self.end(discard);
+        let list = self.0.list.upgrade();
+        let first = match self.queue() {
+            Some(_) => self.end_queue(discard),
+            None => list.as_ref().is_some_and(|list| list.end_handler(self)),
+        };
         if first {
             debug!(family = F::NAME, by = %self.origin(), id = ?self.id(), "unsubscribed");
         }
-        if let Some(list) = self.0.list.upgrade() {
-            list.remove(self);
+        if let (Some(list), Some(_)) = (list, self.queue()) {
+            list.remove_queue(self);
         }
         first
     }
 
-    /// Marks the end; true for the first caller.
-    pub(crate) fn end(&self, discard: bool) -> bool {
-        let Some(queue) = self.queue() else {
-            return self.0.state.fetch_or(ENDED, Ordering::AcqRel) & ENDED == 0;
-        };
+    /// Ends a subscription to a queue; true for the first caller.
+    pub(crate) fn end_queue(&self, discard: bool) -> bool {
+        let Some(queue) = self.queue() else { return false };
         let (first, aftermath) = queue.hub.end(queue.key, &self.0.state, discard);
         aftermath.settle();
         first
     }
 
-    /// Changes the state unless the subscription has ended; false then.
-    pub(crate) fn update(&self, new: impl Fn(u32) -> u32) -> bool {
+    /// Ends a subscription to a handler, under the registry lock; true for the first caller.
+    pub(crate) fn end_here(&self) -> bool {
+        let state = self.0.state.load(Ordering::Relaxed);
+        self.0.state.store(state | ENDED, Ordering::Release);
+        state & ENDED == 0
+    }
+
+    fn update(&self, new: impl Fn(u32) -> u32) -> bool {
+        match self.queue() {
+            Some(queue) => queue.hub.update(queue.key, &self.0.state, new),
+            None => self.0.list.upgrade().is_some_and(|list| list.change(self, new)),
+        }
+    }
+
+    /// Changes the state under the registry lock, unless the subscription has ended; false then.
+    pub(crate) fn update_here(&self, new: impl Fn(u32) -> u32) -> bool {
         if let Some(queue) = self.queue() {
             return queue.hub.update(queue.key, &self.0.state, new);
         }
-        let new = |state: u32| (state & ENDED == 0).then(|| new(state));
-        self.0.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, new).is_ok()
+        let state = self.0.state.load(Ordering::Relaxed);
+        if state & ENDED == 0 {
+            self.0.state.store(new(state), Ordering::Release);
+        }
+        state & ENDED == 0
+    }
+
+    /// What is to be called, where no more is to be thought of.
+    pub(crate) fn plain(&self) -> NonNull<Plain<F>> {
+        fn nothing<F: Family>(_: Event<'_, '_, F>) {}
+        match &self.0.sink {
+            Sink::Handler(handler) => NonNull::from(&**handler),
+            Sink::Exclusive(_) | Sink::Queue(_) => NonNull::from(&nothing::<F> as &Plain<F>),
+        }
+    }
+
+    /// Whether there is more to it at this moment than a call.
+    pub(crate) fn is_special(&self) -> bool {
+        self.0.state.load(Ordering::Relaxed) & (PAUSED | ENDED) != 0
+            || self.0.untold.load(Ordering::Relaxed) != 0
+            || !matches!(self.0.sink, Sink::Handler(_))
+    }
+
+    pub(crate) fn place(&self) -> u32 {
+        self.0.place.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_place(&self, place: u32) {
+        self.0.place.store(place, Ordering::Relaxed);
+    }
+
+    pub(crate) fn key(&self) -> u32 {
+        self.0.key.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_key(&self, key: u32) {
+        self.0.key.store(key, Ordering::Relaxed);
     }
 
     /// The subtypes it was last subscribed to, also when it has ended.
@@ -217,34 +269,21 @@ impl<F: Family> Subscription<F> {
         }
     }
 
-    /// Calls the handler of a sync subscription.
-    #[inline]
+    /// Calls the handler of a sync subscription, whatever there is to it.
     pub(crate) fn call(&self, occurrence: &Occurrence<'_, '_, F>) -> Outcome {
         self.0.watched.read();
         let bits = u32::from(occurrence.subtype.bits());
         let state = self.0.state.load(Ordering::Acquire);
-        // One look at the state word decides the usual cases: not for it, or nothing special.
-        if state & (bits | PAUSED | ENDED | UNTOLD) == bits
-            && let Sink::Handler(handler) = &self.0.sink
-        {
-            handler(Event::new(occurrence, self));
-            return Outcome::Delivered;
+        if state & (bits | ENDED) != bits {
+            return Outcome::None;
         }
-        if state & (bits | ENDED) == bits { self.call_specially(occurrence) } else { Outcome::None }
-    }
-
-    /// The rarer cases: paused, something untold, exclusive.
-    #[inline(never)]
-    fn call_specially(&self, occurrence: &Occurrence<'_, '_, F>) -> Outcome {
-        let state = self.0.state.load(Ordering::Acquire);
         if state & PAUSED != 0 {
             return self.miss();
         }
-        let mut untold = 0;
-        if state & UNTOLD != 0 {
-            self.0.state.fetch_and(!UNTOLD, Ordering::AcqRel);
-            untold = self.0.untold.swap(0, Ordering::AcqRel);
-        }
+        let untold = match self.0.untold.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.0.untold.swap(0, Ordering::AcqRel),
+        };
         let occurrence = occurrence.after_losing(untold);
         let event = Event::new(&occurrence, self);
         let called = match &self.0.sink {
@@ -267,9 +306,7 @@ impl<F: Family> Subscription<F> {
     }
 
     fn miss(&self) -> Outcome {
-        // Counted first, then flagged: whoever clears the flag finds the count.
         self.0.untold.fetch_add(1, Ordering::AcqRel);
-        self.0.state.fetch_or(UNTOLD, Ordering::AcqRel);
         self.0.lost.fetch_add(1, Ordering::Relaxed);
         Outcome::Lost
     }
@@ -277,7 +314,7 @@ impl<F: Family> Subscription<F> {
 
 impl<F: Family> Drop for Shared<F> {
     fn drop(&mut self) {
-        self.watched.free();
+        self.watched.change();
     }
 }
 

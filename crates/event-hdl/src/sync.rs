@@ -35,7 +35,7 @@ mod real {
         if round < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
     }
 
-    /// Memory that loom watches: read while it is in use, written when it is freed.
+    /// Memory that loom watches: read while it is in use, changed when it is written or freed.
     pub(crate) struct Watched;
 
     impl Watched {
@@ -43,7 +43,7 @@ mod real {
             Self
         }
         pub(crate) fn read(&self) {}
-        pub(crate) fn free(&mut self) {}
+        pub(crate) fn change(&self) {}
     }
 }
 
@@ -81,7 +81,7 @@ mod model {
         pub(crate) fn read(&self) {
             self.0.with(|_| ());
         }
-        pub(crate) fn free(&mut self) {
+        pub(crate) fn change(&self) {
             self.0.with_mut(|_| ());
         }
     }

@@ -196,11 +196,12 @@ fn a_panicking_handler_does_not_keep_the_event_from_the_others() {
     let (list, tally, log) = (SubscriptionList::<Door>::new(), Tally::default(), Log::default());
     let entries = log.clone();
     let bad = list.subscribe(OPEN, |_| std::panic::resume_unwind(Box::new("bad"))).unwrap();
+    let worse = list.subscribe(OPEN, |_| std::panic::resume_unwind(Box::new("worse"))).unwrap();
     let _good = list.subscribe(OPEN, move |event| entries.add(event.live.number.to_string()));
     let published = catch_unwind(AssertUnwindSafe(|| list.publish(&tally.live(1), OPEN, WHEN)));
     assert_eq!(published.unwrap_err().downcast_ref(), Some(&"bad"));
     assert_eq!(log.take(), ["1"]);
-    assert!(bad.unsubscribe(), "does not wait for ever");
+    assert!(bad.unsubscribe() && worse.unsubscribe(), "does not wait for ever");
     assert_eq!(list.publish(&tally.live(2), OPEN, WHEN).called, 1);
 }
 

@@ -13,13 +13,14 @@ use std::task::{Context, Poll, ready};
 use crate::api::{Class, records, server};
 use crate::context::ContextKind;
 use crate::execution::Execution;
+use crate::garbage::Dropped;
 use crate::host::{
     Event, EventStream, Lent, Level, ServerEvent, ServerEventAdmin, ServerEventCheck, ServerEventDetails,
     ServerEventState,
 };
 use crate::runtime::Runtime;
 use crate::value::Out;
-use crate::vm::{Dropped, VmState};
+use crate::vm::VmState;
 
 pub(crate) struct EventRunner {
     runtime: Runtime,

@@ -8,19 +8,23 @@
 //! ```
 //! While it waits, the coroutine is parked in the VM and the operation is here, on the worker.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
+use std::num::NonZero;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::api::Class;
 use crate::context::ContextKind;
+use crate::garbage::Dropped;
 use crate::host::{Lent, Value};
+use crate::members::{self, Places};
 use crate::op::{Means, Op, Results};
 use crate::raw::machine::{self, Coroutine, Step};
 use crate::raw::stack::Stack;
+use crate::shared::Ticket;
 use crate::value::Out;
-use crate::vm::{Dropped, Job, Vm, VmState};
+use crate::vm::{Job, Vm, VmState};
 use crate::{Error, Failure, Runtime};
 
 /// One run of an action, service, task or handler: begin it with [`Runtime::start`], poll it to its end.
@@ -31,23 +35,25 @@ pub struct Execution {
     inner: Inner,
 }
 
-/// All but the way into the VM.
+/// All but the way into the VM. There may be as many as tasks that sleep: it is to be small.
 struct Inner {
     state: State,
     context: ContextKind,
     name: Rc<str>,
     handle: i64,
-    used: Duration,
+    used_ns: u64,
     started: bool,
     /// The first result is kept if it is a table, for whoever made this run.
     keeps_table: bool,
-    table: Option<c_int>,
+    table: Option<NonZero<c_int>>,
     /// What wakes its `core.wait`.
     alarm: Option<std::sync::Arc<crate::op::Alarm>>,
     /// The run asked for tasks or handlers to be started.
     wants_tasks: bool,
-    /// Registry references that end with this run.
-    owned: Vec<c_int>,
+    /// The members that are in its own object.
+    touched: Places,
+    /// Its place among those who wait for the VM.
+    place: Option<Ticket>,
     /// What its runs are counted as.
     counted: u32,
 }
@@ -63,6 +69,8 @@ enum State {
 struct Loaded {
     coroutine: Coroutine,
     args: c_int,
+    /// Where the run's own object is.
+    own: *const c_void,
     /// When its slice began, if that counts already.
     start: Option<Instant>,
     /// What the operation it waited for failed with.
@@ -72,10 +80,10 @@ struct Loaded {
 /// What a run is called with, after its object.
 pub(crate) enum Args {
     Site(Rc<Job>),
-    /// A converter's input, then the site's.
-    Input(Rc<Job>, Value<'static>),
-    References(Vec<c_int>),
-    Values(Vec<Out>),
+    References(Box<[c_int]>),
+    /// References that end, with the function's, when the run begins.
+    Owned(Box<[c_int]>),
+    Values(Box<[Out]>),
     /// A callback of a filter: its instance, then what the callback gets beside the TXN.
     Filter(crate::filter::Running, c_int),
 }
@@ -93,6 +101,38 @@ pub struct Outcome {
     pub filter_data: [Option<bool>; 2],
 }
 
+/// The same inside this crate: most functions return one value or none, which takes no memory of its own.
+pub(crate) struct Ended {
+    pub(crate) values: Values,
+    pub(crate) done: bool,
+    pub(crate) wake_after: Option<Duration>,
+    pub(crate) filter_data: [Option<bool>; 2],
+}
+
+/// What a function returned.
+#[derive(Default)]
+pub(crate) struct Values {
+    pub(crate) first: Option<Value<'static>>,
+    rest: Vec<Value<'static>>,
+}
+
+impl Values {
+    fn into_vec(self) -> Vec<Value<'static>> {
+        let mut values = self.rest;
+        if let Some(first) = self.first {
+            values.insert(0, first);
+        }
+        values
+    }
+}
+
+impl From<Ended> for Outcome {
+    fn from(ended: Ended) -> Self {
+        let Ended { values, done, wake_after, filter_data } = ended;
+        Outcome { values: values.into_vec(), done, wake_after, filter_data }
+    }
+}
+
 impl Outcome {
     /// The `act.…` code of an action; 0 (`act.CONTINUE`) if it returned none.
     pub fn action_code(&self) -> i64 {
@@ -106,19 +146,17 @@ impl Outcome {
 impl Execution {
     pub(crate) fn of_site(runtime: Runtime, job: Rc<Job>) -> Execution {
         let (context, name, function) = (job.context, job.name.clone(), job.function);
-        Execution::new(runtime, context, name, function, Args::Site(job), Vec::new())
+        Execution::new(runtime, context, name, function, Args::Site(job))
     }
 
     /// The same function with other arguments.
     pub(crate) fn of_site_with(runtime: Runtime, job: &Job, args: Vec<Out>) -> Execution {
-        Execution::new(runtime, job.context, job.name.clone(), job.function, Args::Values(args), Vec::new())
+        Execution::new(runtime, job.context, job.name.clone(), job.function, Args::Values(args.into()))
     }
 
     /// A run that owns its function and arguments.
     pub(crate) fn of_job(runtime: Runtime, job: Job) -> Execution {
-        let mut owned = job.args.clone();
-        owned.push(job.function);
-        Execution::new(runtime, job.context, job.name, job.function, Args::References(job.args), owned)
+        Execution::new(runtime, job.context, job.name, job.function, Args::Owned(job.args))
     }
 
     pub(crate) fn of_values(
@@ -127,30 +165,25 @@ impl Execution {
         function: c_int,
         values: Vec<Out>,
     ) -> Execution {
-        Execution::new(runtime, context, Rc::from(""), function, Args::Values(values), Vec::new())
+        let name = runtime.worker.unnamed.clone();
+        Execution::new(runtime, context, name, function, Args::Values(values.into()))
     }
 
-    fn new(
-        runtime: Runtime,
-        context: ContextKind,
-        name: Rc<str>,
-        function: c_int,
-        args: Args,
-        owned: Vec<c_int>,
-    ) -> Execution {
+    fn new(runtime: Runtime, context: ContextKind, name: Rc<str>, function: c_int, args: Args) -> Execution {
         let state = State::Fresh { function, args };
         let inner = Inner {
             state,
             context,
             name,
             handle: 0,
-            used: Duration::ZERO,
+            used_ns: 0,
             started: false,
             keeps_table: false,
             table: None,
             alarm: None,
             wants_tasks: false,
-            owned,
+            touched: 0,
+            place: None,
             counted: 0,
         };
         Execution { runtime, inner }
@@ -166,11 +199,11 @@ impl Execution {
         name: Rc<str>,
         function: c_int,
         args: Args,
-    ) -> Result<(Outcome, Option<c_int>), Error> {
-        let mut run = Execution::new(runtime.clone(), ContextKind::Filter, name, function, args, Vec::new());
+    ) -> Result<(Ended, Option<c_int>), Error> {
+        let mut run = Execution::new(runtime.clone(), ContextKind::Filter, name, function, args);
         run.inner.keeps_table = true;
         let outcome = run.run_through(Lent::Nothing).1?;
-        Ok((outcome, run.inner.table.take()))
+        Ok((outcome, run.inner.table.take().map(NonZero::get)))
     }
 
     /// A run of a filter's callback.
@@ -180,16 +213,7 @@ impl Execution {
         running: crate::filter::Running,
         object: c_int,
     ) -> Execution {
-        Execution::new(runtime, ContextKind::Filter, name, 0, Args::Filter(running, object), Vec::new())
-    }
-
-    /// Puts a converter's input before the rule's arguments.
-    pub(crate) fn take_input(&mut self, input: Value<'_>) {
-        if let State::Fresh { args, .. } = &mut self.inner.state
-            && let Args::Site(site) = args
-        {
-            *args = Args::Input(site.clone(), input.into_owned());
-        }
+        Execution::new(runtime, ContextKind::Filter, name, 0, Args::Filter(running, object))
     }
 
     /// Runs until the script ends, fails or must wait.
@@ -216,26 +240,37 @@ impl Execution {
                 }
             }
             let inner = &mut self.inner;
-            let entered = self.runtime.try_with(cx, |vm| {
-                let (back, ended) = inner.run(vm, std::mem::take(&mut lent));
+            let mut place = inner.place.take();
+            let entered = self.runtime.try_with(cx, &mut place, |vm| {
+                let (back, ended) = inner.run(vm, std::mem::take(&mut lent), None);
                 lent = back;
                 ended
             });
+            self.inner.place = place;
             self.start_tasks();
             match entered {
                 None => return (lent, Poll::Pending),
                 Some(None) => {}
                 Some(Some(result)) => {
                     self.finish();
-                    return (lent, Poll::Ready(result));
+                    return (lent, Poll::Ready(result.map(Outcome::from)));
                 }
             }
         }
     }
 
     /// Runs to the end at once, where waiting is not possible; blocks for the shared VM's lock.
-    pub(crate) fn run_through(&mut self, lent: Lent) -> (Lent, Result<Outcome, Error>) {
-        let (lent, ended) = self.runtime.with(|vm| self.inner.run(vm, lent));
+    pub(crate) fn run_through(&mut self, lent: Lent) -> (Lent, Result<Ended, Error>) {
+        self.run_through_with(lent, None)
+    }
+
+    /// The same with a converter's input before the arguments.
+    pub(crate) fn run_through_with(
+        &mut self,
+        lent: Lent,
+        input: Option<&Value<'_>>,
+    ) -> (Lent, Result<Ended, Error>) {
+        let (lent, ended) = self.runtime.with(|vm| self.inner.run(vm, lent, input));
         self.finish();
         let impossible =
             || Error::Internal { function: self.inner.label(), message: "a run did not end".into() };
@@ -261,42 +296,61 @@ impl Inner {
     }
 
     /// One stretch inside the VM. None: it waits, and the state says for what.
-    fn run(&mut self, vm: &Vm, lent: Lent) -> (Lent, Option<Result<Outcome, Error>>) {
+    fn run(
+        &mut self,
+        vm: &Vm,
+        mut lent: Lent,
+        input: Option<&Value<'_>>,
+    ) -> (Lent, Option<Result<Ended, Error>>) {
         let state = &*vm.state;
-        let Loaded { mut coroutine, args, start, error } = match self.load(state, &lent) {
+        let Loaded { mut coroutine, args, own, start, error } = match self.load(state, &mut lent, input) {
             Ok(loaded) => loaded,
             Err(error) => return (lent, Some(Err(error))),
         };
-        let outer = state.begin_run(self.handle, self.context, self.used, start);
+        let outer = state.begin_run(self.handle, self.context, Duration::from_nanos(self.used_ns), start);
         let before = state.usage.enter(self.counted);
         state.run.slot.set(coroutine.slot());
-        state.run.members.set(coroutine.members());
+        state.run.objects.set(own, coroutine.members.as_deref(), self.touched);
+        state.run.touched.set(self.touched);
+        state.run.members.set(coroutine.members.take());
         state.run.op_error.set(error);
         state.run.started.set(self.started);
         state.run.alarm.set(self.alarm.take());
         state.run.lent.set(lent);
         let step = coroutine.resume(state, args);
         let mut lent = state.run.lent.take();
-        coroutine.set_members(state.run.members.get());
+        coroutine.members = state.run.members.take();
+        if state.run.touched.get() != self.touched {
+            self.touched = state.run.touched.get();
+            state.touch(self.counted, self.touched);
+        }
         self.started = state.run.started.get();
         self.alarm = state.run.alarm.take();
         let ended = self.settle(state, coroutine, step, &mut lent);
         state.usage.leave(before);
-        self.used = state.end_run(outer, ended.is_none());
+        let used = state.end_run(outer, ended.is_none());
+        self.used_ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
         self.wants_tasks |= state.went_up.get() && !state.startup.borrow().is_empty();
         (lent, ended)
     }
 
     /// The coroutine with its arguments on its stack.
-    fn load(&mut self, vm: &VmState, lent: &Lent) -> Result<Loaded, Error> {
+    fn load(&mut self, vm: &VmState, lent: &mut Lent, input: Option<&Value<'_>>) -> Result<Loaded, Error> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Fresh { function, args } => {
                 self.handle = vm.new_handle();
-                self.counted = vm.counted_as(function, self.context, &self.name);
+                // What is run once is not looked for by its reference.
+                let lasting = !matches!(args, Args::Owned(_));
+                self.counted = vm.counted_as(function, self.context, &self.name, lasting);
                 vm.usage.count_call(self.counted);
-                let coroutine = vm.coroutine().ok_or_else(|| self.out_of_memory())?;
-                match self.push_call(vm, &coroutine, function, &args, lent) {
-                    Some(args) => Ok(Loaded { coroutine, args, start: None, error: None }),
+                let mut coroutine = vm.coroutine().ok_or_else(|| self.out_of_memory())?;
+                let pushed = self.push_call(vm, &mut coroutine, (function, &args, input), lent);
+                if let Args::Owned(references) = args {
+                    machine::unref(vm, function);
+                    references.into_iter().for_each(|reference| machine::unref(vm, reference));
+                }
+                match pushed {
+                    Some((args, own)) => Ok(Loaded { coroutine, args, own, start: None, error: None }),
                     None => {
                         coroutine.discard(vm);
                         Err(self.out_of_memory())
@@ -305,17 +359,17 @@ impl Inner {
             }
             State::Ready { slot, results } => {
                 let coroutine = vm.unpark(slot).expect("invariant: a waiting run is parked");
-                coroutine.dress(vm, class_of(lent));
+                let own = coroutine.dress(vm, class_of(lent));
                 let start = Some(vm.worker().core.now());
                 match results {
                     Ok(values) => match push_all(vm, &coroutine, &values) {
-                        Some(args) => Ok(Loaded { coroutine, args, start, error: None }),
+                        Some(args) => Ok(Loaded { coroutine, args, own, start, error: None }),
                         None => {
                             coroutine.discard(vm);
                             Err(self.out_of_memory())
                         }
                     },
-                    Err(text) => Ok(Loaded { coroutine, args: 0, start, error: Some(text) }),
+                    Err(text) => Ok(Loaded { coroutine, args: 0, own, start, error: Some(text) }),
                 }
             }
             State::Waiting { .. } | State::Over => {
@@ -329,54 +383,53 @@ impl Inner {
         Error::Memory { function: self.label() }
     }
 
-    /// Pushes function, object and arguments; None for lack of memory.
+    /// Pushes function, object and arguments; gives the number of both and where the object is. None for lack of
+    /// memory.
     fn push_call(
-        &self,
+        &mut self,
         vm: &VmState,
-        coroutine: &Coroutine,
-        function: c_int,
-        args: &Args,
-        lent: &Lent,
-    ) -> Option<c_int> {
-        let mut count = 0;
+        coroutine: &mut Coroutine,
+        (function, args, input): (c_int, &Args, Option<&Value<'_>>),
+        lent: &mut Lent,
+    ) -> Option<(c_int, *const c_void)> {
+        let (mut count, mut own) = (0, std::ptr::null());
         let room = match args {
-            Args::Site(job) | Args::Input(job, _) => job.args.len() + 1,
-            Args::References(references) => references.len(),
+            Args::Site(job) => job.args.len() + 1,
+            Args::References(references) | Args::Owned(references) => references.len(),
             Args::Values(values) => values.len(),
             Args::Filter(..) => 8,
         };
         let mut stack = coroutine.stack(vm, room)?;
         if let Args::Filter(running, object) = args {
             vm.run.filter.set(*running);
-            return crate::filter::push_call(&mut stack, coroutine, (*running, *object), self.handle);
+            let pushed = crate::filter::push_call(&mut stack, coroutine, (*running, *object), self.handle);
+            return Some((pushed?, own));
         }
         stack.push_ref(function);
         if !matches!(lent, Lent::Nothing) {
-            stack.push_object(class_of(lent), self.handle).ok()?;
-            coroutine.keep_object();
+            let wanted = wanted_members(vm, self.counted, lent);
+            let kept = coroutine.members.as_deref();
+            self.touched = stack.push_own(class_of(lent), self.handle, kept, wanted).ok()?;
+            own = coroutine.keep_object(vm)?;
             count += 1;
         }
-        if let Args::Input(_, input) = args {
-            stack.push_text(Some(input)).ok()?;
+        if input.is_some() {
+            stack.push_text(input).ok()?;
             count += 1;
         }
-        match args {
-            Args::Site(job) | Args::Input(job, _) => {
-                for reference in &job.args {
-                    stack.push_ref(*reference);
-                    count += 1;
-                }
-            }
-            Args::References(references) => {
-                for reference in references {
-                    stack.push_ref(*reference);
-                    count += 1;
-                }
-            }
-            Args::Values(values) => count += push_values(&mut stack, values)?,
-            Args::Filter(..) => {}
+        let references = match args {
+            Args::Site(job) => &*job.args,
+            Args::References(references) | Args::Owned(references) => references,
+            Args::Values(_) | Args::Filter(..) => &[],
+        };
+        for reference in references {
+            stack.push_ref(*reference);
+            count += 1;
         }
-        Some(count)
+        if let Args::Values(values) = args {
+            count += push_values(&mut stack, values)?;
+        }
+        Some((count, own))
     }
 
     /// What the step means: the end, or something to wait for (None).
@@ -386,7 +439,7 @@ impl Inner {
         coroutine: Coroutine,
         step: Step,
         lent: &mut Lent,
-    ) -> Option<Result<Outcome, Error>> {
+    ) -> Option<Result<Ended, Error>> {
         let result = match step {
             Step::Suspended | Step::Strayed => {
                 let op = vm.run.op.take().unwrap_or(Op::Turn { taken: false });
@@ -405,9 +458,8 @@ impl Inner {
             Step::Finished(count) => {
                 let values = read_values(vm, &coroutine, count);
                 if self.keeps_table && count > 0 {
-                    self.table = keep_table(vm, &coroutine, count);
+                    self.table = keep_table(vm, &coroutine, count).and_then(NonZero::new);
                 }
-                coroutine.dress(vm, Class::Stale);
                 vm.give_back(coroutine);
                 vm.reaper.run_ended(vm);
                 Ok(values)
@@ -422,7 +474,7 @@ impl Inner {
                     machine::collect(vm);
                 }
                 if exited {
-                    Ok(Vec::from_iter(vm.run.exit_value.take()))
+                    Ok(Values { first: vm.run.exit_value.take(), rest: Vec::new() })
                 } else {
                     let error = vm.error(self.label(), fault);
                     self.report(vm, lent, &error, frames, arguments);
@@ -430,7 +482,7 @@ impl Inner {
                 }
             }
         };
-        Some(result.map(|values| Outcome {
+        Some(result.map(|values| Ended {
             values,
             done: vm.run.done.take(),
             wake_after: vm.run.wake_after.take(),
@@ -475,13 +527,33 @@ impl Inner {
 
 impl Drop for Execution {
     fn drop(&mut self) {
+        if let Some(ticket) = self.inner.place.take() {
+            self.runtime.leave(ticket);
+        }
         let garbage = self.runtime.garbage();
-        if let State::Waiting { slot, .. } | State::Ready { slot, .. } = &self.inner.state {
-            garbage.add(Dropped::Suspended(*slot));
+        match &self.inner.state {
+            State::Waiting { slot, .. } | State::Ready { slot, .. } => garbage.add(Dropped::Suspended(*slot)),
+            State::Fresh { function, args: Args::Owned(references) } => {
+                for reference in references.iter().chain([function]) {
+                    garbage.add(Dropped::Reference(*reference));
+                }
+            }
+            State::Fresh { .. } | State::Over => {}
         }
-        for reference in self.inner.owned.drain(..) {
-            garbage.add(Dropped::Reference(reference));
-        }
+    }
+}
+
+/// The members to put into a run's own object: those that its function touched before and that it may have now. While
+/// what scripts reach is recorded, each is to be touched.
+fn wanted_members(vm: &VmState, counted: u32, lent: &mut Lent) -> Places {
+    let wanted = vm.touched(counted);
+    if wanted == 0 || crate::record::is_on() {
+        return 0;
+    }
+    let http = 1 << members::HTTP;
+    match lent {
+        Lent::Txn(txn) if wanted & http != 0 => wanted & !(http * Places::from(txn.http().is_none())),
+        _ => wanted,
     }
 }
 
@@ -516,12 +588,13 @@ fn push_values(stack: &mut Stack<'_>, values: &[Out]) -> Option<c_int> {
 }
 
 /// The `count` values on top of a finished coroutine.
-fn read_values(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Vec<Value<'static>> {
+fn read_values(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Values {
     if count == 0 {
-        return Vec::new();
+        return Values::default();
     }
-    let Some(stack) = coroutine.stack(vm, 0) else { return Vec::new() };
-    (-count..0).take(VALUES_MAX).map(|index| stack.value(index).into_owned()).collect()
+    let Some(stack) = coroutine.stack(vm, 0) else { return Values::default() };
+    let value = |index| stack.value(index).into_owned();
+    Values { first: Some(value(-count)), rest: (-count..0).take(VALUES_MAX).skip(1).map(value).collect() }
 }
 
 /// A reference to the first of the `count` values on top of a finished coroutine, if it is a table.
@@ -536,3 +609,15 @@ fn keep_table(vm: &VmState, coroutine: &Coroutine, count: c_int) -> Option<c_int
 
 /// More results than anyone reads are left behind.
 const VALUES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::{Execution, Op};
+
+    /// Each task that sleeps holds both.
+    #[test]
+    fn what_a_waiting_run_holds_is_small() {
+        assert_eq!(size_of::<Op>(), 32);
+        assert_eq!(size_of::<Execution>(), 128);
+    }
+}

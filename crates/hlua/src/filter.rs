@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use crate::api::Class;
 use crate::api::filter::Declared;
 use crate::execution::{Args, Execution};
+use crate::garbage::{Dropped, Garbage};
 use crate::host::{Lent, Side, Txn, Value};
 use crate::raw::machine::{self, Coroutine};
 use crate::raw::stack::Stack;
-use crate::vm::{Dropped, Garbage};
 use crate::{Error, Runtime};
 
 /// The functions that a filter's class may have.
@@ -132,7 +132,7 @@ impl FilterInstance {
         let (lent, result) = run.run_through(Lent::Txn(txn));
         let txn = lent.into_txn().expect("invariant: what was lent comes back");
         let answer = result.map(|outcome| FilterAnswer {
-            code: (!outcome.values.is_empty()).then(|| number(outcome.values.first())),
+            code: outcome.values.first.as_ref().map(|first| number(Some(first))),
             done: outcome.done,
             wake_after: outcome.wake_after,
             data: outcome.filter_data,
@@ -172,7 +172,8 @@ impl Runtime {
             Ok((function, copied.map_err(|_| memory())?, list.map_err(|_| memory())?))
         });
         let (function, class, list) = prepared?;
-        let made = Execution::make_table(self, name.into(), function, Args::References(vec![class, list]));
+        let made =
+            Execution::make_table(self, name.into(), function, Args::References(Box::new([class, list])));
         self.garbage().add(Dropped::Reference(list));
         let (outcome, table) = made.inspect_err(|_| self.garbage().add(Dropped::Reference(class)))?;
         // What returns nothing leaves the copy as the filter, as in HAProxy; nil takes it away, as documented.
@@ -181,7 +182,7 @@ impl Runtime {
                 self.garbage().add(Dropped::Reference(class));
                 Some(table)
             }
-            None => Some(class).filter(|_| outcome.values.is_empty()),
+            None => Some(class).filter(|_| outcome.values.first.is_none()),
         };
         self.with(|vm| {
             let declared = class.map(|class| Declared::new(&vm.state, name, class));
@@ -205,7 +206,7 @@ impl Runtime {
         };
         let Some(new) = declared.new else { return Ok(None) };
         let name = Rc::from(&*declared.name);
-        let args = Args::References(vec![declared.class]);
+        let args = Args::References(Box::new([declared.class]));
         let (_, object) = Execution::make_table(self, name, new, args)?;
         let Some(object) = object else { return Ok(None) };
         let id = self.with(|vm| {
@@ -221,7 +222,7 @@ impl Runtime {
 /// Pushes a callback and what it is called with.
 pub(crate) fn push_call(
     stack: &mut Stack<'_>,
-    coroutine: &Coroutine,
+    coroutine: &mut Coroutine,
     (running, object): (Running, c_int),
     handle: i64,
 ) -> Option<c_int> {
@@ -235,7 +236,7 @@ pub(crate) fn push_call(
     // The function goes below its first argument.
     stack.copy(-2);
     stack.push_object(Class::Txn, handle).ok()?;
-    coroutine.keep_object();
+    coroutine.keep_object(stack.vm())?;
     let handle = if running.response { -handle } else { handle };
     if running.callback.takes_message() {
         crate::api::http_message::push(stack, handle, running.id).ok()?;

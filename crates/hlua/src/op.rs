@@ -16,7 +16,7 @@ use crate::vm::Worker;
 /// What an operation gives: results for the script, or the text of an error to raise.
 pub(crate) type Results = Result<Vec<Out>, String>;
 
-/// Something to wait for.
+/// Something to wait for. What is large is behind a pointer, since each task that sleeps holds one.
 pub(crate) enum Op {
     /// `core.yield`, and forced yields: once around the host's scheduler.
     Turn {
@@ -33,39 +33,17 @@ pub(crate) enum Op {
         by_stream: bool,
         polled: bool,
     },
-    Connect {
-        socket: i64,
-        address: String,
-        connecting: Connecting,
-        deadline: Option<LocalFuture<()>>,
-    },
-    Receive {
-        socket: i64,
-        pattern: Pattern,
-        prefix: Vec<u8>,
-        deadline: Option<LocalFuture<()>>,
-    },
-    Send {
-        socket: i64,
-        data: Vec<u8>,
-        sent: usize,
-        deadline: Option<LocalFuture<()>>,
-    },
+    Connect(Box<Connect>),
+    Receive(Box<Receive>),
+    Send(Box<Send>),
     Http {
         response: LocalFuture<HttpResponse>,
     },
     AppletLine {
         taken: Vec<u8>,
     },
-    AppletReceive {
-        taken: Vec<u8>,
-        max: usize,
-        deadline: Option<LocalFuture<()>>,
-    },
-    AppletSend {
-        data: Vec<u8>,
-        sent: usize,
-    },
+    AppletReceive(Box<AppletReceive>),
+    AppletSend(Box<AppletSend>),
     ChannelData {
         side: Side,
         offset: usize,
@@ -79,11 +57,51 @@ pub(crate) enum Op {
     },
     /// `Patref:add_bulk`: some entries a turn.
     Bulk(Box<crate::api::patref::Bulk>),
-    ChannelSend {
-        side: Side,
-        data: Vec<u8>,
-        sent: usize,
-    },
+    ChannelSend(Box<ChannelSend>),
+}
+
+/// `Socket:connect`.
+pub(crate) struct Connect {
+    pub(crate) socket: i64,
+    pub(crate) address: String,
+    pub(crate) connecting: Connecting,
+    pub(crate) deadline: Option<LocalFuture<()>>,
+}
+
+/// `Socket:receive`.
+pub(crate) struct Receive {
+    pub(crate) socket: i64,
+    pub(crate) pattern: Pattern,
+    pub(crate) prefix: Vec<u8>,
+    pub(crate) deadline: Option<LocalFuture<()>>,
+}
+
+/// `Socket:send`.
+pub(crate) struct Send {
+    pub(crate) socket: i64,
+    pub(crate) data: Vec<u8>,
+    pub(crate) sent: usize,
+    pub(crate) deadline: Option<LocalFuture<()>>,
+}
+
+/// `receive` of an applet.
+pub(crate) struct AppletReceive {
+    pub(crate) taken: Vec<u8>,
+    pub(crate) max: usize,
+    pub(crate) deadline: Option<LocalFuture<()>>,
+}
+
+/// `send` of an applet.
+pub(crate) struct AppletSend {
+    pub(crate) data: Vec<u8>,
+    pub(crate) sent: usize,
+}
+
+/// `Channel:send`.
+pub(crate) struct ChannelSend {
+    pub(crate) side: Side,
+    pub(crate) data: Vec<u8>,
+    pub(crate) sent: usize,
 }
 
 /// What `Socket:receive` waits for.
@@ -119,28 +137,20 @@ impl Op {
                 }
                 Poll::Pending
             }
-            Op::Connect { socket, address, connecting, deadline } => {
-                poll_connect(means, *socket, address, connecting, deadline.as_mut())
-            }
-            Op::Receive { socket, pattern, prefix, deadline } => {
-                poll_receive(means, *socket, *pattern, prefix, deadline.as_mut())
-            }
-            Op::Send { socket, data, sent, deadline } => {
-                poll_send(means, *socket, data, sent, deadline.as_mut())
-            }
+            Op::Connect(connect) => poll_connect(means, connect),
+            Op::Receive(receive) => poll_receive(means, receive),
+            Op::Send(send) => poll_send(means, send),
             Op::Http { response } => response
                 .as_mut()
                 .poll(means.cx)
                 .map(|response| Ok(vec![crate::api::httpclient::out(response)])),
             Op::AppletLine { taken } => poll_line(means, taken),
-            Op::AppletReceive { taken, max, deadline } => {
-                poll_applet_receive(means, taken, *max, deadline.as_mut())
-            }
-            Op::AppletSend { data, sent } => poll_applet_send(means, data, sent),
+            Op::AppletReceive(receive) => poll_applet_receive(means, receive),
+            Op::AppletSend(send) => poll_applet_send(means, send),
             Op::ChannelData { side, offset, len, line } => poll_data(means, *side, *offset, *len, *line),
             Op::Bulk(bulk) => bulk.poll(means.cx),
             Op::ChannelForward { side, left, done } => poll_forward(means, *side, left, done),
-            Op::ChannelSend { side, data, sent } => poll_channel_send(means, *side, data, sent),
+            Op::ChannelSend(send) => poll_channel_send(means, send),
         }
     }
 }
@@ -155,6 +165,8 @@ mod bell;
 #[derive(Default)]
 pub(crate) struct SocketTable {
     entries: FxHashMap<i64, SocketEntry>,
+    /// Where all of them read into: what came is copied, nothing is cleared first.
+    scratch: Vec<u8>,
 }
 
 /// One script socket.
@@ -162,6 +174,8 @@ pub(crate) struct SocketEntry {
     pub(crate) state: SocketState,
     pub(crate) timeout: Option<Duration>,
     received: Vec<u8>,
+    /// Bytes at the front of `received` that the script has taken.
+    used: usize,
 }
 
 pub(crate) enum SocketState {
@@ -174,7 +188,7 @@ pub(crate) enum SocketState {
 
 impl SocketTable {
     pub(crate) fn insert(&mut self, number: i64) {
-        let entry = SocketEntry { state: SocketState::New, timeout: None, received: Vec::new() };
+        let entry = SocketEntry { state: SocketState::New, timeout: None, received: Vec::new(), used: 0 };
         self.entries.insert(number, entry);
     }
 
@@ -200,17 +214,12 @@ fn failed(text: &str) -> Poll<Results> {
     Poll::Ready(Ok(vec![Out::Nil, Out::text(text)]))
 }
 
-fn poll_connect(
-    means: &mut Means<'_, '_>,
-    number: i64,
-    address: &str,
-    connecting: &mut Connecting,
-    deadline: Option<&mut LocalFuture<()>>,
-) -> Poll<Results> {
+fn poll_connect(means: &mut Means<'_, '_>, connect: &mut Connect) -> Poll<Results> {
+    let Connect { socket: number, address, connecting, deadline } = connect;
     match connecting.as_mut().poll(means.cx) {
         Poll::Ready(Ok(socket)) => {
             let mut table = means.worker.sockets.borrow_mut();
-            let Some(entry) = table.get(number) else { return failed("Can't connect") };
+            let Some(entry) = table.get(*number) else { return failed("Can't connect") };
             entry.state = SocketState::Connected(socket);
             Poll::Ready(Ok(vec![Out::Int(1)]))
         }
@@ -218,28 +227,25 @@ fn poll_connect(
             Poll::Ready(Err(format!("connect: cannot parse destination address '{address}'")))
         }
         Poll::Ready(Err(ConnectError::Failed(_))) => failed("Can't connect"),
-        Poll::Pending if is_past(deadline, means.cx) => failed("Can't connect"),
+        Poll::Pending if is_past(deadline.as_mut(), means.cx) => failed("Can't connect"),
         Poll::Pending => Poll::Pending,
     }
 }
 
-fn poll_receive(
-    means: &mut Means<'_, '_>,
-    number: i64,
-    pattern: Pattern,
-    prefix: &mut Vec<u8>,
-    deadline: Option<&mut LocalFuture<()>>,
-) -> Poll<Results> {
+fn poll_receive(means: &mut Means<'_, '_>, receive: &mut Receive) -> Poll<Results> {
     const CLOSED: &str = "connection closed.";
-    let mut table = means.worker.sockets.borrow_mut();
-    let Some(entry) = table.get(number) else { return failed(CLOSED) };
+    let Receive { socket: number, pattern, prefix, deadline } = receive;
+    let pattern = *pattern;
+    let SocketTable { entries, scratch } = &mut *means.worker.sockets.borrow_mut();
+    let Some(entry) = entries.get_mut(number) else { return failed(CLOSED) };
+    scratch.resize(READ_BYTES, 0);
     loop {
         if let Some(found) = entry.take(pattern) {
             prefix.extend_from_slice(&found);
             return Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(prefix))]));
         }
         let SocketState::Connected(socket) = &mut entry.state else {
-            let rest = std::mem::take(&mut entry.received);
+            let rest = entry.take_rest();
             if rest.is_empty() && !(pattern == Pattern::All && matches!(entry.state, SocketState::Ended)) {
                 return failed(CLOSED);
             }
@@ -249,52 +255,64 @@ fn poll_receive(
             prefix.extend_from_slice(&rest);
             return Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(prefix))]));
         };
-        let had = entry.received.len();
-        entry.received.resize(had + READ_BYTES, 0);
-        let read = socket.poll_read(means.cx, &mut entry.received[had..]);
-        let got = if let Poll::Ready(Ok(n)) = &read { (*n).min(READ_BYTES) } else { 0 };
-        entry.received.truncate(had + got);
-        match read {
+        match socket.poll_read(means.cx, scratch) {
             Poll::Ready(Ok(0) | Err(_)) => entry.state = SocketState::Ended,
-            Poll::Ready(Ok(_)) => {}
-            Poll::Pending if is_past(deadline, means.cx) => return failed(CLOSED),
+            Poll::Ready(Ok(n)) => entry.receive(&scratch[..n.min(READ_BYTES)]),
+            Poll::Pending if is_past(deadline.as_mut(), means.cx) => return failed(CLOSED),
             Poll::Pending => return Poll::Pending,
         }
     }
 }
 
-/// Room made for one read, in bytes.
-const READ_BYTES: usize = 4 * 1024;
+/// Most bytes of one read.
+const READ_BYTES: usize = 16 * 1024;
 
 impl SocketEntry {
     /// What the pattern asks for, if it is all there.
     fn take(&mut self, pattern: Pattern) -> Option<Vec<u8>> {
+        let unread = &self.received[self.used..];
         match pattern {
             Pattern::Line => {
-                let end = self.received.iter().position(|byte| *byte == b'\n')?;
-                let mut line: Vec<u8> = self.received.drain(..=end).collect();
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
+                let end = unread.iter().position(|byte| *byte == b'\n')?;
+                let line = &unread[..end];
+                let line = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+                self.use_up(end + 1);
                 Some(line)
             }
-            Pattern::Bytes(n) => (self.received.len() >= n).then(|| self.received.drain(..n).collect()),
+            Pattern::Bytes(n) => {
+                let taken = unread.get(..n)?.to_vec();
+                self.use_up(n);
+                Some(taken)
+            }
             Pattern::All => None,
+        }
+    }
+
+    /// All that was received and not taken.
+    fn take_rest(&mut self) -> Vec<u8> {
+        self.received.drain(..std::mem::take(&mut self.used));
+        std::mem::take(&mut self.received)
+    }
+
+    /// Adds what came behind what was not taken yet.
+    fn receive(&mut self, bytes: &[u8]) {
+        self.received.drain(..std::mem::take(&mut self.used));
+        self.received.extend_from_slice(bytes);
+    }
+
+    fn use_up(&mut self, n: usize) {
+        self.used += n;
+        if self.used == self.received.len() {
+            self.take_rest();
         }
     }
 }
 
-fn poll_send(
-    means: &mut Means<'_, '_>,
-    number: i64,
-    data: &[u8],
-    sent: &mut usize,
-    mut deadline: Option<&mut LocalFuture<()>>,
-) -> Poll<Results> {
+fn poll_send(means: &mut Means<'_, '_>, send: &mut Send) -> Poll<Results> {
+    let Send { socket: number, data, sent, deadline } = send;
     let gone = || Poll::Ready(Ok(vec![Out::Int(-1)]));
     let mut table = means.worker.sockets.borrow_mut();
-    let Some(entry) = table.get(number) else { return gone() };
+    let Some(entry) = table.get(*number) else { return gone() };
     while *sent < data.len() {
         let SocketState::Connected(socket) = &mut entry.state else { return gone() };
         match socket.poll_write(means.cx, &data[*sent..]) {
@@ -303,13 +321,13 @@ fn poll_send(
                 return gone();
             }
             Poll::Ready(Ok(n)) => *sent += n,
-            Poll::Pending if is_past(deadline.as_deref_mut(), means.cx) => return gone(),
+            Poll::Pending if is_past(deadline.as_mut(), means.cx) => return gone(),
             Poll::Pending => return Poll::Pending,
         }
     }
     if let SocketState::Connected(socket) = &mut entry.state
         && socket.poll_flush(means.cx).is_pending()
-        && !is_past(deadline, means.cx)
+        && !is_past(deadline.as_mut(), means.cx)
     {
         return Poll::Pending;
     }
@@ -343,12 +361,9 @@ fn poll_line(means: &mut Means<'_, '_>, taken: &mut Vec<u8>) -> Poll<Results> {
     Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(taken))]))
 }
 
-fn poll_applet_receive(
-    means: &mut Means<'_, '_>,
-    taken: &mut Vec<u8>,
-    max: usize,
-    deadline: Option<&mut LocalFuture<()>>,
-) -> Poll<Results> {
+fn poll_applet_receive(means: &mut Means<'_, '_>, receive: &mut AppletReceive) -> Poll<Results> {
+    let AppletReceive { taken, max, deadline } = receive;
+    let max = *max;
     let applet = applet(means.lent)?;
     while taken.len() < max {
         match applet.poll_fill(means.cx) {
@@ -359,7 +374,7 @@ fn poll_applet_receive(
                 taken.extend_from_slice(&data[..len]);
                 applet.consume(len);
             }
-            Poll::Pending if is_past(deadline, means.cx) => {
+            Poll::Pending if is_past(deadline.as_mut(), means.cx) => {
                 if taken.is_empty() {
                     return Poll::Ready(Ok(vec![Out::Nil]));
                 }
@@ -371,7 +386,8 @@ fn poll_applet_receive(
     Poll::Ready(Ok(vec![Out::Bytes(std::mem::take(taken))]))
 }
 
-fn poll_applet_send(means: &mut Means<'_, '_>, data: &[u8], sent: &mut usize) -> Poll<Results> {
+fn poll_applet_send(means: &mut Means<'_, '_>, send: &mut AppletSend) -> Poll<Results> {
+    let AppletSend { data, sent } = send;
     let applet = applet(means.lent)?;
     while *sent < data.len() {
         match ready!(applet.poll_send(means.cx, &data[*sent..])) {
@@ -437,8 +453,9 @@ fn poll_forward(means: &mut Means<'_, '_>, side: Side, left: &mut usize, done: &
     }
 }
 
-fn poll_channel_send(means: &mut Means<'_, '_>, side: Side, data: &[u8], sent: &mut usize) -> Poll<Results> {
-    let channel = channel(means.lent, side)?;
+fn poll_channel_send(means: &mut Means<'_, '_>, send: &mut ChannelSend) -> Poll<Results> {
+    let ChannelSend { side, data, sent } = send;
+    let channel = channel(means.lent, *side)?;
     loop {
         let n = channel.room().min(data.len() - *sent);
         let refused = |error: crate::host::HostError| error.to_string();

@@ -9,21 +9,20 @@ use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
-
-use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::context::ContextKind;
 use crate::event_runner::EventRunner;
-use crate::execution::{Execution, Outcome};
+use crate::execution::{Ended, Execution};
+use crate::garbage::Garbage;
 use crate::host::{Core, Lent, Level, Txn, Value};
 use crate::limits::{Config, Interrupter, Preemption};
 use crate::raw::machine;
+use crate::shared::{Held, Shared, SharedVm, Ticket, WorkerId};
 use crate::usage::VmUsage;
 use crate::value::Out;
-use crate::vm::{Garbage, Job, Startup, Vm, VmState, Worker};
+use crate::vm::{Job, Startup, Vm, VmState, Worker};
 use crate::{Error, FunctionKind, Registry};
 
 /// Which VM a function lives in.
@@ -33,18 +32,6 @@ pub enum VmKind {
     PerThread,
     /// `lua-load`
     Shared,
-}
-
-/// The VM of `lua-load`, for all worker threads: `Send`, `Sync`, cheap to clone. Each worker makes its
-/// [`Runtime`] from it.
-#[derive(Clone)]
-pub struct SharedVm(Arc<Shared>);
-
-struct Shared {
-    vm: ReentrantMutex<confined::Confined>,
-    garbage: Arc<Garbage>,
-    /// Executions that found the VM taken.
-    waiters: Mutex<Vec<Waker>>,
 }
 
 /// A worker's view of one VM: `!Send`, cheap to clone.
@@ -65,22 +52,6 @@ enum VmRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallSite(u32);
 
-impl SharedVm {
-    /// Makes the VM; nothing is loaded yet.
-    ///
-    /// # Errors
-    /// [`Error::Load`] if a setting is unusable.
-    pub fn new(config: &Config) -> Result<SharedVm, Error> {
-        let vm = Vm::new(config, 0)?;
-        let garbage = vm.state.garbage.clone();
-        Ok(SharedVm(Arc::new(Shared {
-            vm: ReentrantMutex::new(confined::Confined::new(vm)),
-            garbage,
-            waiters: Mutex::default(),
-        })))
-    }
-}
-
 impl Runtime {
     /// Makes a per-thread VM. `thread` is what `core.thread` gives, from 1.
     ///
@@ -100,6 +71,7 @@ impl Runtime {
             core,
             beat: Arc::default(),
             sockets: Default::default(),
+            unnamed: Rc::from(""),
             sites: Default::default(),
         });
         Runtime { vm, worker }
@@ -140,8 +112,12 @@ impl Runtime {
     /// The script's, with HAProxy's text.
     pub fn load_file(&self, path: &Path, args: &[String]) -> Result<(), Error> {
         let shown = path.display();
-        let source =
-            std::fs::read(path).map_err(|error| Error::Load(format!("cannot open {shown}: {error}")))?;
+        let source = std::fs::read(path).map_err(|error| {
+            // The system's words, without its number.
+            let why = error.to_string();
+            let why = why.split(" (os error").next().unwrap_or_default();
+            Error::Load(format!("cannot open {shown}: {why}"))
+        })?;
         self.load_source(&shown.to_string(), &source, args)
     }
 
@@ -154,7 +130,7 @@ impl Runtime {
         let args = args.iter().map(|arg| Out::text(arg.as_str())).collect();
         let mut execution = Execution::of_values(self.clone(), ContextKind::Body, chunk, args);
         let result = execution.run_through(Lent::Nothing).1;
-        self.garbage().add(crate::vm::Dropped::Reference(chunk));
+        self.garbage().add(crate::garbage::Dropped::Reference(chunk));
         result.map(|_| ()).map_err(load_error)
     }
 
@@ -191,7 +167,8 @@ impl Runtime {
     pub fn run_init(&self) -> Result<(), Error> {
         let inits = self.with(|vm| std::mem::take(&mut *vm.state.inits.borrow_mut()));
         for function in inits {
-            let job = Job { context: ContextKind::Init, name: Rc::from(""), function, args: Vec::new() };
+            let name = self.worker.unnamed.clone();
+            let job = Job { context: ContextKind::Init, name, function, args: Box::default() };
             Execution::of_job(self.clone(), job).run_through(Lent::Nothing).1?;
         }
         Ok(())
@@ -307,9 +284,7 @@ impl Runtime {
         now: Instant,
     ) -> Result<Option<Value<'static>>, Error> {
         let _ = now;
-        let mut execution = self.start(site);
-        execution.take_input(input);
-        execution.run_through(Lent::Nothing).1.map(first_value)
+        self.start(site).run_through_with(Lent::Nothing, Some(&input)).1.map(first_value)
     }
 
     /// The handle with which a watchdog thread stops this worker's long runs
@@ -355,13 +330,7 @@ impl Runtime {
     pub(crate) fn with<R>(&self, f: impl FnOnce(&Vm) -> R) -> R {
         match &self.vm {
             VmRef::Local(vm) => self.inside(vm, false, f),
-            VmRef::Shared(shared) => {
-                let guard = shared.vm.lock();
-                let result = self.inside(guard.vm(), true, f);
-                drop(guard);
-                shared.wake_waiters();
-                result
-            }
+            VmRef::Shared(shared) => self.held(shared, shared.hold(), f),
         }
     }
 
@@ -369,55 +338,43 @@ impl Runtime {
     fn with_if_free<R>(&self, f: impl FnOnce(&Vm) -> R) -> Option<R> {
         match &self.vm {
             VmRef::Local(vm) => Some(self.inside(vm, false, f)),
+            VmRef::Shared(shared) => Some(self.held(shared, shared.try_hold()?, f)),
+        }
+    }
+
+    /// Runs `f` in the VM, or sees to it that `cx` is woken when it is free; `place` is kept until the next try.
+    pub(crate) fn try_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut Option<Ticket>,
+        f: impl FnOnce(&Vm) -> R,
+    ) -> Option<R> {
+        match &self.vm {
+            VmRef::Local(vm) => Some(self.inside(vm, false, f)),
             VmRef::Shared(shared) => {
-                let guard = shared.vm.try_lock()?;
-                let result = self.inside(guard.vm(), true, f);
-                drop(guard);
-                shared.wake_waiters();
-                Some(result)
+                let held = shared.hold_or_wait(self.worker_id(), place, cx.waker())?;
+                Some(self.held(shared, held, f))
             }
         }
     }
 
-    /// Runs `f` in the VM, or registers `cx` to be woken when it is free.
-    pub(crate) fn try_with<R>(&self, cx: &mut Context<'_>, f: impl FnOnce(&Vm) -> R) -> Option<R> {
-        let VmRef::Shared(shared) = &self.vm else { return self.with_if_free(f) };
-        let guard = match shared.vm.try_lock() {
-            Some(guard) => guard,
-            None => {
-                shared.wait(cx.waker());
-                // The holder may have left before it could see us.
-                shared.vm.try_lock()?
-            }
-        };
-        let result = self.inside(guard.vm(), true, f);
-        drop(guard);
-        shared.wake_waiters();
-        Some(result)
-    }
-}
-
-impl Shared {
-    fn wait(&self, waker: &Waker) {
-        self.waiters.lock().push(waker.clone());
-        self.garbage.waiting.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+    fn held<R>(&self, shared: &Shared, held: Held<'_>, f: impl FnOnce(&Vm) -> R) -> R {
+        let result = self.inside(held.vm(), true, f);
+        drop(held);
+        shared.call_next(self.worker_id());
+        result
     }
 
-    /// After the lock was released. All are woken: one alone might belong to an execution that is gone.
-    fn wake_waiters(&self) {
-        fence(Ordering::SeqCst);
-        if !self.garbage.waiting.load(Ordering::SeqCst) {
-            return;
+    /// Who waited for the VM is gone.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        if let VmRef::Shared(shared) = &self.vm {
+            shared.leave(self.worker_id(), ticket);
         }
-        let waiters = {
-            let mut waiters = self.waiters.lock();
-            self.garbage.waiting.store(false, Ordering::SeqCst);
-            std::mem::take(&mut *waiters)
-        };
-        for waker in waiters {
-            waker.wake();
-        }
+    }
+
+    /// Its worker's address, which no other has as long as this one lives.
+    fn worker_id(&self) -> WorkerId {
+        WorkerId(Rc::as_ptr(&self.worker).addr())
     }
 }
 
@@ -431,7 +388,7 @@ fn bind(vm: &VmState, kind: &FunctionKind, name: &str, args: &[&[u8]]) -> Result
         let reference = stack.push_bytes(arg).and_then(|()| stack.make_ref());
         references.push(reference.map_err(|_| Error::Memory { function: "Lua".into() })?);
     }
-    Ok(Job { context: kind.context(), name: Rc::from(name), function, args: references })
+    Ok(Job { context: kind.context(), name: Rc::from(name), function, args: references.into() })
 }
 
 /// A task from its start to its end; an error is one log line.
@@ -452,8 +409,8 @@ impl Future for Background {
     }
 }
 
-fn first_value(outcome: Outcome) -> Option<Value<'static>> {
-    outcome.values.into_iter().next()
+fn first_value(ended: Ended) -> Option<Value<'static>> {
+    ended.values.first
 }
 
 /// A main chunk's error as the configuration parser shows it.
@@ -476,31 +433,4 @@ fn without_shebang(source: &[u8]) -> &[u8] {
     }
     let end = source.iter().position(|byte| *byte == b'\n').unwrap_or(source.len());
     &source[end..]
-}
-
-/// The shared VM's confinement.
-mod confined {
-    #![expect(unsafe_code, reason = "one VM moves between threads under a lock")]
-
-    use crate::vm::Vm;
-
-    /// A VM that any thread may run, one at a time.
-    pub(super) struct Confined(Vm);
-
-    // SAFETY: the VM is reached only through the mutex around this value, so one thread at a time uses it and the
-    // lock orders their uses. What inside is not `Send` (`Rc`s and `Cell`s of this VM, Lua's own pointers) is
-    // owned by it alone and never handed out. What belongs to one thread (its worker, with the host; a lent TXN;
-    // an operation) is put in by `Runtime::inside` or `Execution::run` and taken out before the lock is released.
-    // Lua itself has no thread-local state.
-    unsafe impl Send for Confined {}
-
-    impl Confined {
-        pub(super) fn new(vm: Vm) -> Self {
-            Confined(vm)
-        }
-
-        pub(super) fn vm(&self) -> &Vm {
-            &self.0
-        }
-    }
 }

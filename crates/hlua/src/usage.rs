@@ -137,19 +137,21 @@ impl Usage {
         of_reference.get(usize::try_from(reference).ok()?)?.checked_sub(1)
     }
 
-    /// Its number from now on.
-    pub(crate) fn add(&self, reference: c_int, context: ContextKind, name: &str, place: String) -> u32 {
+    /// The number of a function by what is told of it.
+    pub(crate) fn number(&self, context: ContextKind, name: &str, place: String) -> u32 {
         let key = (context, name.to_owned(), place);
         let known = self.known.borrow().get(&key).copied();
-        let number = known.unwrap_or_else(|| self.make(key));
-        if let Ok(at) = usize::try_from(reference) {
-            let mut of_reference = self.of_reference.borrow_mut();
-            if of_reference.len() <= at {
-                of_reference.resize(at + 1, 0);
-            }
-            of_reference[at] = number + 1;
+        known.unwrap_or_else(|| self.make(key))
+    }
+
+    /// From now on a reference names the function of that number.
+    pub(crate) fn keep(&self, reference: c_int, number: u32) {
+        let Ok(at) = usize::try_from(reference) else { return };
+        let mut of_reference = self.of_reference.borrow_mut();
+        if of_reference.len() <= at {
+            of_reference.resize(at + 1, 0);
         }
-        number
+        of_reference[at] = number + 1;
     }
 
     fn make(&self, key: (ContextKind, String, String)) -> u32 {

@@ -9,20 +9,24 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use mlua::Lua;
-use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::api::Class;
-use crate::context::{ContextKind, Group};
+use crate::api::{Class, Method};
+use crate::context::ContextKind;
 use crate::error::Error;
-use crate::host::{Core, EventHandle, Lent, Value};
+use crate::garbage::{Dropped, Garbage};
+use crate::host::{Core, EventHandle};
+use crate::interned::Interned;
+use crate::judgement::Timeouts;
 use crate::limits::{Beat, BoolSamples, Config, MemoryShare, Preemption};
-use crate::op::{Op, SocketTable};
-use crate::raw::machine::{self, Coroutine, Fault, Members};
+use crate::members::Places;
+use crate::op::SocketTable;
+use crate::raw::entry::Bound;
+use crate::raw::machine::{self, Coroutine, Fault};
 use crate::registry::{FunctionInfo, FunctionKind, Registry};
+use crate::run::Run;
 use crate::usage::Usage;
 
 /// A Lua VM and its state. INVARIANT: `lua` is dropped first, since closing it runs functions that use `state`.
@@ -36,6 +40,8 @@ pub(crate) struct Worker {
     pub(crate) core: Rc<dyn Core>,
     pub(crate) beat: Arc<Beat>,
     pub(crate) sockets: RefCell<SocketTable>,
+    /// The name of every run that has none.
+    pub(crate) unnamed: Rc<str>,
     /// Functions bound to rules; never freed.
     pub(crate) sites: RefCell<Vec<Rc<Job>>>,
 }
@@ -58,17 +64,21 @@ pub(crate) struct Job {
     pub(crate) context: ContextKind,
     pub(crate) name: Rc<str>,
     pub(crate) function: c_int,
-    pub(crate) args: Vec<c_int>,
+    pub(crate) args: Box<[c_int]>,
 }
 
 pub(crate) struct VmState {
     main: Cell<*mut c_void>,
     classes: RefCell<Vec<ClassTable>>,
+    /// What the C functions of this VM point to; freed with it.
+    bounds: RefCell<Vec<Rc<Bound>>>,
+    /// The members that each function touched so far, by the number that it is counted as.
+    touched: RefCell<Vec<Places>>,
     limited: Cell<bool>,
     memory: RefCell<Option<MemoryShare>>,
     pub(crate) bools: Cell<BoolSamples>,
     pub(crate) preemption: Cell<Preemption>,
-    timeouts: Cell<Timeouts>,
+    pub(crate) timeouts: Cell<Timeouts>,
     /// `core.thread`; 0 for the shared VM.
     pub(crate) thread: u32,
     /// Another VM of the same scripts does what happens once a process (event subscriptions at load).
@@ -86,7 +96,7 @@ pub(crate) struct VmState {
     next_handle: Cell<i64>,
     pub(crate) servers: RefCell<Interned>,
     pub(crate) subscriptions: RefCell<FxHashMap<i64, Option<Box<dyn EventHandle>>>>,
-    pub(crate) concats: RefCell<FxHashMap<i64, Vec<u8>>>,
+    pub(crate) concats: crate::api::concat::Buffers,
     pub(crate) maps: RefCell<Vec<crate::api::map::Opened>>,
     pub(crate) patrefs: RefCell<FxHashMap<i64, crate::api::patref::Held>>,
     pub(crate) cursors: RefCell<FxHashMap<i64, crate::api::patref::Cursor>>,
@@ -111,183 +121,6 @@ pub(crate) struct ClassTable {
 pub(crate) struct Registered {
     pub(crate) info: FunctionInfo,
     pub(crate) function: c_int,
-}
-
-#[derive(Clone, Copy)]
-struct Timeouts {
-    session: Option<Duration>,
-    task: Option<Duration>,
-    service: Option<Duration>,
-    burst: Option<Duration>,
-}
-
-impl Timeouts {
-    fn of(config: &Config) -> Self {
-        Timeouts {
-            session: config.session_timeout,
-            task: config.task_timeout,
-            service: config.service_timeout,
-            burst: config.burst_timeout,
-        }
-    }
-}
-
-/// What others want from a VM while it runs: that it frees what their owners dropped, and, of the shared one, that it
-/// is let go.
-#[derive(Default)]
-pub(crate) struct Garbage {
-    pub(crate) list: Mutex<Vec<Dropped>>,
-    pub(crate) any: std::sync::atomic::AtomicBool,
-    /// Another worker waits for the shared VM.
-    pub(crate) waiting: std::sync::atomic::AtomicBool,
-}
-
-pub(crate) enum Dropped {
-    Reference(c_int),
-    Suspended(u32),
-}
-
-impl Garbage {
-    pub(crate) fn add(&self, dropped: Dropped) {
-        self.list.lock().push(dropped);
-        self.any.store(true, std::sync::atomic::Ordering::Release);
-    }
-}
-
-/// Server identities behind the numbers in Lua objects.
-#[derive(Default)]
-pub(crate) struct Interned {
-    list: Vec<ServerKey>,
-    index: FxHashMap<ServerKey, i64>,
-}
-
-/// `(proxy uuid, puid, rid)`
-pub(crate) type ServerKey = (i64, i64, i64);
-
-impl Interned {
-    pub(crate) fn number(&mut self, key: ServerKey) -> i64 {
-        let list = &mut self.list;
-        *self.index.entry(key).or_insert_with(|| {
-            list.push(key);
-            list.len() as i64
-        })
-    }
-
-    pub(crate) fn key(&self, number: i64) -> Option<ServerKey> {
-        self.list.get(usize::try_from(number - 1).ok()?).copied()
-    }
-}
-
-/// What is true while a coroutine runs. Between runs `handle` is 0 and nothing is lent.
-pub(crate) struct Run {
-    pub(crate) handle: Cell<i64>,
-    pub(crate) context: Cell<ContextKind>,
-    pub(crate) lent: Cell<Lent>,
-    /// Registry slot of the run's own object.
-    pub(crate) slot: Cell<c_int>,
-    /// The coroutine's kept member objects, while it runs.
-    pub(crate) members: Cell<Members>,
-    /// No C function stands between the innermost coroutine and the scheduler.
-    pub(crate) boundary_free: Cell<bool>,
-    /// The coroutines are on their way out to the scheduler.
-    pub(crate) suspending: Cell<bool>,
-    /// …because of the hook, not of an operation.
-    pub(crate) preempted: Cell<bool>,
-    pub(crate) op: Cell<Option<Op>>,
-    pub(crate) op_name: Cell<&'static str>,
-    pub(crate) op_error: Cell<Option<String>>,
-    /// `core.done` or `txn:done` was called.
-    pub(crate) exit: Cell<bool>,
-    pub(crate) exit_value: Cell<Option<Value<'static>>>,
-    pub(crate) done: Cell<bool>,
-    /// `start_response` was called.
-    pub(crate) started: Cell<bool>,
-    pub(crate) wake_after: Cell<Option<Duration>>,
-    /// What `core.wait` of this run waits on, once it asked for it.
-    pub(crate) alarm: Cell<Option<Arc<crate::op::Alarm>>>,
-    /// Which callback of which filter runs; only looked at in the filter context.
-    pub(crate) filter: Cell<crate::filter::Running>,
-    pub(crate) panicked: Cell<Option<String>>,
-    kill: Cell<Option<&'static str>>,
-    used: Cell<Duration>,
-    sliced_at: Cell<Option<Instant>>,
-}
-
-impl Default for Run {
-    fn default() -> Self {
-        Run {
-            handle: Cell::new(0),
-            context: Cell::new(ContextKind::Body),
-            lent: Cell::default(),
-            slot: Cell::new(0),
-            members: Cell::default(),
-            boundary_free: Cell::new(true),
-            suspending: Cell::new(false),
-            preempted: Cell::new(false),
-            op: Cell::new(None),
-            op_name: Cell::new(""),
-            op_error: Cell::new(None),
-            exit: Cell::new(false),
-            exit_value: Cell::new(None),
-            done: Cell::new(false),
-            started: Cell::new(false),
-            wake_after: Cell::new(None),
-            alarm: Cell::new(None),
-            filter: Cell::default(),
-            panicked: Cell::new(None),
-            kill: Cell::new(None),
-            used: Cell::new(Duration::ZERO),
-            sliced_at: Cell::new(None),
-        }
-    }
-}
-
-impl Run {
-    /// Moves everything out, for a run nested in this one; put back with [`Run::restore`].
-    fn set_aside(&self) -> Run {
-        let aside = Run::default();
-        aside.restore(self);
-        aside
-    }
-
-    /// Takes over every field of `from`.
-    fn restore(&self, from: &Run) {
-        self.handle.set(from.handle.get());
-        self.context.set(from.context.get());
-        self.lent.set(from.lent.take());
-        self.slot.set(from.slot.get());
-        self.members.set(from.members.get());
-        self.boundary_free.set(from.boundary_free.get());
-        self.suspending.set(from.suspending.get());
-        self.preempted.set(from.preempted.get());
-        self.op.set(from.op.take());
-        self.op_name.set(from.op_name.get());
-        self.op_error.set(from.op_error.take());
-        self.exit.set(from.exit.get());
-        self.exit_value.set(from.exit_value.take());
-        self.done.set(from.done.get());
-        self.started.set(from.started.get());
-        self.wake_after.set(from.wake_after.get());
-        self.alarm.set(from.alarm.take());
-        self.filter.set(from.filter.get());
-        self.panicked.set(from.panicked.take());
-        self.kill.set(from.kill.get());
-        self.used.set(from.used.get());
-        self.sliced_at.set(from.sliced_at.get());
-    }
-
-    pub(crate) fn killed(&self) -> bool {
-        self.kill.get().is_some()
-    }
-}
-
-/// What the hook should do.
-pub(crate) enum Judgement {
-    GoOn,
-    /// The slice is over.
-    Slice,
-    /// A limit is passed: raise this, and again at every instruction.
-    Kill(&'static str),
 }
 
 impl Vm {
@@ -371,6 +204,8 @@ impl VmState {
         VmState {
             main: Cell::new(std::ptr::null_mut()),
             classes: RefCell::default(),
+            bounds: RefCell::default(),
+            touched: RefCell::default(),
             limited: Cell::new(false),
             memory: RefCell::new(config.memory.as_ref().map(MemoryShare::new)),
             bools: Cell::new(config.bool_samples),
@@ -390,7 +225,7 @@ impl VmState {
             next_handle: Cell::new(1),
             servers: RefCell::default(),
             subscriptions: RefCell::default(),
-            concats: RefCell::default(),
+            concats: Default::default(),
             maps: RefCell::default(),
             patrefs: RefCell::default(),
             cursors: RefCell::default(),
@@ -411,6 +246,28 @@ impl VmState {
     /// Whether a memory cap is set, so that allocating calls must be protected.
     pub(crate) fn limited(&self) -> bool {
         self.limited.get()
+    }
+
+    /// What a C function of this VM that runs `method` points to.
+    pub(crate) fn bind(&self, method: &'static Method) -> *const Bound {
+        let bound = Rc::new(Bound { vm: std::ptr::from_ref(self), method });
+        let address = Rc::as_ptr(&bound);
+        self.bounds.borrow_mut().push(bound);
+        address
+    }
+
+    /// The members that a function touched in its runs so far.
+    pub(crate) fn touched(&self, counted: u32) -> Places {
+        self.touched.borrow().get(counted as usize).copied().unwrap_or_default()
+    }
+
+    /// It touched these.
+    pub(crate) fn touch(&self, counted: u32, places: Places) {
+        let mut touched = self.touched.borrow_mut();
+        if touched.len() <= counted as usize {
+            touched.resize(counted as usize + 1, 0);
+        }
+        touched[counted as usize] |= places;
     }
 
     /// The registry reference of a class's metatable.
@@ -445,7 +302,7 @@ impl VmState {
 
     /// Takes a finished coroutine back.
     pub(crate) fn give_back(&self, coroutine: Coroutine) {
-        coroutine.recycle();
+        coroutine.recycle(self);
         let mut pool = self.pool.borrow_mut();
         if pool.len() < POOL_MAX {
             pool.push(coroutine);
@@ -486,58 +343,17 @@ impl VmState {
         }
     }
 
-    /// The number under which a function's runs are counted.
-    pub(crate) fn counted_as(&self, function: c_int, context: ContextKind, name: &str) -> u32 {
+    /// The number under which a function's runs are counted; kept by its reference where that lasts.
+    pub(crate) fn counted_as(&self, function: c_int, context: ContextKind, name: &str, lasting: bool) -> u32 {
         let usage = &self.usage;
-        usage
-            .find(function)
-            .unwrap_or_else(|| usage.add(function, context, name, machine::place_of(self, function)))
-    }
-
-    /// Begins a stretch of running; gives back what to restore when it is nested in another.
-    pub(crate) fn begin_run(
-        &self,
-        handle: i64,
-        context: ContextKind,
-        used: Duration,
-        start: Option<Instant>,
-    ) -> Option<Run> {
-        let outer = (self.run.handle.get() != 0).then(|| self.run.set_aside());
-        let run = &self.run;
-        run.handle.set(handle);
-        run.context.set(context);
-        run.boundary_free.set(true);
-        run.suspending.set(false);
-        run.preempted.set(false);
-        run.exit.set(false);
-        run.exit_value.set(None);
-        run.wake_after.set(None);
-        run.done.set(false);
-        run.kill.set(None);
-        run.used.set(used);
-        let start = match self.preemption.get() {
-            Preemption::Count(_) if !context.is_start() => {
-                Some(start.unwrap_or_else(|| self.worker().core.now()))
-            }
-            _ => start,
-        };
-        run.sliced_at.set(start);
-        outer
-    }
-
-    /// Ends it and says how much run time has been used in all.
-    pub(crate) fn end_run(&self, outer: Option<Run>, suspended: bool) -> Duration {
-        let mut used = self.run.used.get();
-        if let Some(start) = self.run.sliced_at.get()
-            && suspended
-        {
-            used += self.worker().core.now().saturating_duration_since(start);
+        if let Some(number) = usage.find(function) {
+            return number;
         }
-        self.run.handle.set(0);
-        if let Some(outer) = outer {
-            self.run.restore(&outer);
+        let number = usage.number(context, name, machine::place_of(self, function));
+        if lasting {
+            usage.keep(function, number);
         }
-        used
+        number
     }
 
     /// Gives way without leaving the VM, where leaving would come straight back; true if that is so.
@@ -558,45 +374,6 @@ impl VmState {
         worker.beat.tick();
         self.usage.count_turn(forced);
         true
-    }
-
-    /// Called by the hook: what does the clock say?
-    pub(crate) fn judge(&self) -> Judgement {
-        if let Some(text) = self.run.kill.get() {
-            return Judgement::Kill(text);
-        }
-        let context = self.run.context.get();
-        if context.group() == Group::Start {
-            return Judgement::GoOn;
-        }
-        let now = self.worker().core.now();
-        let start = match self.run.sliced_at.get() {
-            Some(start) => start,
-            None => {
-                // The first sign that this run is long: its time counts from here.
-                self.run.sliced_at.set(Some(now));
-                now
-            }
-        };
-        let slice = now.saturating_duration_since(start);
-        let timeouts = self.timeouts.get();
-        let limit = match context.group() {
-            Group::Start => None,
-            Group::Session => timeouts.session,
-            Group::Task => timeouts.task,
-            Group::Service => timeouts.service,
-        };
-        let text = if limit.is_some_and(|limit| self.run.used.get() + slice > limit) {
-            "execution timeout"
-        } else if timeouts.burst.is_some_and(|limit| slice > limit) {
-            "burst timeout"
-        } else if context.may_yield() {
-            return Judgement::Slice;
-        } else {
-            return Judgement::GoOn;
-        };
-        self.run.kill.set(Some(text));
-        Judgement::Kill(text)
     }
 
     /// The error for a run that died, with HAProxy's words.

@@ -9,7 +9,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{http::InvalidText, txn::Txn, worker::Worker};
+use crate::{
+    http::{InvalidText, Version},
+    txn::Txn,
+    worker::Worker,
+};
 
 /// A whole answer made without a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,26 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// Close the client connection after it.
     pub close: bool,
+    /// Who frames it.
+    pub form: Form,
+}
+
+/// Who frames a [`Reply`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// The stream does: its version, and the length of the body.
+    #[default]
+    Made,
+    /// It stands in an error file, and goes out as it stands there: without `content-length` the body ends with the
+    /// connection.
+    File {
+        /// The version of its status line.
+        version: Version,
+        /// The status that the log tells and that counters know, whatever the file says.
+        logged: u16,
+    },
+    /// Nothing is sent (an empty error file): the connection closes, and the log tells the status.
+    Silent,
 }
 
 /// What a service works on.

@@ -9,6 +9,7 @@ use crate::{
     backend::{lb::Balance, proxy::ProxyState, server::Server},
     cfgparse::Env,
     check::CheckSpec,
+    error_pages::ErrorPages,
     filter::FilterMaker,
     host::Addr,
     log::{Facility, Level},
@@ -16,6 +17,7 @@ use crate::{
     rules::{Rule, acl::Cond},
     sample::{expr::Expr, logformat::LogFormat},
     stick_table::StickTables,
+    tls::{ServerTls, TlsSettings},
     vars::VarName,
 };
 
@@ -42,6 +44,14 @@ pub struct Config {
     pub patterns: Arc<PatternRefs>,
     /// Stick tables.
     pub tables: Arc<StickTables>,
+}
+
+/// Requests that ask for the proxy's own health.
+pub struct Monitor {
+    /// `monitor-uri`
+    pub uri: String,
+    /// `monitor fail`: one of them is enough for a 503.
+    pub fail: Vec<Cond>,
 }
 
 /// A `mailers` section.
@@ -107,6 +117,16 @@ pub struct Global {
     pub user: Option<String>,
     /// `group` or `gid`.
     pub group: Option<String>,
+    /// `ca-base`: where the names of authorities' files start.
+    pub ca_base: Option<String>,
+    /// `crt-base`: where the names of certificates start.
+    pub crt_base: Option<String>,
+    /// `ssl-default-bind-…`: what listeners start from.
+    pub bind_tls: TlsSettings,
+    /// `ssl-default-server-…`: what servers start from.
+    pub server_tls: TlsSettings,
+    /// `ssl-server-verify none`: servers that do not say otherwise need no good certificate.
+    pub trusts_servers: bool,
     /// `chroot`.
     pub chroot: Option<String>,
     /// `daemon`.
@@ -146,6 +166,11 @@ impl Default for Global {
             pidfile: None,
             user: None,
             group: None,
+            ca_base: None,
+            crt_base: None,
+            bind_tls: TlsSettings::default(),
+            server_tls: TlsSettings::default(),
+            trusts_servers: false,
             chroot: None,
             daemon: false,
             node: None,
@@ -303,6 +328,10 @@ pub struct Proxy {
     pub logs: Vec<LogTarget>,
     /// The format of traffic lines; `None` for the short default format.
     pub log_format: Option<LogFormat>,
+    /// `monitor-uri` and `monitor fail`.
+    pub monitor: Option<Monitor>,
+    /// What it answers instead of the pages that are built in.
+    pub pages: ErrorPages,
     /// `disabled`.
     pub disabled: bool,
     /// Counters and queue.
@@ -402,6 +431,8 @@ pub struct Options {
     pub httpclose: bool,
     /// `option log-health-checks`.
     pub log_health_checks: bool,
+    /// `option http-ignore-probes`.
+    pub http_ignore_probes: bool,
     /// `option http-buffer-request`.
     pub http_buffer_request: bool,
     /// `option allbackups`.
@@ -448,6 +479,8 @@ pub enum HttpReuse {
 pub struct Bind {
     /// Where it listens.
     pub addr: Addr,
+    /// The same as the line has it, for messages: a list or a range is several addresses.
+    pub written: Arc<str>,
     /// `name`.
     pub name: Option<String>,
     /// HAProxy's socket id.
@@ -472,6 +505,8 @@ pub struct Bind {
     pub crts: Vec<String>,
     /// `alpn`: protocol names.
     pub alpn: Vec<String>,
+    /// The other words about TLS, with the defaults of `global`.
+    pub tls: TlsSettings,
 }
 
 /// `source` of a server or backend.
@@ -526,6 +561,8 @@ pub struct ServerConfig {
     pub puid: u32,
     /// `slowstart`.
     pub slowstart: Option<Duration>,
+    /// `ssl` and the words about it.
+    pub tls: Option<Box<ServerTls>>,
 }
 
 impl ServerConfig {
@@ -553,6 +590,7 @@ impl ServerConfig {
             source: None,
             puid: 0,
             slowstart: None,
+            tls: None,
         }
     }
 }

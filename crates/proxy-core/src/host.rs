@@ -63,6 +63,19 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin {
     fn vanish_on_drop(&mut self) {
         self.reset_on_drop();
     }
+    /// Marks the packets sent from now on, as far as the system lets us.
+    fn mark_packets(&mut self, marks: PacketMarks) {
+        let _ = marks;
+    }
+}
+
+/// What packets carry beside their data. None: as before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketMarks {
+    /// The TOS byte of IPv4, the traffic class of IPv6 (`set-fc-tos`).
+    pub tos: Option<u8>,
+    /// Netfilter's mark (`set-fc-mark`); takes a privilege.
+    pub mark: Option<u32>,
 }
 
 /// A boxed [`Io`], as it travels through the proxy.
@@ -96,6 +109,12 @@ pub trait Host {
     fn random(&self) -> u64;
     /// Starts connecting. Dropping the future gives the attempt up.
     fn connect(&self, to: &Addr, source: Option<&SourceAddr>) -> ConnectFuture;
+    /// Shakes hands over a connection to a server whose line says `ssl`, with that name. Dropping the future gives up.
+    /// A host without TLS refuses.
+    fn secure(&self, io: BoxIo, server: &Server, name: Option<&[u8]>) -> ConnectFuture {
+        let _ = (io, server, name);
+        Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+    }
     /// Looks a host name up: its addresses, at least one, best first. Dropping the future gives up.
     /// A host without a resolver knows no name.
     fn resolve(&self, name: &str) -> ResolveFuture {

@@ -17,6 +17,7 @@ use crate::{
     cfgparse::{Env, Line, ParseError},
     check::Prober,
     config::{Global, LogTarget, Place},
+    error_pages::PageSections,
     filter::FilterKeyword,
     pattern_ref::PatternRefs,
     rules::acl::{AclTable, Cond},
@@ -70,6 +71,8 @@ pub struct Registry {
     pub patterns: Arc<PatternRefs>,
     /// The stick tables declared so far.
     pub tables: Arc<StickTables>,
+    /// The sections `http-errors` that lines read so far have brought or named.
+    pub pages: Arc<PageSections>,
     slots: usize,
 }
 

@@ -58,14 +58,13 @@ pub fn serve(
         frontend,
         bind,
     });
-    let mut counted = Counted::connected(&session.frontend);
     let mut conn = Conn::new(worker, session, io);
     // What the block captures lives in the future once; arguments of an async fn would live there twice.
     async move {
         if has_session_rules(&conn.session.frontend) && !Box::pin(stream::tcp::admit(&mut conn)).await {
             return;
         }
-        counted.admitted();
+        conn.admitted();
         count_session(&conn);
         match conn.session.frontend.mode {
             Mode::Http => stream::http::run(&mut conn).await,
@@ -84,31 +83,4 @@ fn count_session(conn: &Conn) {
 
 fn has_session_rules(frontend: &Proxy) -> bool {
     !frontend.rules.tcp_connection.is_empty() || !frontend.rules.tcp_session.is_empty()
-}
-
-/// Counts the connection, and once admitted the session, while it lives.
-struct Counted {
-    frontend: Arc<Proxy>,
-    admitted: bool,
-}
-
-impl Counted {
-    fn connected(frontend: &Arc<Proxy>) -> Self {
-        frontend.state.fe_connections.enter();
-        Self { frontend: frontend.clone(), admitted: false }
-    }
-
-    fn admitted(&mut self) {
-        self.admitted = true;
-        self.frontend.state.fe_sessions.enter();
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if self.admitted {
-            self.frontend.state.fe_sessions.leave();
-        }
-        self.frontend.state.fe_connections.leave();
-    }
 }

@@ -14,9 +14,10 @@ use std::{
 };
 
 use crate::{
-    backend::server::Server,
+    backend::{queue::Priority, server::Server},
     channel::Channel,
     config::Proxy,
+    host::PacketMarks,
     http::Message,
     log::TxnLog,
     sample::Sampling,
@@ -111,6 +112,10 @@ pub struct TxnData {
     pub id: u64,
     /// When the request began (head complete in HTTP mode, accept in TCP mode).
     pub started: Instant,
+    /// What packets to the client shall carry from now on; the stream takes it.
+    pub marks: Option<PacketMarks>,
+    /// Its place in a queue.
+    pub priority: Priority,
     /// What rules on content track.
     pub tracked: Tracking,
     /// What the log line says.
@@ -190,6 +195,8 @@ impl TxnData {
             vars,
             id: 0,
             started: now,
+            marks: None,
+            priority: Priority::default(),
             tracked: Tracking::default(),
             log: TxnLog { request_line, ..TxnLog::default() },
             sampling: Sampling::default(),

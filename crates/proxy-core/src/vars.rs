@@ -136,37 +136,42 @@ impl std::fmt::Display for VarName {
     }
 }
 
-/// The variables of one scope. Few, so a list.
+/// The variables of one scope. Few, so a list; most often none, so one pointer.
 #[derive(Default, Debug)]
 pub struct Vars {
-    entries: Vec<(u64, Sample)>,
+    #[expect(clippy::box_collection, reason = "sessions that set none are idle by the thousand")]
+    entries: Option<Box<Vec<(u64, Sample)>>>,
 }
 
 impl Vars {
     /// The value of a variable.
     #[must_use]
     pub fn find(&self, id: u64) -> Option<&Sample> {
-        self.entries.iter().find(|(i, _)| *i == id).map(|(_, v)| v)
+        self.entries.as_ref()?.iter().find(|(i, _)| *i == id).map(|(_, v)| v)
     }
 
     /// Sets a variable.
     pub fn set(&mut self, id: u64, value: Sample) {
-        match self.entries.iter_mut().find(|(i, _)| *i == id) {
+        let entries = self.entries.get_or_insert_default();
+        match entries.iter_mut().find(|(i, _)| *i == id) {
             Some(entry) => entry.1 = value,
-            None => self.entries.push((id, value)),
+            None => entries.push((id, value)),
         }
     }
 
     /// Removes a variable; whether it was there.
     pub fn unset(&mut self, id: u64) -> bool {
-        let before = self.entries.len();
-        self.entries.retain(|(i, _)| *i != id);
-        before != self.entries.len()
+        let Some(entries) = &mut self.entries else { return false };
+        let before = entries.len();
+        entries.retain(|(i, _)| *i != id);
+        before != entries.len()
     }
 
-    /// Removes all.
+    /// Removes all, and keeps their memory.
     pub fn clear(&mut self) {
-        self.entries.clear();
+        if let Some(entries) = &mut self.entries {
+            entries.clear();
+        }
     }
 }
 

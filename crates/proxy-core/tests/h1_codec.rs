@@ -10,6 +10,42 @@ use proxy_core::http::{
     },
 };
 
+/// Whether a head is whole and how long it is, as httparse has it.
+fn reference(parsed: httparse::Result<usize>) -> Result<Option<usize>, ()> {
+    match parsed {
+        Ok(httparse::Status::Complete(len)) => Ok(Some(len)),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(_) => Err(()),
+    }
+}
+
+/// The header lines as both read them.
+type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn of_message(message: &Message) -> Headers {
+    message.headers().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+}
+
+fn of_httparse(headers: &[httparse::Header<'_>]) -> Headers {
+    headers.iter().map(|line| (line.name.as_bytes().to_vec(), line.value.to_vec())).collect()
+}
+
+/// Heads with a byte or two that should not be where they are, cut anywhere.
+fn damaged(head: &str, edits: &[(usize, u8)], cut: usize) -> Vec<u8> {
+    let mut bytes = head.as_bytes().to_vec();
+    for (at, byte) in edits {
+        let at = at % (bytes.len() + 1);
+        if byte % 2 == 0 && at < bytes.len() { bytes[at] = *byte } else { bytes.insert(at, *byte) }
+    }
+    bytes.truncate(cut % (2 * bytes.len() + 1));
+    bytes
+}
+
+/// Bytes that decide something in a head, and any others.
+fn telling_byte() -> impl Strategy<Value = u8> {
+    prop_oneof![prop::sample::select(b"\r\n\t :\0\x7f\x1f/.1H\x80\xff".to_vec()), any::<u8>()]
+}
+
 /// Payload, trailers, what was left over, and whether the body is whole.
 type Decoded = (Vec<u8>, Vec<u8>, Vec<u8>, bool);
 
@@ -75,6 +111,63 @@ proptest! {
         let _ = parse::request(&bytes, &LIMITS, &mut message);
         let _ = parse::response(&bytes, &LIMITS, &mut message);
         let _ = decode(Length::Chunked, &bytes, &[]);
+    }
+
+    #[test]
+    fn damaged_requests_are_read_as_httparse_reads_them(
+        head in "G[A-Z]{2,6} /[a-z?=/]{0,20} HTTP/1\\.1\r?\n(x-[a-z]{0,9}:[ \t]{0,2}[ -~\t]{0,20}\r?\n){0,4}\r?\n",
+        edits in prop::collection::vec((any::<usize>(), telling_byte()), 0..3),
+        cut in any::<usize>(),
+    ) {
+        let bytes = damaged(&head, &edits, cut);
+        prop_assume!(!bytes.starts_with(b"\r") && !bytes.starts_with(b"\n"));
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut theirs = httparse::Request::new(&mut headers);
+        let expected = reference(theirs.parse(&bytes));
+        let mut message = Message::default();
+        let ours = parse::request(&bytes, &LIMITS, &mut message);
+        // Which targets are taken is decided beside the grammar.
+        let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let target = theirs.path.unwrap_or("/").as_bytes();
+        if !target.starts_with(b"/") || !line.iter().all(|byte| byte.is_ascii() && *byte != b'#') {
+            return Ok(());
+        }
+        prop_assert_eq!(ours.map(|head| head.map(|head| head.len)).map_err(|_| ()), expected);
+        if matches!(expected, Ok(Some(_))) {
+            prop_assert_eq!(message.method(), theirs.method.unwrap().as_bytes());
+            prop_assert_eq!(message.uri(), target);
+            prop_assert_eq!(of_message(&message), of_httparse(theirs.headers));
+        } else {
+            prop_assert!(message.is_empty() && message.header_count() == 0);
+        }
+    }
+
+    #[test]
+    fn damaged_responses_are_read_as_httparse_reads_them(
+        head in "HTTP/1\\.[01] [1-5][0-9]{2}( [ -~]{0,12})?\r?\n(x-[a-z]{0,9}:[ \t]{0,2}[ -~\t]{0,20}\r?\n){0,4}\r?\n",
+        edits in prop::collection::vec((any::<usize>(), telling_byte()), 0..3),
+        cut in any::<usize>(),
+    ) {
+        let bytes = damaged(&head, &edits, cut);
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut theirs = httparse::Response::new(&mut headers);
+        let expected = reference(theirs.parse(&bytes));
+        let mut message = Message::default();
+        let ours = parse::response(&bytes, &LIMITS, &mut message);
+        if theirs.code.is_some_and(|code| code < 100) || bytes.starts_with(b"\r") || bytes.starts_with(b"\n") {
+            return Ok(());
+        }
+        prop_assert_eq!(ours.map(|head| head.map(|head| head.len)).map_err(|_| ()), expected);
+        if matches!(expected, Ok(Some(_))) {
+            prop_assert_eq!(Some(message.status()), theirs.code);
+            // A phrase outside ASCII is no reason for httparse to show it.
+            if message.reason().is_ascii() {
+                prop_assert_eq!(message.reason(), theirs.reason.unwrap_or_default().as_bytes());
+            }
+            prop_assert_eq!(of_message(&message), of_httparse(theirs.headers));
+        } else {
+            prop_assert!(message.is_empty() && message.header_count() == 0);
+        }
     }
 
     #[test]

@@ -97,6 +97,14 @@ impl Handle {
         self.0.current.get().map(SlotRef::id)
     }
 
+    /// Sets the nice of the task that is running; see [`TaskRef::set_nice`](crate::TaskRef::set_nice). Nothing outside
+    /// of tasks.
+    pub fn set_nice(&self, nice: i32) {
+        if let Some(slot) = self.0.current.get() {
+            slot.set_nice(nice);
+        }
+    }
+
     /// Whether nothing waits to be run: a task that gave way now would be the next to run.
     #[must_use]
     pub fn is_alone(&self) -> bool {

@@ -8,19 +8,36 @@
 use std::{collections::BTreeMap, fmt, fs, io, path::Path, sync::Arc};
 
 use parking_lot::RwLock;
+use proxy_core::{
+    config::Bind,
+    tls::{ClientCertificate, TlsVersion},
+};
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    server::{ClientHello, ResolvesServerCert},
+    server::{
+        ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier,
+    },
     sign::CertifiedKey,
+    version::{TLS12, TLS13},
 };
 
-use crate::tls;
+use crate::{suites, tls};
 
 /// All of them, shared by all threads.
 #[derive(Default)]
 pub struct Certificates {
     files: RwLock<BTreeMap<String, Entry>>,
+    /// By the place and address of the line.
+    servers: RwLock<BTreeMap<ListenerKey, Arc<ServerConfig>>>,
+}
+
+/// File, line and address of a `bind` line; a range of ports makes several of one line.
+type ListenerKey = (Arc<str>, u32, String);
+
+fn listener(bind: &Bind) -> ListenerKey {
+    (bind.place.file.clone(), bind.place.line, bind.addr.to_string())
 }
 
 /// What one file holds.
@@ -52,18 +69,7 @@ impl Certificates {
         if self.files.read().contains_key(file) {
             return Ok(());
         }
-        let pem = fs::read(file).map_err(|error| {
-            let reason = crate::process::describe(&error);
-            format!("unable to stat SSL certificate from file '{file}' : {reason}.")
-        })?;
-        let chain = chain(&pem).ok_or_else(|| format!("unable to load certificate from file '{file}'."))?;
-        let beside = format!("{file}.key");
-        let key = match key(&pem) {
-            Some(key) => key,
-            None => {
-                read_key(Path::new(&beside)).map_err(|_| format!("No Private Key found in '{beside}'."))?
-            }
-        };
+        let (chain, key) = read(file)?;
         let entry = Entry::new(chain, key, None).map_err(|error| format!("'{file}' : {error}"))?;
         self.files.write().insert(file.to_owned(), entry);
         Ok(())
@@ -97,19 +103,48 @@ impl Certificates {
         Ok(())
     }
 
-    /// What a listener with those files serves TLS by. They must be loaded.
-    #[must_use]
-    pub fn server(self: &Arc<Self>, files: &[String], alpn: &[String]) -> Arc<ServerConfig> {
-        let resolver = BySni { store: self.clone(), files: files.to_vec() };
-        let mut config = ServerConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()
-            .expect("invariant: the provider has suites for both versions")
-            .with_no_client_auth()
+    /// Makes what a listener serves TLS by. Its files must be loaded; those of its authorities are read here.
+    ///
+    /// # Errors
+    /// What its words cannot mean, in HAProxy's words as far as "for bind".
+    pub fn prepare(self: &Arc<Self>, bind: &Bind) -> Result<(), String> {
+        let settings = &bind.tls;
+        let versions: Vec<_> = [(TlsVersion::Tls13, &TLS13), (TlsVersion::Tls12, &TLS12)]
+            .into_iter()
+            .filter(|(version, _)| settings.allows(*version))
+            .map(|(_, rustls)| rustls)
+            .collect();
+        if versions.is_empty() {
+            return Err("all SSL/TLS versions are disabled".to_owned());
+        }
+        let provider = Arc::new(suites::restrict(
+            &tls::provider(),
+            settings.ciphers.as_deref(),
+            settings.suites.as_deref(),
+            settings.curves.as_deref(),
+        )?);
+        let resolver = BySni { store: self.clone(), files: bind.crts.clone(), strict: settings.strict_sni };
+        let verifier = verifier(bind, &provider)?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
+            .map_err(|error| error.to_string())?
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(resolver));
+        config.ignore_client_order = !settings.clients_choose;
+        if settings.no_tickets {
+            config.send_tls13_tickets = 0;
+        }
         // Nothing else is spoken here.
-        config.alpn_protocols =
-            alpn.iter().filter(|name| *name == "http/1.1").map(|name| name.clone().into_bytes()).collect();
-        Arc::new(config)
+        let spoken = bind.alpn.iter().filter(|name| *name == "http/1.1");
+        config.alpn_protocols = spoken.map(|name| name.clone().into_bytes()).collect();
+        self.servers.write().insert(listener(bind), Arc::new(config));
+        Ok(())
+    }
+
+    /// What a listener that was [prepared](Self::prepare) serves TLS by.
+    #[must_use]
+    pub fn server(&self, bind: &Bind) -> Option<Arc<ServerConfig>> {
+        self.servers.read().get(&listener(bind)).cloned()
     }
 }
 
@@ -133,6 +168,42 @@ impl Entry {
             None => known == name,
         })
     }
+}
+
+/// Reads a certificate with its chain, and its key from the same file or the one beside it.
+///
+/// # Errors
+/// Why it is of no use, in HAProxy's words.
+pub(crate) fn read(file: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let pem = fs::read(file).map_err(|error| {
+        let reason = crate::process::describe(&error);
+        format!("unable to stat SSL certificate from file '{file}' : {reason}.")
+    })?;
+    let chain = chain(&pem).ok_or_else(|| format!("unable to load certificate from file '{file}'."))?;
+    let beside = format!("{file}.key");
+    let key = match key(&pem) {
+        Some(key) => key,
+        None => read_key(Path::new(&beside)).map_err(|_| format!("No Private Key found in '{beside}'."))?,
+    };
+    Ok((chain, key))
+}
+
+/// Who judges the clients' certificates.
+fn verifier(bind: &Bind, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let asked = bind.tls.verify.unwrap_or_default();
+    if asked == ClientCertificate::None {
+        return Ok(Arc::new(NoClientAuth));
+    }
+    let Some(file) = &bind.tls.ca_file else {
+        return Err("verify is enabled but no CA file specified".to_owned());
+    };
+    let roots: RootCertStore =
+        tls::authorities(file).map_err(|_| format!("unable to load CA file '{file}'"))?;
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let builder =
+        if asked == ClientCertificate::Optional { builder.allow_unauthenticated() } else { builder };
+    let verifier = builder.build().map_err(|error| format!("unable to load CA file '{file}' ({error})"))?;
+    Ok(verifier)
 }
 
 /// The certificates of a PEM text; None if there is none, or one is malformed.
@@ -159,6 +230,8 @@ fn names(chain: &[CertificateDer<'static>]) -> Vec<String> {
 struct BySni {
     store: Arc<Certificates>,
     files: Vec<String>,
+    /// `strict-sni`
+    strict: bool,
 }
 
 impl fmt::Debug for BySni {
@@ -173,6 +246,6 @@ impl ResolvesServerCert for BySni {
         let entries = || self.files.iter().filter_map(|file| store.get(file));
         let asked = hello.server_name().map(str::to_ascii_lowercase);
         let fitting = asked.and_then(|name| entries().find(|entry| entry.is_for(&name)));
-        fitting.or_else(|| entries().next()).map(|entry| entry.ready.clone())
+        fitting.or_else(|| entries().next().filter(|_| !self.strict)).map(|entry| entry.ready.clone())
     }
 }

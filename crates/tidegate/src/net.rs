@@ -7,7 +7,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{SocketAddr, SocketAddrV4, SocketAddrV6},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         linux::net::SocketAddrExt as _,
@@ -22,7 +22,7 @@ use std::{
 
 use proxy_core::{
     config::{Bind, SourceAddr},
-    host::{Addr, BoxIo, Io},
+    host::{Addr, BoxIo, Io, PacketMarks},
 };
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::{
@@ -141,7 +141,7 @@ impl Acceptor {
             Self::Tcp { listener, .. } => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(TcpIo::new(stream, peer)))
+                Ok(Box::new(TcpIo::new(stream, peer, false)))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -185,8 +185,8 @@ impl Acceptor {
 pub async fn connect(to: Addr, source: Option<SourceAddr>) -> io::Result<BoxIo> {
     match to {
         Addr::Ip(ip) => {
-            let stream = connect_tcp(ip, source).await?;
-            Ok(Box::new(TcpIo::new(stream, ip)))
+            let (stream, fresh) = connect_tcp(ip, source).await?;
+            Ok(Box::new(TcpIo::new(stream, ip, fresh)))
         }
         Addr::Unix(path) => Ok(Box::new(UnixIo { stream: UnixStream::connect(path).await? })),
         Addr::Abstract(name) => {
@@ -199,15 +199,44 @@ pub async fn connect(to: Addr, source: Option<SourceAddr>) -> io::Result<BoxIo> 
     }
 }
 
-async fn connect_tcp(ip: SocketAddr, source: Option<SourceAddr>) -> io::Result<TcpStream> {
-    let socket =
-        if ip.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
-    socket.set_nodelay(true)?;
+/// The connection, and whether it was there without waiting.
+async fn connect_tcp(ip: SocketAddr, source: Option<SourceAddr>) -> io::Result<(TcpStream, bool)> {
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(ip), kind, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
     if let Some(source) = source {
-        socket.set_reuseaddr(true)?;
-        socket.bind((source.ip, source.port).into())?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::new(source.ip, source.port).into())?;
     }
-    socket.connect(ip).await
+    let at_once = match socket.connect(&ip.into()) {
+        Ok(()) => true,
+        // On this machine the other end has answered by now, which asking again tells.
+        Err(error) if is_under_way(&error) && ip.ip().is_loopback() => is_connected(&socket, ip)?,
+        Err(error) if is_under_way(&error) => false,
+        Err(error) => return Err(error),
+    };
+    let stream = TcpStream::from_std(socket.into())?;
+    if !at_once {
+        stream.writable().await?;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+    }
+    Ok((stream, at_once))
+}
+
+/// Whether a connection that was under way is there, by connecting once more.
+fn is_connected(socket: &Socket, ip: SocketAddr) -> io::Result<bool> {
+    match socket.connect(&ip.into()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(nix::libc::EISCONN) => Ok(true),
+        Err(error) if is_under_way(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::EINPROGRESS | nix::libc::EALREADY))
 }
 
 fn listen_ip(ip: SocketAddr, backlog: i32, v6only: bool) -> io::Result<Socket> {
@@ -274,18 +303,48 @@ fn from_sockaddr(addr: &SockAddr) -> Option<Addr> {
 /// A TCP connection.
 struct TcpIo {
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
+    /// Made just now: there is room to send, though the runtime has not heard of it yet.
+    fresh: bool,
+}
+
+/// The other end in few bytes, as there is one for each idle connection.
+enum Peer {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
 }
 
 impl TcpIo {
-    fn new(stream: TcpStream, peer: SocketAddr) -> Self {
-        Self { stream, peer }
+    fn new(stream: TcpStream, peer: SocketAddr, fresh: bool) -> Self {
+        let peer = match peer {
+            SocketAddr::V4(addr) => Peer::V4(addr),
+            SocketAddr::V6(addr) => Peer::V6(Box::new(addr)),
+        };
+        Self { stream, peer, fresh }
+    }
+
+    /// Sends at once where that is known to do. `None` is for the runtime to decide.
+    fn send_fresh(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
+        if !std::mem::take(&mut self.fresh) {
+            return None;
+        }
+        let sent = socket2::SockRef::from(&self.stream).send_with_flags(data, nix::libc::MSG_NOSIGNAL);
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            sent => Some(sent),
+        }
     }
 }
 
 /// A unix connection.
 struct UnixIo {
     stream: UnixStream,
+}
+
+impl UnixIo {
+    fn send_fresh(&mut self, _: &[u8]) -> Option<io::Result<usize>> {
+        None
+    }
 }
 
 macro_rules! forward_io {
@@ -305,6 +364,9 @@ macro_rules! forward_io {
                 cx: &mut Context<'_>,
                 buf: &[u8],
             ) -> Poll<io::Result<usize>> {
+                if let Some(sent) = self.send_fresh(buf) {
+                    return Poll::Ready(sent);
+                }
                 Pin::new(&mut self.stream).poll_write(cx, buf)
             }
             fn poll_write_vectored(
@@ -331,7 +393,10 @@ forward_io!(UnixIo);
 
 impl Io for TcpIo {
     fn peer_addr(&self) -> Option<Addr> {
-        Some(Addr::Ip(self.peer))
+        Some(Addr::Ip(match &self.peer {
+            Peer::V4(addr) => SocketAddr::V4(*addr),
+            Peer::V6(addr) => SocketAddr::V6(**addr),
+        }))
     }
     fn local_addr(&self) -> Option<Addr> {
         self.stream.local_addr().ok().map(Addr::Ip)
@@ -346,6 +411,19 @@ impl Io for TcpIo {
         if nix::sys::socket::setsockopt(&self.stream, nix::sys::socket::sockopt::TcpRepair, &1).is_err() {
             let _ = socket2::SockRef::from(&self.stream).set_ttl_v4(1);
             self.reset_on_drop();
+        }
+    }
+    fn mark_packets(&mut self, marks: PacketMarks) {
+        // A refusal is not told, as in HAProxy.
+        let socket = socket2::SockRef::from(&self.stream);
+        if let Some(tos) = marks.tos {
+            let _ = match self.peer {
+                Peer::V4(_) => socket.set_tos_v4(tos.into()),
+                Peer::V6(_) => socket.set_tclass_v6(tos.into()),
+            };
+        }
+        if let Some(mark) = marks.mark {
+            let _ = socket.set_mark(mark);
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use proxy_core::host::{Addr, BoxIo, Io};
+use proxy_core::host::{Addr, BoxIo, Io, PacketMarks};
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -25,8 +25,7 @@ use tokio_rustls::{Accept, TlsAcceptor, TlsConnector, TlsStream};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 static UNVERIFIED: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-    let verifier = Arc::new(AnyCertificate(PROVIDER.clone()));
-    Arc::new(builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    Arc::new(builder().dangerous().with_custom_certificate_verifier(any_certificate()).with_no_client_auth())
 });
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
@@ -41,6 +40,11 @@ pub fn provider() -> Arc<CryptoProvider> {
     PROVIDER.clone()
 }
 
+/// Takes any certificate whose key the server has.
+pub(crate) fn any_certificate() -> Arc<dyn ServerCertVerifier> {
+    Arc::new(AnyCertificate(PROVIDER.clone()))
+}
+
 /// A client that takes any certificate (`verify none`).
 #[must_use]
 pub fn unverified() -> Arc<ClientConfig> {
@@ -52,6 +56,14 @@ pub fn unverified() -> Arc<ClientConfig> {
 /// # Errors
 /// The file cannot be read, or holds no certificate.
 pub fn verified(ca_file: &str) -> io::Result<Arc<ClientConfig>> {
+    Ok(Arc::new(builder().with_root_certificates(authorities(ca_file)?).with_no_client_auth()))
+}
+
+/// The authorities in a file, or [the system's](SYSTEM_CA).
+///
+/// # Errors
+/// As [`verified`].
+pub(crate) fn authorities(ca_file: &str) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     if ca_file == SYSTEM_CA {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -64,7 +76,7 @@ pub fn verified(ca_file: &str) -> io::Result<Arc<ClientConfig>> {
     if roots.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no certificate authorities found"));
     }
-    Ok(Arc::new(builder().with_root_certificates(roots).with_no_client_auth()))
+    Ok(roots)
 }
 
 /// The name of the system's authorities.
@@ -77,6 +89,18 @@ pub const SYSTEM_CA: &str = "@system-ca";
 pub async fn connect(config: Arc<ClientConfig>, io: BoxIo, host: String) -> io::Result<BoxIo> {
     let name = ServerName::try_from(host)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a server name"))?;
+    handshake(config, io, name).await
+}
+
+/// Shakes hands with a server of that name; an address is not sent.
+///
+/// # Errors
+/// The handshake fails, or the certificate is refused.
+pub(crate) async fn handshake(
+    config: Arc<ClientConfig>,
+    io: BoxIo,
+    name: ServerName<'static>,
+) -> io::Result<BoxIo> {
     let stream = TlsConnector::from(config).connect(name, io).await?;
     Ok(Box::new(TlsIo::new(stream)))
 }
@@ -150,6 +174,13 @@ impl Io for TlsIo {
         match &mut self.stream {
             TlsStream::Client(stream) => stream.get_mut().0.reset_on_drop(),
             TlsStream::Server(stream) => stream.get_mut().0.reset_on_drop(),
+        }
+    }
+
+    fn mark_packets(&mut self, marks: PacketMarks) {
+        match &mut self.stream {
+            TlsStream::Client(stream) => stream.get_mut().0.mark_packets(marks),
+            TlsStream::Server(stream) => stream.get_mut().0.mark_packets(marks),
         }
     }
 }
@@ -236,6 +267,18 @@ impl Io for ServerIo {
                 }
             }
             ServerState::Open(io) => io.reset_on_drop(),
+            ServerState::Failed => {}
+        }
+    }
+
+    fn mark_packets(&mut self, marks: PacketMarks) {
+        match &mut self.state {
+            ServerState::Accepting(accepting) => {
+                if let Some(io) = accepting.get_mut() {
+                    io.mark_packets(marks);
+                }
+            }
+            ServerState::Open(io) => io.mark_packets(marks),
             ServerState::Failed => {}
         }
     }

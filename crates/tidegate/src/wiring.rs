@@ -48,6 +48,7 @@ use crate::adapters::{
 use crate::{
     certificates::Certificates,
     facts::Facts,
+    server_tls::ServerTlsConfigs,
     services::http_client::{self, HttpClientPlan},
 };
 
@@ -79,6 +80,7 @@ pub struct Preparation {
     engines: Arc<EnginePlan>,
     http_client: Rc<RefCell<HttpClientPlan>>,
     certificates: Arc<Certificates>,
+    server_tls: RefCell<Arc<ServerTlsConfigs>>,
     private_slot: usize,
 }
 
@@ -105,6 +107,7 @@ impl Preparation {
             engines,
             http_client,
             certificates: Arc::default(),
+            server_tls: RefCell::default(),
             private_slot,
         }
     }
@@ -122,11 +125,20 @@ impl Preparation {
         self.lua.borrow().loaded_files()
     }
 
+    /// Where scripts find modules by `lua-prepend-path`, in the order of search.
+    #[must_use]
+    pub fn module_paths(&self) -> Vec<String> {
+        self.lua.borrow().module_paths()
+    }
+
     /// What extensions find wrong with a configuration that was read.
     #[must_use]
     pub fn check(&self, config: &Config) -> Vec<String> {
         let mut faults = self.engines.check(config);
         faults.extend(self.load_certificates(config));
+        let (server_tls, wrong) = ServerTlsConfigs::prepare(config);
+        *self.server_tls.borrow_mut() = Arc::new(server_tls);
+        faults.extend(wrong);
         faults
     }
 
@@ -136,16 +148,24 @@ impl Preparation {
         for proxy in config.proxies.iter().filter(|proxy| !proxy.disabled) {
             for bind in proxy.binds.iter().filter(|bind| bind.ssl) {
                 let place = format!("{}:{}", bind.place.file, bind.place.line);
+                let section = if proxy.capabilities.backend { "listen" } else { "frontend" };
                 if bind.crts.is_empty() {
                     faults.push(format!(
                         "Proxy '{}': no SSL certificate specified for bind '{}' at [{place}] (use 'crt').",
-                        proxy.name, bind.addr
+                        proxy.name, bind.written
                     ));
                 }
                 for file in &bind.crts {
                     if let Err(why) = self.certificates.load(file) {
-                        faults.push(format!("parsing [{place}] : 'bind {}' : {why}", bind.addr));
+                        faults.push(format!(
+                            "parsing [{place}] : 'bind {}' in section '{}' : {why}",
+                            bind.written, section
+                        ));
                     }
+                }
+                if let Err(why) = self.certificates.prepare(bind) {
+                    let (proxy, addr) = (&proxy.name, &bind.written);
+                    faults.push(format!("Proxy '{proxy}': {why} for bind '{addr}' at [{place}]."));
                 }
             }
         }
@@ -193,6 +213,7 @@ impl Preparation {
             facts,
             http_client: Arc::new(http_client),
             certificates: self.certificates,
+            server_tls: self.server_tls.into_inner(),
             interrupters: Mutex::default(),
         };
         (Arc::new(process), FirstWorker { core: self.core, runtimes: loaded.runtimes })
@@ -224,6 +245,8 @@ pub struct Process {
     http_client: Arc<HttpClientPlan>,
     /// What frontends serve TLS by.
     pub certificates: Arc<Certificates>,
+    /// How servers are spoken to over TLS.
+    pub server_tls: Arc<ServerTlsConfigs>,
     interrupters: Mutex<Vec<Interrupter>>,
 }
 

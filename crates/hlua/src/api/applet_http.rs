@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use crate::api::http::{HeaderTable, check_header};
 use crate::api::{Class, ClassDef, Method, core, stream, to_string, txn};
 use crate::host::{AppletPart, Level};
-use crate::op::Op;
+use crate::op::{AppletReceive, AppletSend, Op};
 use crate::raw::stack::{Borrowed, Failure, Flow, Ret, Stack};
 
 const A: Class = Class::AppletHttp;
@@ -154,7 +154,7 @@ fn receive(stack: &mut Stack<'_>) -> Flow {
     stack.need_between(1, 2, "receive")?;
     drop(stack.lent(A)?);
     let max = if stack.top() == 2 { size(stack, 2)? } else { usize::MAX };
-    Ok(Ret::Block(Op::AppletReceive { taken: Vec::new(), max, deadline: None }))
+    Ok(Ret::Block(Op::AppletReceive(Box::new(AppletReceive { taken: Vec::new(), max, deadline: None }))))
 }
 
 /// A byte count; negative ones mean no limit.
@@ -186,7 +186,10 @@ pub(crate) fn send_now(stack: &mut Stack<'_>, mut lent: Borrowed<'_>, index: i32
             Poll::Pending => {
                 drop(lent);
                 core::may_wait(stack, "send")?;
-                return Ok(Ret::Block(Op::AppletSend { data: data.into_owned(), sent }));
+                return Ok(Ret::Block(Op::AppletSend(Box::new(AppletSend {
+                    data: data.into_owned(),
+                    sent,
+                }))));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::api::applet_http::{samples, send_now, size};
 use crate::api::{Class, ClassDef, Method, stream, to_string};
 use crate::host::Level;
-use crate::op::{self, Op};
+use crate::op::{self, AppletReceive, Op};
 use crate::raw::stack::{Flow, Ret, Stack};
 
 const A: Class = Class::AppletTcp;
@@ -55,7 +55,7 @@ fn receive(stack: &mut Stack<'_>) -> Flow {
         Some(Duration::from_millis(u64::try_from(stack.int(3)?).unwrap_or(0)))
     };
     let deadline = op::deadline(&stack.worker(), timeout);
-    Ok(Ret::Block(Op::AppletReceive { taken: Vec::new(), max, deadline }))
+    Ok(Ret::Block(Op::AppletReceive(Box::new(AppletReceive { taken: Vec::new(), max, deadline }))))
 }
 
 /// What has arrived, without waiting; nil if nothing has.

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::api::{Class, ClassDef, Method, filter, to_string};
 use crate::context::ContextKind;
 use crate::host::{Channel, HostError, Side};
-use crate::op::{self, Op};
+use crate::op::{self, ChannelSend, Op};
 use crate::raw::stack::{Borrowed, Failure, Flow, Ret, Stack};
 use crate::value::Out;
 
@@ -298,7 +298,11 @@ pub(crate) fn send(stack: &mut Stack<'_>, class: Class) -> Flow {
     if count >= 0 {
         channel.forward(text.len())?;
     } else if waits {
-        return Ok(Ret::Block(Op::ChannelSend { side, data: text.into_owned(), sent: 0 }));
+        return Ok(Ret::Block(Op::ChannelSend(Box::new(ChannelSend {
+            side,
+            data: text.into_owned(),
+            sent: 0,
+        }))));
     }
     stack.push_int(count);
     Ok(Ret::Count(1))

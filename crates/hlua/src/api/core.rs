@@ -2,7 +2,6 @@
 //!
 //! Source: lua-api "Core class".
 
-use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::api::date::{asctime, date, imf, rfc850};
@@ -245,7 +244,8 @@ fn register_task(stack: &mut Stack<'_>) -> Flow {
         args.insert(0, stack.make_ref()?);
     }
     let function = stack.make_ref()?;
-    let job = Job { context: Task, name: Rc::from(""), function, args };
+    let name = stack.worker().unnamed.clone();
+    let job = Job { context: Task, name, function, args: args.into() };
     stack.vm().startup.borrow_mut().push(Startup::Task(job));
     Ok(Ret::Count(0))
 }

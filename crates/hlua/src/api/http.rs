@@ -7,6 +7,7 @@ use std::ffi::c_int;
 use smallvec::SmallVec;
 
 use crate::api::{Class, ClassDef, Method, stream, to_string};
+use crate::context::ContextKind;
 use crate::host::{HostResult, Http, RequestPart, Side, Side::*};
 use crate::raw::stack::{Borrowed, Failure, Flow, Ret, Stack};
 
@@ -44,15 +45,27 @@ pub(crate) const CLASS: ClassDef = ClassDef {
     meta: &[to_string!("HTTP")],
 };
 
-fn http<'a>(lent: &'a mut Borrowed<'_>) -> Result<&'a mut dyn Http, Failure> {
-    lent.txn()?.http().ok_or_else(stream::not_http)
+/// The messages, if rules of that side run, or a filter.
+fn http<'a>(
+    lent: &'a mut Borrowed<'_>,
+    context: ContextKind,
+    side: Side,
+) -> Result<&'a mut dyn Http, Failure> {
+    let http = lent.txn()?.http().ok_or_else(stream::not_http)?;
+    let elsewhere = http.side().is_some_and(|running| running != side);
+    if elsewhere && context != ContextKind::Filter {
+        return Err(Failure::error("this message is not there in these rules"));
+    }
+    Ok(http)
 }
 
 fn get_headers(stack: &mut Stack<'_>, side: Side, name: &str) -> Flow {
     stack.need(1, name)?;
+    let context = stack.context();
     let mut lent = stack.lent(Class::Http)?;
+    let http = http(&mut lent, context, side)?;
     let mut table = HeaderTable::push(stack)?;
-    let shown = http(&mut lent)?.headers(side, &mut |name, value| table.add(name, value));
+    let shown = http.headers(side, &mut |name, value| table.add(name, value));
     table.finish()?;
     shown?;
     Ok(Ret::Count(1))
@@ -81,27 +94,9 @@ impl<'s, 'a> HeaderTable<'s, 'a> {
     }
 
     fn try_add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Failure> {
-        let HeaderTable { stack, table, .. } = self;
         let mut lower: SmallVec<[u8; 64]> = SmallVec::from_slice(name);
         lower.make_ascii_lowercase();
-        stack.push_bytes(&lower)?;
-        stack.copy(-1);
-        stack.push_field_at(*table)?;
-        if stack.is_table(-1) {
-            let list = stack.top();
-            stack.push_int(stack.raw_len(list) + 1);
-            stack.push_bytes(value)?;
-            stack.raw_set(list)?;
-            stack.pop(2);
-            return Ok(());
-        }
-        stack.pop(1);
-        stack.push_table(1)?;
-        let list = stack.top();
-        stack.push_int(0);
-        stack.push_bytes(value)?;
-        stack.raw_set(list)?;
-        stack.raw_set(*table)
+        self.stack.add_to_list(self.table, &lower, value)
     }
 
     /// Whether all went well; the table is on top of the stack then.
@@ -126,29 +121,30 @@ pub(crate) fn check_header(name: &[u8], value: &[u8]) -> Result<(), Failure> {
 }
 
 fn add(stack: &mut Stack<'_>, side: Side, name: &str) -> Flow {
-    change(stack, name, |http, name, value| http.add_header(side, name, value))
+    change(stack, side, name, |http, name, value| http.add_header(side, name, value))
 }
 
 fn set(stack: &mut Stack<'_>, side: Side, name: &str) -> Flow {
-    change(stack, name, |http, name, value| http.set_header(side, name, value))
+    change(stack, side, name, |http, name, value| http.set_header(side, name, value))
 }
 
 fn change(
     stack: &mut Stack<'_>,
+    side: Side,
     function: &str,
     apply: impl FnOnce(&mut dyn Http, &[u8], &[u8]) -> HostResult<()>,
 ) -> Flow {
     stack.need(3, function)?;
     let (name, value) = (stack.bytes(2)?, stack.bytes(3)?);
     check_header(&name, &value)?;
-    apply(http(&mut stack.lent(Class::Http)?)?, &name, &value)?;
+    apply(http(&mut stack.lent(Class::Http)?, stack.context(), side)?, &name, &value)?;
     Ok(Ret::Count(0))
 }
 
 fn del(stack: &mut Stack<'_>, side: Side, function: &str) -> Flow {
     stack.need(2, function)?;
     let name = stack.bytes(2)?;
-    http(&mut stack.lent(Class::Http)?)?.del_header(side, &name)?;
+    http(&mut stack.lent(Class::Http)?, stack.context(), side)?.del_header(side, &name)?;
     Ok(Ret::Count(0))
 }
 
@@ -157,7 +153,8 @@ fn rep(stack: &mut Stack<'_>, side: Side, function: &str, each_value: bool) -> F
     let (name, regex, replacement) = (stack.bytes(2)?, stack.text(3)?, stack.bytes(4)?);
     check_header(&name, &replacement)?;
     let mut lent = stack.lent(Class::Http)?;
-    let result = http(&mut lent)?.replace_header(side, &name, &regex, &replacement, each_value);
+    let result =
+        http(&mut lent, stack.context(), side)?.replace_header(side, &name, &regex, &replacement, each_value);
     result.map_err(|error| Failure::Arg(3, error.to_string().into()))?;
     Ok(Ret::Count(0))
 }
@@ -165,7 +162,8 @@ fn rep(stack: &mut Stack<'_>, side: Side, function: &str, each_value: bool) -> F
 fn part(stack: &mut Stack<'_>, part: RequestPart, function: &str) -> Flow {
     stack.need(2, function)?;
     let value = stack.bytes(2)?;
-    let set = http(&mut stack.lent(Class::Http)?)?.set_request_part(part, &value)?;
+    let set =
+        http(&mut stack.lent(Class::Http)?, stack.context(), Request)?.set_request_part(part, &value)?;
     stack.push_bool(set);
     Ok(Ret::Count(1))
 }
@@ -174,7 +172,7 @@ fn set_status(stack: &mut Stack<'_>) -> Flow {
     stack.need_between(2, 3, "res_set_status")?;
     let status = status_of(stack)?;
     let reason = if stack.top() == 3 { Some(stack.bytes(3)?) } else { None };
-    http(&mut stack.lent(Class::Http)?)?.set_status(status, reason.as_deref())?;
+    http(&mut stack.lent(Class::Http)?, stack.context(), Response)?.set_status(status, reason.as_deref())?;
     Ok(Ret::Count(0))
 }
 

@@ -74,6 +74,9 @@ pub(crate) fn push(stack: &mut Stack<'_>, handle: i64, id: i64) -> Result<(), Fa
     filter::mark_top(stack, id)?;
     stack.push_bytes(b"channel")?;
     channel::push(stack, handle, id)?;
+    if crate::record::is_on() {
+        crate::record::reached(CLASS.name, "channel");
+    }
     stack.raw_set(message)
 }
 

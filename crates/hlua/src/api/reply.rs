@@ -5,6 +5,7 @@
 use crate::api::{Class, ClassDef, Method, stream};
 use crate::host::Reply;
 use crate::raw::stack::{Failure, Flow, Ret, Stack};
+use crate::record;
 
 pub(crate) const CLASS: ClassDef = ClassDef {
     name: "Reply",
@@ -40,6 +41,9 @@ pub(crate) fn new(stack: &mut Stack<'_>) -> Flow {
     })?;
     set_field(stack, reply, "reason", |stack| stack.push_bytes(reason_of(status).as_bytes()))?;
     if given {
+        if let Some(reason) = field_bytes(stack, 2, "reason")? {
+            set_field(stack, reply, "reason", |stack| stack.push_bytes(&reason))?;
+        }
         copy_field(stack, 2, reply, "body")?;
         copy_field(stack, 2, reply, "headers")?;
     }
@@ -49,7 +53,22 @@ pub(crate) fn new(stack: &mut Stack<'_>) -> Flow {
     if missing {
         set_field(stack, reply, "headers", |stack| stack.push_out(&crate::value::Out::Table(Vec::new())))?;
     }
+    for name in ["status", "reason", "headers", "body"] {
+        note_field(stack, reply, name)?;
+    }
     Ok(Ret::Count(1))
+}
+
+/// Records that the script was handed this field, if it was.
+fn note_field(stack: &mut Stack<'_>, reply: i32, name: &str) -> Result<(), Failure> {
+    if record::is_on() {
+        stack.push_field(reply, name)?;
+        if !stack.is_nil(-1) {
+            record::reached(CLASS.name, name);
+        }
+        stack.pop(1);
+    }
+    Ok(())
 }
 
 /// The table at `index` as a value for the host.
@@ -239,6 +258,7 @@ pub(crate) fn reason_of(status: i64) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Requested range unsatisfiable",
         417 => "Expectation Failed",
+        418 => "I'm a teapot",
         422 => "Unprocessable Entity",
         425 => "Too Early",
         426 => "Upgrade Required",

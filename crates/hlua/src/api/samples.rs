@@ -86,7 +86,11 @@ fn convert(stack: &mut Stack<'_>, text: bool) -> Flow {
 }
 
 fn arguments<'a>(stack: &Stack<'a>, from: i32) -> SmallVec<[Value<'a>; 4]> {
-    (from..=stack.top()).map(|index| stack.value(index)).collect()
+    let mut arguments = SmallVec::new();
+    for index in from..=stack.top() {
+        arguments.push(stack.value(index));
+    }
+    arguments
 }
 
 fn push(stack: &mut Stack<'_>, value: Option<&Value<'_>>, text: bool) -> Flow {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::api::core::may_wait;
 use crate::api::{Class, ClassDef, Method, to_string};
 use crate::host::{HostError, Target};
-use crate::op::{self, Op, Pattern, SocketEntry, SocketState};
+use crate::op::{self, Connect, Op, Pattern, Receive, Send, SocketEntry, SocketState};
 use crate::raw::stack::{Failure, Flow, Ret, Stack};
 
 const S: Class = Class::Socket;
@@ -77,7 +77,7 @@ fn connect(stack: &mut Stack<'_>, function: &str, tls: bool) -> Flow {
     let sockets = worker.core.sockets().ok_or(HostError::Unsupported("sockets"))?;
     let connecting = sockets.connect(target, tls);
     let deadline = op::deadline(&worker, Some(timeout));
-    Ok(Ret::Block(Op::Connect { socket: number, address, connecting, deadline }))
+    Ok(Ret::Block(Op::Connect(Box::new(Connect { socket: number, address, connecting, deadline }))))
 }
 
 /// An address in HAProxy's notation, or a host name, which HAProxy does not resolve at run time.
@@ -126,7 +126,7 @@ fn send(stack: &mut Stack<'_>) -> Flow {
     may_wait(stack, "send")?;
     let timeout = with(stack, |entry| entry.timeout)?;
     let deadline = op::deadline(&stack.worker(), timeout);
-    Ok(Ret::Block(Op::Send { socket: number, data, sent: 0, deadline }))
+    Ok(Ret::Block(Op::Send(Box::new(Send { socket: number, data, sent: 0, deadline }))))
 }
 
 /// `string.sub`'s idea of a range.
@@ -148,7 +148,7 @@ fn receive(stack: &mut Stack<'_>) -> Flow {
     may_wait(stack, "receive")?;
     let timeout = with(stack, |entry| entry.timeout)?;
     let deadline = op::deadline(&stack.worker(), timeout);
-    Ok(Ret::Block(Op::Receive { socket: number, pattern, prefix, deadline }))
+    Ok(Ret::Block(Op::Receive(Box::new(Receive { socket: number, pattern, prefix, deadline }))))
 }
 
 fn pattern(stack: &Stack<'_>) -> Result<Pattern, Failure> {

@@ -10,10 +10,10 @@ use smallvec::SmallVec;
 
 use crate::api::Class;
 use crate::api::core::{log_level, printable};
+use crate::garbage::{Dropped, Garbage};
 use crate::host::{HostError, Level};
 use crate::raw::machine;
 use crate::raw::stack::{Failure, Flow, Ret, Stack};
-use crate::vm::{Dropped, Garbage};
 
 pub(crate) fn set_var(stack: &mut Stack<'_>, class: Class) -> Flow {
     stack.need_between(3, 4, "set_var")?;

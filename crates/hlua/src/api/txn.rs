@@ -4,6 +4,7 @@
 
 use crate::api::{Class, ClassDef, Method, stream, to_string};
 use crate::host::Level;
+use crate::members::{self, Kept, Members};
 use crate::raw::stack::{Failure, Flow, Ret, Stack};
 
 const T: Class = Class::Txn;
@@ -97,25 +98,29 @@ pub(crate) fn keep_member(stack: &mut Stack<'_>, class: Class, handle: i64) -> F
 }
 
 fn push_member(stack: &mut Stack<'_>, class: Class, handle: i64) -> Result<(), Failure> {
-    let place = match class {
-        Class::Fetches => 0,
-        Class::StringFetches => 1,
-        Class::Converters => 2,
-        Class::StringConverters => 3,
-        Class::Http => 4,
-        _ => 5 + usize::from(handle < 0),
-    };
     let run = &stack.vm().run;
-    let mut members = run.members.get();
-    if members[place] != 0 {
-        stack.push_ref(members[place]);
-        stack.set_handle(handle);
-        return Ok(());
+    let mut members = run.members.take().unwrap_or_default();
+    let pushed = push_kept(stack, &mut members, class, handle);
+    run.members.set(Some(members));
+    pushed
+}
+
+fn push_kept(stack: &mut Stack<'_>, members: &mut Members, class: Class, handle: i64) -> Result<(), Failure> {
+    let place = members::place_of(class, handle);
+    match members.at(place) {
+        Some(kept) => {
+            stack.push_ref(kept.reference);
+            stack.set_handle(handle);
+        }
+        None => {
+            stack.push_object(class, handle)?;
+            stack.copy(-1);
+            members.keep(place, Kept { address: stack.address(-1), reference: stack.make_ref()? });
+        }
     }
-    stack.push_object(class, handle)?;
-    stack.copy(-1);
-    members[place] = stack.make_ref()?;
-    run.members.set(members);
+    let run = &stack.vm().run;
+    run.touched.set(run.touched.get() | 1 << place);
+    run.objects.set_member(place, stack.address(-1));
     Ok(())
 }
 
@@ -153,14 +158,14 @@ fn set_loglevel(stack: &mut Stack<'_>) -> Flow {
 fn set_tos(stack: &mut Stack<'_>) -> Flow {
     stack.need(2, "set_fc_tos")?;
     let tos = stack.int(2)?;
-    stack.lent(T)?.txn()?.set_tos(tos)?;
+    stack.lent(T)?.txn()?.set_tos(tos as u8)?;
     Ok(Ret::Count(0))
 }
 
 fn set_mark(stack: &mut Stack<'_>) -> Flow {
     stack.need(2, "set_fc_mark")?;
     let mark = stack.int(2)?;
-    stack.lent(T)?.txn()?.set_mark(mark)?;
+    stack.lent(T)?.txn()?.set_mark(mark as u32)?;
     Ok(Ret::Count(0))
 }
 

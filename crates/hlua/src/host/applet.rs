@@ -45,7 +45,7 @@ const _: Option<&dyn AppletHttp> = None;
 pub enum AppletPart {
     /// `GET`
     Method,
-    /// `1.1`
+    /// `HTTP/1.1`
     Version,
     /// `/index.html`, without the query string.
     Path,

@@ -4,8 +4,12 @@ use super::{HostError, HostResult, Side};
 
 /// The class `HTTP`. Headers come and go as bytes; names and values given here are free of CR, LF and NUL.
 ///
-/// A host that runs request rules answers `Err` for what touches the response, and the reverse.
+/// Filters reach both messages; scripts in rules only that of [`side`](Self::side).
 pub trait Http {
+    /// Whose rules run: calls for the other message are errors there. None: either message can be used.
+    fn side(&self) -> Option<Side> {
+        None
+    }
     /// Shows each header line in order of arrival.
     fn headers(&mut self, side: Side, visit: &mut dyn FnMut(&[u8], &[u8])) -> HostResult<()>;
     /// Adds a line at the end.

@@ -38,7 +38,7 @@ pub use proxies::{MemoryProxies, MemoryProxy, MemoryServer};
 pub use samples::{MemoryCatalog, Stub};
 pub use stick_table::MemoryStickTable;
 pub use tables::MemoryPatterns;
-pub use txn::{MemoryStream, MemoryTxn};
+pub use txn::{MemoryStream, MemoryTxn, MemoryWishes};
 
 /// A worker in memory.
 pub struct MemoryCore {
@@ -47,6 +47,7 @@ pub struct MemoryCore {
     tasks: RefCell<VecDeque<LocalFuture<()>>>,
     failures: RefCell<Vec<Failure>>,
     alone: Cell<u32>,
+    nice: Cell<i32>,
     /// Proxies and servers; empty until a test adds some.
     pub proxies: MemoryProxies,
     /// The event bus.
@@ -113,6 +114,7 @@ impl MemoryCore {
             tasks: RefCell::default(),
             failures: RefCell::default(),
             alone: Cell::new(0),
+            nice: Cell::new(0),
             proxies: MemoryProxies::default(),
             events: MemoryEvents::new(queues.clone()),
             patterns: MemoryPatterns::new(queues),
@@ -138,6 +140,11 @@ impl MemoryCore {
     /// Says, the next `times` that it is asked, that nothing else is ready.
     pub fn leave_alone(&self, times: u32) {
         self.alone.set(times);
+    }
+
+    /// What a script last gave to `core.set_nice`.
+    pub fn nice(&self) -> i32 {
+        self.nice.get()
     }
 
     /// Makes each reading move the clock by a second once it was read `readings` times since it was moved or a run
@@ -300,6 +307,10 @@ impl Core for MemoryCore {
         let left = self.alone.get();
         self.alone.set(left.saturating_sub(1));
         left > 0
+    }
+
+    fn set_nice(&self, nice: i32) {
+        self.nice.set(nice);
     }
 
     fn env_var(&self, name: &str) -> Option<Vec<u8>> {

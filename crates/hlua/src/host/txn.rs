@@ -82,14 +82,15 @@ pub trait Txn: Stream {
         Err(HostError::Unsupported("txn:set_loglevel"))
     }
 
-    /// `txn:set_fc_tos`.
-    fn set_tos(&mut self, tos: i64) -> HostResult<()> {
+    /// `txn:set_fc_tos`: the TOS or DSCP byte of packets to the client from now on. What the system refuses is not
+    /// told.
+    fn set_tos(&mut self, tos: u8) -> HostResult<()> {
         let _ = tos;
         Err(HostError::Unsupported("txn:set_fc_tos"))
     }
 
-    /// `txn:set_fc_mark`.
-    fn set_mark(&mut self, mark: i64) -> HostResult<()> {
+    /// `txn:set_fc_mark`: the netfilter mark of packets to the client from now on. What the system refuses is not told.
+    fn set_mark(&mut self, mark: u32) -> HostResult<()> {
         let _ = mark;
         Err(HostError::Unsupported("txn:set_fc_mark"))
     }

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "owns and resumes Lua states; see the module's contract")]
 
 use std::ffi::{CString, c_int, c_void};
+use std::ptr::{self, NonNull};
 
 use mlua::{Lua, LuaOptions, StdLib, ffi};
 
@@ -10,23 +11,23 @@ use super::{coroutine, modules, preempt, recorded, trace};
 use crate::api::{self, Class, Method};
 use crate::error::Error;
 use crate::limits::Config;
+use crate::members::Members;
 use crate::vm::{ClassTable, VmState};
 
-/// A pooled coroutine: its state, kept alive by `anchor`; `slot` is where its run's own object stays.
+/// A pooled coroutine: its state, kept alive by `anchor`; `slot` is where its run's own object stays, 0 if it never
+/// had one.
 pub(crate) struct Coroutine {
-    l: *mut ffi::lua_State,
+    l: NonNull<ffi::lua_State>,
     anchor: c_int,
     slot: c_int,
-    members: Members,
+    pub(crate) members: Option<Box<Members>>,
 }
 
-/// Registry references of the objects that serve as `txn.f`, `txn.http` and so on for one run of a coroutine after
-/// the other; 0 where none was needed yet.
-///
-/// Making such a table costs a tenth of a small action. Reused, one that a script kept belongs to whichever run
-/// touched that member last on this coroutine, and to no other: it never reaches a stream whose function is not the
-/// one running.
-pub(crate) type Members = [c_int; 7];
+/// What [`make_on`] made.
+struct Made {
+    l: *mut ffi::lua_State,
+    anchor: c_int,
+}
 
 /// How a resume ended.
 pub(crate) enum Step {
@@ -191,12 +192,11 @@ unsafe fn set_methods(
         // SAFETY: as `make_class`; pointers outlive the VM's functions.
         unsafe {
             let name = CString::new(method.name).expect("invariant: methods' names are plain text");
-            ffi::lua_pushlightuserdata(l, std::ptr::from_ref(vm).cast_mut().cast());
-            ffi::lua_pushlightuserdata(l, std::ptr::from_ref(method).cast_mut().cast());
+            ffi::lua_pushlightuserdata(l, vm.bind(method).cast_mut().cast());
             if is_recorded {
                 recorded::push_entry(l, owner);
             } else {
-                ffi::lua_pushcclosure(l, super::entry::entry, 2);
+                ffi::lua_pushcclosure(l, super::entry::entry, 1);
             }
             ffi::lua_setfield(l, -2, name.as_ptr());
         }
@@ -206,7 +206,7 @@ unsafe fn set_methods(
 impl Coroutine {
     /// A new coroutine of this VM.
     pub(crate) fn new(vm: &VmState) -> Result<Coroutine, Failure> {
-        let mut made = Coroutine { l: std::ptr::null_mut(), anchor: 0, slot: 0, members: [0; 7] };
+        let mut made = Made { l: ptr::null_mut(), anchor: 0 };
         let main = vm.main();
         // SAFETY: the main state is idle or waits in a resume; `lua_pcall` on it is protected and balanced.
         let status = unsafe {
@@ -221,22 +221,23 @@ impl Coroutine {
             }
             status
         };
-        if status == ffi::LUA_OK { Ok(made) } else { Err(Failure::error("not enough memory")) }
+        match NonNull::new(made.l) {
+            Some(l) if status == ffi::LUA_OK => {
+                Ok(Coroutine { l, anchor: made.anchor, slot: 0, members: None })
+            }
+            _ => Err(Failure::error("not enough memory")),
+        }
+    }
+
+    fn l(&self) -> *mut ffi::lua_State {
+        self.l.as_ptr()
     }
 
     /// Its stack, with room to push a call.
     pub(crate) fn stack<'a>(&self, vm: &'a VmState, room: usize) -> Option<Stack<'a>> {
         let room = c_int::try_from(room).ok()?.checked_add(16)?;
         // SAFETY: a live state of this VM.
-        unsafe { (ffi::lua_checkstack(self.l, room) != 0).then(|| Stack::new(self.l, vm)) }
-    }
-
-    pub(crate) fn members(&self) -> Members {
-        self.members
-    }
-
-    pub(crate) fn set_members(&mut self, members: Members) {
-        self.members = members;
+        unsafe { (ffi::lua_checkstack(self.l(), room) != 0).then(|| Stack::new(self.l(), vm)) }
     }
 
     /// Where its run's own object is.
@@ -246,13 +247,13 @@ impl Coroutine {
 
     /// Runs it with the `args` values on top of its stack (above the function, the first time).
     pub(crate) fn resume(&self, vm: &VmState, args: c_int) -> Step {
-        let before = preempt::enter(self.l, vm);
+        let before = preempt::enter(self.l(), vm);
         let mut results = 0;
         // SAFETY: a live, suspended or fresh state of this VM, on this thread.
         let status = unsafe {
             let from = before.state().unwrap_or(vm.main());
-            let status = ffi::lua_resume(self.l, from, args, &mut results);
-            preempt::settle(self.l, vm.preemption.get());
+            let status = ffi::lua_resume(self.l(), from, args, &mut results);
+            preempt::settle(self.l(), vm.preemption.get());
             status
         };
         preempt::leave(before);
@@ -261,7 +262,7 @@ impl Coroutine {
             ffi::LUA_YIELD if vm.run.suspending.get() => Step::Suspended,
             ffi::LUA_YIELD => {
                 // SAFETY: the yielded values are on top.
-                unsafe { ffi::lua_settop(self.l, -results - 1) };
+                unsafe { ffi::lua_settop(self.l(), -results - 1) };
                 Step::Strayed
             }
             status => Step::Failed(self.fault(vm, status)),
@@ -271,12 +272,12 @@ impl Coroutine {
     fn fault(&self, vm: &VmState, status: c_int) -> Fault {
         // SAFETY: a dead state keeps its frames and has the error on top.
         unsafe {
-            let stack = Stack::new(self.l, vm);
+            let stack = Stack::new(self.l(), vm);
             let message = stack.try_bytes(-1).map(|text| String::from_utf8_lossy(&text).into_owned());
             let memory = status == ffi::LUA_ERRMEM;
-            let frames = trace::frames(self.l);
+            let frames = trace::frames(self.l());
             let trace = trace::one_line(&frames);
-            let arguments = if memory { Vec::new() } else { trace::arguments(self.l) };
+            let arguments = if memory { Vec::new() } else { trace::arguments(self.l()) };
             Fault { memory, message, trace, frames, arguments }
         }
     }
@@ -284,7 +285,7 @@ impl Coroutine {
     /// Its active calls, and what the outermost was called with.
     pub(crate) fn calls(&self) -> (Vec<String>, Vec<String>) {
         // SAFETY: a live, suspended state.
-        unsafe { (trace::frames(self.l), trace::arguments(self.l)) }
+        unsafe { (trace::frames(self.l()), trace::arguments(self.l())) }
     }
 
     /// Compiles a chunk onto its stack.
@@ -293,7 +294,7 @@ impl Coroutine {
         // SAFETY: the buffer and name outlive the call; errors come back as a status.
         let status = unsafe {
             ffi::luaL_loadbufferx(
-                self.l,
+                self.l(),
                 source.as_ptr().cast(),
                 source.len(),
                 name.as_ptr(),
@@ -303,13 +304,21 @@ impl Coroutine {
         if status == ffi::LUA_OK { Ok(()) } else { Err(self.fault(vm, status)) }
     }
 
-    /// Makes it ready for another run: results dropped, its object taken away.
-    pub(crate) fn recycle(&self) {
-        // SAFETY: a finished state; overwriting an existing registry integer allocates nothing.
+    /// Makes it ready for another run: results dropped, its object made stale and taken away.
+    pub(crate) fn recycle(&self, vm: &VmState) {
+        let l = self.l();
+        // SAFETY: a finished state has free slots; overwriting an existing registry integer allocates nothing.
         unsafe {
-            ffi::lua_settop(self.l, 0);
-            ffi::lua_pushboolean(self.l, 0);
-            ffi::lua_rawseti(self.l, ffi::LUA_REGISTRYINDEX, self.slot.into());
+            ffi::lua_settop(l, 0);
+            if self.slot != 0 {
+                if ffi::lua_rawgeti(l, ffi::LUA_REGISTRYINDEX, self.slot.into()) == ffi::LUA_TTABLE {
+                    ffi::lua_rawgeti(l, ffi::LUA_REGISTRYINDEX, vm.class(Class::Stale).into());
+                    ffi::lua_setmetatable(l, 1);
+                }
+                ffi::lua_pushboolean(l, 0);
+                ffi::lua_rawseti(l, ffi::LUA_REGISTRYINDEX, self.slot.into());
+                ffi::lua_settop(l, 0);
+            }
         }
     }
 
@@ -318,27 +327,36 @@ impl Coroutine {
         let main = vm.main();
         // SAFETY: not running; closing runs protected and reports by status.
         unsafe {
-            let before = preempt::enter(self.l, vm);
-            ffi::lua_closethread(self.l, main);
+            let before = preempt::enter(self.l(), vm);
+            ffi::lua_closethread(self.l(), main);
             preempt::leave(before);
-            ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.slot);
-            for member in self.members.into_iter().filter(|member| *member != 0) {
+            if self.slot != 0 {
+                ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.slot);
+            }
+            for member in self.members.iter().flat_map(|members| members.references()) {
                 ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, member);
             }
             ffi::luaL_unref(main, ffi::LUA_REGISTRYINDEX, self.anchor);
         }
     }
 
-    /// Gives its own object another class's metatable: the live one, or the one that answers nothing.
-    pub(crate) fn dress(&self, vm: &VmState, class: Class) {
+    /// Gives its own object another class's metatable, the live one or the one that answers nothing; says where the
+    /// object is.
+    pub(crate) fn dress(&self, vm: &VmState, class: Class) -> *const c_void {
         let main = vm.main();
+        if self.slot == 0 {
+            return ptr::null();
+        }
         // SAFETY: works on the main state, since a suspended one takes no pushes; two free slots are there.
         unsafe {
+            let mut object = ptr::null();
             if ffi::lua_rawgeti(main, ffi::LUA_REGISTRYINDEX, self.slot.into()) == ffi::LUA_TTABLE {
+                object = ffi::lua_topointer(main, -1);
                 ffi::lua_rawgeti(main, ffi::LUA_REGISTRYINDEX, vm.class(class).into());
                 ffi::lua_setmetatable(main, -2);
             }
             ffi::lua_settop(main, -2);
+            object
         }
     }
 
@@ -346,21 +364,28 @@ impl Coroutine {
     pub(crate) fn take_from_main(&self, vm: &VmState, count: c_int) -> bool {
         // SAFETY: the values are there; room is made first. A suspended state accepts what its resume will take.
         unsafe {
-            if ffi::lua_checkstack(self.l, count + 1) == 0 {
+            if ffi::lua_checkstack(self.l(), count + 1) == 0 {
                 ffi::lua_settop(vm.main(), -count - 1);
                 return false;
             }
-            ffi::lua_xmove(vm.main(), self.l, count);
+            ffi::lua_xmove(vm.main(), self.l(), count);
         }
         true
     }
 
-    /// Keeps a copy of the object on top of its stack as its run's own.
-    pub(crate) fn keep_object(&self) {
-        // SAFETY: overwriting an existing registry integer allocates nothing.
+    /// Keeps a copy of the object on top of its stack as its run's own; says where it is. None for lack of memory.
+    pub(crate) fn keep_object(&mut self, vm: &VmState) -> Option<*const c_void> {
+        let l = self.l();
+        // SAFETY: the object is on top, with free slots above; overwriting an existing registry integer allocates
+        // nothing, and making one is protected.
         unsafe {
-            ffi::lua_pushvalue(self.l, -1);
-            ffi::lua_rawseti(self.l, ffi::LUA_REGISTRYINDEX, self.slot.into());
+            ffi::lua_pushvalue(l, -1);
+            if self.slot == 0 {
+                self.slot = Stack::new(l, vm).make_ref().ok()?;
+            } else {
+                ffi::lua_rawseti(l, ffi::LUA_REGISTRYINDEX, self.slot.into());
+            }
+            Some(ffi::lua_topointer(l, -1))
         }
     }
 }
@@ -368,11 +393,10 @@ impl Coroutine {
 unsafe extern "C-unwind" fn make_on(l: *mut ffi::lua_State) -> c_int {
     // SAFETY: the argument points to a plain struct that outlives the protected call.
     unsafe {
-        let made = ffi::lua_touserdata(l, 1).cast::<Coroutine>();
-        (*made).l = ffi::lua_newthread(l);
+        let made = ffi::lua_touserdata(l, 1).cast::<Made>();
+        let thread = ffi::lua_newthread(l);
         (*made).anchor = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
-        ffi::lua_pushboolean(l, 0);
-        (*made).slot = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
+        (*made).l = thread;
     }
     0
 }

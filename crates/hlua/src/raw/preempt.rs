@@ -18,8 +18,9 @@ use std::sync::Once;
 use mlua::ffi;
 
 use super::stack::Stack;
+use crate::judgement::Judgement;
 use crate::limits::Preemption;
-use crate::vm::{Judgement, VmState};
+use crate::vm::VmState;
 
 thread_local! {
     static RUNNING: Cell<*mut ffi::lua_State> = const { Cell::new(ptr::null_mut()) };

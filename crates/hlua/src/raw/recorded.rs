@@ -9,21 +9,20 @@ use std::ffi::{CString, c_int};
 
 use mlua::ffi;
 
-use super::entry::{BLOCK, call, tail};
-use crate::api::{Library, Method};
+use super::entry::{BLOCK, Bound, call, tail};
+use crate::api::Library;
 use crate::record;
-use crate::vm::VmState;
 
 /// Makes the recording closure of the VM and method on top of the stack.
 ///
 /// # Safety
-/// In a protected call, with the two light userdata of `entry` on top.
+/// In a protected call, with the light userdata of `entry` on top.
 pub(super) unsafe fn push_entry(l: *mut ffi::lua_State, owner: &'static &'static str) {
     // SAFETY: as said; the owner's name outlives the VM.
     unsafe {
         ffi::lua_pushinteger(l, 0);
         ffi::lua_pushlightuserdata(l, std::ptr::from_ref(owner).cast_mut().cast());
-        ffi::lua_pushcclosure(l, entry, 4);
+        ffi::lua_pushcclosure(l, entry, 3);
     }
 }
 
@@ -40,9 +39,9 @@ unsafe extern "C-unwind" fn entry(l: *mut ffi::lua_State) -> c_int {
 unsafe fn call_and_note(l: *mut ffi::lua_State) -> c_int {
     // SAFETY: as `entry::entry`; the key is read before the call may change the stack.
     unsafe {
-        let vm = &*ffi::lua_touserdata(l, ffi::lua_upvalueindex(1)).cast::<VmState>();
-        let method = &*ffi::lua_touserdata(l, ffi::lua_upvalueindex(2)).cast::<Method>();
-        let owner = *ffi::lua_touserdata(l, ffi::lua_upvalueindex(4)).cast::<&'static str>();
+        let Bound { vm, method } = *ffi::lua_touserdata(l, ffi::lua_upvalueindex(1)).cast::<Bound>();
+        let vm = &*vm;
+        let owner = *ffi::lua_touserdata(l, ffi::lua_upvalueindex(3)).cast::<&'static str>();
         let key = if method.name == "__index" { text(l, 2) } else { None };
         let code = call(l, vm, method);
         if code >= 0 || code == BLOCK || vm.run.exit.get() {

@@ -1,7 +1,7 @@
 //! What each kind of registered function gets, may do and gives.
 
 use crate::bench::{ACTION, Bench, HTTP, TCP, contexts, downcast, get};
-use hlua::host::memory::{MemoryAppletHttp, MemoryAppletTcp, MemoryTxn};
+use hlua::host::memory::{MemoryAppletHttp, MemoryAppletTcp, MemoryTxn, MemoryWishes};
 use hlua::host::{Level, Reply};
 use hlua::{Config, Error, FunctionInfo, FunctionKind, Lent, Value};
 
@@ -414,4 +414,46 @@ fn a_cli_command_gets_an_applet_and_the_words_typed() {
     result.unwrap();
     let applet: Box<MemoryAppletTcp> = downcast(lent);
     assert_eq!(applet.sent(), b"show|x|y:line\n");
+}
+
+#[test]
+fn what_a_script_wants_of_connection_queue_and_scheduler_is_cut_to_what_they_take() {
+    for (call, wanted) in [
+        ("set_fc_tos(0x20)", MemoryWishes { tos: Some(0x20), ..Default::default() }),
+        ("set_tos(8)", MemoryWishes { tos: Some(8), ..Default::default() }),
+        ("set_fc_mark(7)", MemoryWishes { mark: Some(7), ..Default::default() }),
+        ("set_mark(0xffffffff)", MemoryWishes { mark: Some(u32::MAX), ..Default::default() }),
+        ("set_priority_class(-3000)", MemoryWishes { priority_class: Some(-2047), ..Default::default() }),
+        ("set_priority_class(5)", MemoryWishes { priority_class: Some(5), ..Default::default() }),
+        ("set_priority_offset(9e5)", MemoryWishes { priority_offset: Some(524_287), ..Default::default() }),
+        ("set_priority_offset(-250)", MemoryWishes { priority_offset: Some(-250), ..Default::default() }),
+        ("set_loglevel(-1)", MemoryWishes { log_level: Some(None), ..Default::default() }),
+        ("set_loglevel(3)", MemoryWishes { log_level: Some(Some(Level::Err)), ..Default::default() }),
+    ] {
+        let bench =
+            bench(&format!("core.register_action('a', {{'http-req'}}, function(txn) txn:{call} end)"));
+        let (txn, result) = bench.action("a", get());
+        result.unwrap();
+        assert_eq!(txn.wishes, wanted, "{call}");
+    }
+    for (nice, kept) in [("5000", 1024), ("-5000", -1024), ("7", 7)] {
+        let bench = bench("");
+        bench.probe(&format!("core.set_nice({nice})"));
+        assert_eq!(bench.core.nice(), kept);
+    }
+}
+
+#[test]
+fn what_is_no_number_is_refused_by_the_name_of_the_call() {
+    let bench = bench("");
+    for call in ["set_fc_tos", "set_fc_mark", "set_priority_class", "set_priority_offset", "set_loglevel"] {
+        let lines = bench.probe(&format!(
+            "core.Info(select(2, pcall(txn.{call}, txn))) core.Info(select(2, pcall(txn.{call}, txn, {{}})))"
+        ));
+        assert!(lines[0].ends_with(&format!("'{call}' needs 2 arguments")), "{lines:?}");
+        assert!(
+            lines[1].contains(&format!("to '{call}'")) || lines[1].contains("bad argument #2"),
+            "{lines:?}"
+        );
+    }
 }

@@ -30,7 +30,7 @@ core.register_action("nil", {"http-req"}, function(txn) txn.nothing() end)
 core.register_action("type", {"http-req"}, function(txn) txn.http:req_add_header("a", {}) end)
 core.register_action("nul", {"http-req"}, function(txn) txn.http:req_add_header("a", "b\r\nc") end)
 core.register_action("refused", {"http-req"}, function(txn) txn.f:refused() end)
-core.register_action("none", {"http-req"}, function(txn) txn:set_fc_mark(1) end)
+core.register_action("none", {"http-req"}, function(txn) txn.http:req_rep_header("a", "b", "c") end)
 core.register_init(function() error("in init") end)"#,
     );
     let mut lines = Vec::new();

@@ -3,12 +3,13 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use super::{
     counters::bump,
     lb::{Choice, Pick},
-    queue::{Line, Outcome, Ticket, give_back},
+    queue::{Line, Outcome, Priority, Ticket, give_back},
     server::Server,
 };
 use crate::{config::Proxy, txn::Txn};
@@ -72,7 +73,7 @@ impl Assign {
             return done.map(Ok);
         }
         let choice = Choice::of(&self.proxy, txn);
-        self.poll_choice(choice, cx)
+        self.poll_choice(choice, || (txn.priority, txn.worker.host.now()), cx)
     }
 
     /// As [`poll`](Self::poll) for a connection that belongs to no transaction: servers take turns
@@ -80,8 +81,8 @@ impl Assign {
     ///
     /// # Errors
     /// [`AssignError::NoServer`]; final.
-    pub fn poll_outside(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, AssignError>> {
-        self.poll_choice(Choice::default(), cx)
+    pub fn poll_outside(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<Slot, AssignError>> {
+        self.poll_choice(Choice::default(), || (Priority::default(), now), cx)
     }
 
     /// Requests before this one in the server's queue and in the backend's when it was queued.
@@ -106,6 +107,7 @@ impl Assign {
     pub(crate) fn poll_choice(
         &mut self,
         choice: Choice,
+        place: impl Fn() -> (Priority, Instant),
         cx: &mut Context<'_>,
     ) -> Poll<Result<Slot, AssignError>> {
         loop {
@@ -124,7 +126,8 @@ impl Assign {
                 Line::Backend => (0, ahead(state.queued.cur())),
                 Line::Server(index) => (ahead(self.proxy.servers[index].queued.cur()), 0),
             };
-            self.ticket = Some(Ticket::draw(&self.proxy, line, cx.waker()));
+            let (priority, now) = place();
+            self.ticket = Some(Ticket::draw(&self.proxy, line, priority, now, cx.waker()));
         }
     }
 

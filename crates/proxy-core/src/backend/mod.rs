@@ -14,7 +14,8 @@ pub mod listening;
 pub mod notice;
 pub mod pool;
 pub mod proxy;
-mod queue;
+pub mod queue;
+pub(crate) mod secure;
 pub mod server;
 #[cfg(test)]
 pub(crate) mod testing;

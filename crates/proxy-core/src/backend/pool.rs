@@ -46,7 +46,20 @@ pub(crate) struct Idle {
     pub(crate) uses: u32,
     /// [`Server::addr_version`] when it was made.
     pub(crate) addr_version: u64,
+    /// The name it was made for, where names matter.
+    pub(crate) name: Option<Rc<[u8]>>,
     since: Instant,
+}
+
+/// A connection that goes back to its pool, with what is known of it.
+pub(crate) struct Made {
+    pub(crate) io: BoxIo,
+    /// Exchanges it has carried.
+    pub(crate) uses: u32,
+    /// [`Server::addr_version`] when it was made.
+    pub(crate) addr_version: u64,
+    /// The name it was made for, where names matter.
+    pub(crate) name: Option<Rc<[u8]>>,
 }
 
 impl Pools {
@@ -56,15 +69,22 @@ impl Pools {
         self.servers.borrow().values().map(|per| per.idle.len()).sum()
     }
 
-    /// An open connection to that server that has carried at least `uses` exchanges.
-    pub(crate) fn take(&self, server: &Arc<Server>, uses: u32, cx: &mut Context<'_>) -> Option<Idle> {
+    /// An open connection to that server, made for that name, that has carried at least `uses` exchanges.
+    pub(crate) fn take(
+        &self,
+        server: &Arc<Server>,
+        name: Option<&[u8]>,
+        uses: u32,
+        cx: &mut Context<'_>,
+    ) -> Option<Idle> {
         let mut servers = self.servers.borrow_mut();
         let idle = &mut servers.get_mut(&key(server))?.idle;
         loop {
-            let mut candidate = match idle.last() {
-                Some(last) if last.uses >= uses => idle.pop()?,
-                _ => return None,
-            };
+            let at = idle.iter().rposition(|idle| idle.name.as_deref() == name)?;
+            if idle[at].uses < uses {
+                return None;
+            }
+            let mut candidate = idle.remove(at);
             if candidate.addr_version == server.addr_version() && candidate.is_quiet(cx) {
                 return Some(candidate);
             }
@@ -73,7 +93,7 @@ impl Pools {
 
     /// Keeps a connection whose exchange is over, while it still has its slot. Closes it if the
     /// server's pool is full, or if there are as many as can be needed without it.
-    pub(crate) fn put(worker: &Rc<Worker>, server: &Arc<Server>, io: BoxIo, uses: u32, addr_version: u64) {
+    pub(crate) fn put(worker: &Rc<Worker>, server: &Arc<Server>, made: Made) {
         let pools = &worker.pools;
         let mut servers = pools.servers.borrow_mut();
         let per = servers.entry(key(server)).or_insert_with(|| PerServer {
@@ -85,7 +105,8 @@ impl Pools {
         if !per.has_room() {
             return;
         }
-        per.idle.push(Idle { io, uses, addr_version, since: worker.host.now() });
+        let Made { io, uses, addr_version, name } = made;
+        per.idle.push(Idle { io, uses, addr_version, name, since: worker.host.now() });
         drop(servers);
         if !pools.purging.replace(true) {
             worker.host.spawn("pool purge", Box::pin(purge(Rc::downgrade(worker))));

@@ -1,7 +1,9 @@
 //! Requests that wait for a slot, of a backend and of its servers.
 //!
-//! One small lock per proxy, taken only while something waits. Each waiter has a number; numbers
-//! are served in order, across the backend's queue and the queue of the server that has room.
+//! One small lock per proxy, taken only while something waits. Each waiter has a rank: its priority
+//! class, when it came (moved by its priority offset), and a number. Ranks are served in order, across
+//! the backend's queue and the queue of the server that has room. Source: configuration.txt,
+//! `set-priority-class` and `set-priority-offset`.
 //! A slot is taken in a waiter's name before the waiter is woken, so nobody can overtake it; a
 //! waiter that dies with a slot in its name gives it back.
 //!
@@ -13,6 +15,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering::SeqCst},
     task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -28,8 +31,56 @@ pub(crate) struct Queue(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     next: u64,
-    waiting: BTreeMap<(Line, u64), Waker>,
+    waiting: BTreeMap<Line, BTreeMap<Rank, Waker>>,
     ended: BTreeMap<u64, Outcome>,
+}
+
+/// What rules say about a request's place in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Priority {
+    class: i16,
+    offset_ms: i32,
+}
+
+impl Priority {
+    /// Which class it belongs to, cut to -2047 to 2047: lower ones are served first.
+    pub fn set_class(&mut self, class: i64) {
+        self.class = class.clamp(-CLASS_MAX, CLASS_MAX) as i16;
+    }
+
+    /// By how many milliseconds it counts as having come later, cut to -524287 to 524287.
+    pub fn set_offset(&mut self, offset_ms: i64) {
+        self.offset_ms = offset_ms.clamp(-OFFSET_MS_MAX, OFFSET_MS_MAX) as i32;
+    }
+
+    /// The class.
+    #[must_use]
+    pub fn class(self) -> i64 {
+        self.class.into()
+    }
+
+    /// The offset in milliseconds.
+    #[must_use]
+    pub fn offset_ms(self) -> i64 {
+        self.offset_ms.into()
+    }
+
+    /// The moment that counts for a request that came at `now`, and the class. Offsets are counted from the lowest
+    /// one, so that no instant is asked for that lies before the system's first.
+    fn due(self, now: Instant) -> (i16, Instant) {
+        let after = self.offset_ms().saturating_add(OFFSET_MS_MAX).unsigned_abs();
+        (self.class, now + Duration::from_millis(after))
+    }
+}
+
+const CLASS_MAX: i64 = 2047;
+const OFFSET_MS_MAX: i64 = 524_287;
+
+/// A place among those who wait; the lowest is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    due: (i16, Instant),
+    number: u64,
 }
 
 /// Which line a waiter stands in.
@@ -68,7 +119,7 @@ impl Wakes {
 pub(crate) struct Ticket {
     proxy: Arc<Proxy>,
     line: Line,
-    number: u64,
+    rank: Rank,
 }
 
 impl Queue {
@@ -89,12 +140,12 @@ impl Queue {
         };
         let mut inner = self.0.lock();
         let line = Line::Server(index);
-        let numbers: Vec<u64> =
-            inner.waiting.range((line, 0)..=(line, u64::MAX)).map(|((_, number), _)| *number).collect();
-        for number in &numbers {
-            inner.end(proxy, line, *number, Outcome::ChooseAgain, wakes);
+        let ranks: Vec<Rank> =
+            inner.waiting.get(&line).map_or_else(Vec::new, |waiting| waiting.keys().copied().collect());
+        for rank in &ranks {
+            inner.end(proxy, line, *rank, Outcome::ChooseAgain, wakes);
         }
-        numbers.len()
+        ranks.len()
     }
 }
 
@@ -104,31 +155,30 @@ impl Inner {
         if !server.is_usable() {
             return;
         }
-        while let Some((line, number)) = self.first_for(index) {
+        while let Some((line, rank)) = self.first_for(index) {
             if !server.try_acquire() {
                 return;
             }
-            self.end(proxy, line, number, Outcome::Slot(index), wakes);
+            self.end(proxy, line, rank, Outcome::Slot(index), wakes);
         }
     }
 
-    /// The oldest of those a server may serve.
-    fn first_for(&self, index: usize) -> Option<(Line, u64)> {
+    /// The first of those a server may serve.
+    fn first_for(&self, index: usize) -> Option<(Line, Rank)> {
         [Line::Backend, Line::Server(index)]
             .into_iter()
-            .filter_map(|line| self.waiting.range((line, 0)..=(line, u64::MAX)).next())
-            .map(|(key, _)| *key)
-            .min_by_key(|(_, number)| *number)
+            .filter_map(|line| Some((line, *self.waiting.get(&line)?.first_key_value()?.0)))
+            .min_by_key(|(_, rank)| *rank)
     }
 
-    fn end(&mut self, proxy: &Proxy, line: Line, number: u64, outcome: Outcome, wakes: &mut Wakes) {
-        let waker = self.leave(proxy, line, number).expect("invariant: it was found waiting under this lock");
-        self.ended.insert(number, outcome);
+    fn end(&mut self, proxy: &Proxy, line: Line, rank: Rank, outcome: Outcome, wakes: &mut Wakes) {
+        let waker = self.leave(proxy, line, rank).expect("invariant: it was found waiting under this lock");
+        self.ended.insert(rank.number, outcome);
         wakes.0.push(waker);
     }
 
-    fn leave(&mut self, proxy: &Proxy, line: Line, number: u64) -> Option<Waker> {
-        let waker = self.waiting.remove(&(line, number))?;
+    fn leave(&mut self, proxy: &Proxy, line: Line, rank: Rank) -> Option<Waker> {
+        let waker = self.waiting.get_mut(&line)?.remove(&rank)?;
         proxy.state.waiting.fetch_sub(1, SeqCst);
         match line {
             Line::Backend => proxy.state.queued.leave(),
@@ -139,13 +189,19 @@ impl Inner {
 }
 
 impl Ticket {
-    /// Joins a line. A slot that came free meanwhile is given at once: poll afterwards.
-    pub(crate) fn draw(proxy: &Arc<Proxy>, line: Line, waker: &Waker) -> Self {
+    /// Joins a line at `now`. A slot that came free meanwhile is given at once: poll afterwards.
+    pub(crate) fn draw(
+        proxy: &Arc<Proxy>,
+        line: Line,
+        priority: Priority,
+        now: Instant,
+        waker: &Waker,
+    ) -> Self {
         let mut wakes = Wakes::new();
         let mut inner = proxy.state.queue.0.lock();
-        let number = inner.next;
+        let rank = Rank { due: priority.due(now), number: inner.next };
         inner.next += 1;
-        inner.waiting.insert((line, number), waker.clone());
+        inner.waiting.entry(line).or_default().insert(rank, waker.clone());
         proxy.state.waiting.fetch_add(1, SeqCst);
         match line {
             Line::Backend => {
@@ -159,22 +215,23 @@ impl Ticket {
                 if proxy.servers[index].is_usable() {
                     inner.dispatch(proxy, index, &mut wakes);
                 } else {
-                    inner.end(proxy, line, number, Outcome::ChooseAgain, &mut wakes);
+                    inner.end(proxy, line, rank, Outcome::ChooseAgain, &mut wakes);
                 }
             }
         }
         drop(inner);
         wakes.wake();
-        Self { proxy: proxy.clone(), line, number }
+        Self { proxy: proxy.clone(), line, rank }
     }
 
     /// How waiting ended, once it has; the ticket is used up then.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Outcome> {
         let mut inner = self.proxy.state.queue.0.lock();
-        if let Some(outcome) = inner.ended.remove(&self.number) {
+        if let Some(outcome) = inner.ended.remove(&self.rank.number) {
             return Poll::Ready(outcome);
         }
-        if let Some(waker) = inner.waiting.get_mut(&(self.line, self.number)) {
+        let waiting = inner.waiting.get_mut(&self.line);
+        if let Some(waker) = waiting.and_then(|waiting| waiting.get_mut(&self.rank)) {
             waker.clone_from(cx.waker());
         }
         Poll::Pending
@@ -185,10 +242,10 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let state = &self.proxy.state;
         let mut inner = state.queue.0.lock();
-        if inner.leave(&self.proxy, self.line, self.number).is_some() {
+        if inner.leave(&self.proxy, self.line, self.rank).is_some() {
             return;
         }
-        if let Some(Outcome::Slot(index)) = inner.ended.remove(&self.number) {
+        if let Some(Outcome::Slot(index)) = inner.ended.remove(&self.rank.number) {
             drop(inner);
             give_back(&self.proxy, index);
         }

@@ -59,6 +59,8 @@ pub(crate) fn backend(balance: Balance, servers: Vec<ServerConfig>) -> Proxy {
         filters: Vec::new(),
         logs: Vec::new(),
         log_format: None,
+        pages: Default::default(),
+        monitor: None,
         disabled: false,
         state: ProxyState::default(),
     }

@@ -2,8 +2,8 @@
 //!
 //! Source: configuration.txt sections 4.2 (`bind`) and 5.1.
 
-use super::{ParseError, address, known, number, proxy::ProxyLine, words};
-use crate::config::Bind;
+use super::{ParseError, address, known, number, proxy::ProxyLine, tls, words};
+use crate::{config::Bind, tls::TlsSettings};
 
 pub(super) fn bind(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     let expected = "'bind' expects {<path>|[addr1]:port1[-end1]}{,[addr]:port[-end]}... as arguments.";
@@ -16,7 +16,7 @@ pub(super) fn bind(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
         addrs.extend(parsed.all());
     }
     let title = format!("'bind {list}' in section '{}'", line.draft.section.name());
-    let settings = settings(line, &title)?;
+    let settings = settings(line, list, &title)?;
     if settings.id != 0 && addrs.len() > 1 {
         return Err(ParseError::new(format!("{title} : 'id' can only be used with a single socket")));
     }
@@ -31,9 +31,10 @@ pub(super) fn bind(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
 }
 
 /// The words behind the address, on a bind without one.
-fn settings(line: &ProxyLine<'_>, title: &str) -> Result<Bind, ParseError> {
+fn settings(line: &ProxyLine<'_>, written: &str, title: &str) -> Result<Bind, ParseError> {
     let mut bind = Bind {
         addr: crate::host::Addr::Fd(-1),
+        written: written.into(),
         name: None,
         id: 0,
         place: line.place.clone(),
@@ -46,12 +47,22 @@ fn settings(line: &ProxyLine<'_>, title: &str) -> Result<Bind, ParseError> {
         ssl: false,
         crts: Vec::new(),
         alpn: Vec::new(),
+        tls: TlsSettings::default(),
     };
     let mut at = 2;
     while let Some(word) = line.words.get(at).copied() {
         let value = line.words.get(at + 1).copied().unwrap_or_default();
+        if let Some(taken) = tls::word(&mut bind.tls, word, value) {
+            let shown = if word.starts_with("ssl-m") && !value.is_empty() { value } else { word };
+            let values = taken.map_err(|why| {
+                ParseError::at(at + usize::from(!value.is_empty()), format!("{title} : '{shown}' : {why}"))
+            })?;
+            at += 1 + values;
+            continue;
+        }
         let Some((_, takes, set)) = WORDS.iter().find(|(known, ..)| *known == word) else {
-            let text = words::unknown(word, WORDS.iter().map(|(w, ..)| *w), known::words(known::BIND), "");
+            let ours = WORDS.iter().map(|(w, ..)| *w).chain(tls::WORDS);
+            let text = words::unknown(word, ours, known::words(known::BIND), "");
             return Err(ParseError::at(at, format!("{title}: {text}")));
         };
         set(&mut bind, value).map_err(|why| {

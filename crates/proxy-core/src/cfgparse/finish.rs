@@ -9,7 +9,7 @@ use std::{
 use super::{
     Diagnostic,
     draft::{Draft, LogLine, Section, Switch, Target},
-    mailers,
+    error_pages, mailers, tls,
 };
 use crate::{
     backend::{
@@ -18,7 +18,7 @@ use crate::{
         server::{ProxyIdentity, Server},
     },
     check::CheckSpec,
-    config::{Bind, Config, Global, LogTarget, Mailers, Mode, ProcVar, Proxy, UseBackend},
+    config::{Bind, Config, Global, LogTarget, Mailers, Mode, Monitor, ProcVar, Proxy, UseBackend},
 };
 
 /// What the sections have left behind.
@@ -139,6 +139,9 @@ fn review(draft: &mut Draft, told: &mut Vec<Diagnostic>) {
                 set.clear();
             }
         }
+        if settings.monitor_uri.take().is_some() && draft.section.frontend() {
+            warn(format!("monitor-uri will be ignored for {title} (needs 'mode http')."));
+        }
         if settings.options.forwardfor.take().is_some() {
             warn(format!("'option forwardfor' ignored for {title} as it requires HTTP mode."));
         }
@@ -190,8 +193,8 @@ fn build(id: usize, uuid: u32, draft: &mut Draft, global: &Global, told: &mut Ve
         place: draft.place.clone(),
         capabilities,
         mode: settings.mode,
-        binds: if capabilities.frontend { binds(draft) } else { Vec::new() },
-        servers: if capabilities.backend { servers(draft, &identity, told) } else { Vec::new() },
+        binds: if capabilities.frontend { binds(draft, global, told) } else { Vec::new() },
+        servers: if capabilities.backend { servers(draft, &identity, global, told) } else { Vec::new() },
         balance: settings.balance.clone(),
         default_backend: Default::default(),
         use_backend: Default::default(),
@@ -208,13 +211,19 @@ fn build(id: usize, uuid: u32, draft: &mut Draft, global: &Global, told: &mut Ve
         filters: std::mem::take(&mut draft.filters),
         logs: logs(&settings.logs, global),
         log_format: draft.log_format.clone(),
+        monitor: settings
+            .monitor_uri
+            .clone()
+            .filter(|_| capabilities.frontend)
+            .map(|uri| Monitor { uri, fail: std::mem::take(&mut draft.monitor_fail) }),
+        pages: error_pages::settle(draft, told),
         disabled: settings.disabled,
         state: ProxyState::default(),
     }
 }
 
 /// Socket ids: explicit ones, then the lowest free ones.
-fn binds(draft: &Draft) -> Vec<Arc<Bind>> {
+fn binds(draft: &Draft, global: &Global, told: &mut Vec<Diagnostic>) -> Vec<Arc<Bind>> {
     let mut taken: BTreeSet<u32> = draft.binds.iter().map(|bind| bind.id).filter(|id| *id != 0).collect();
     let mut next = 1;
     let mut assign = |bind: &Bind| {
@@ -228,12 +237,36 @@ fn binds(draft: &Draft) -> Vec<Arc<Bind>> {
         if bind.backlog == 0 {
             bind.backlog = draft.settings.backlog;
         }
+        secure(&mut bind, &draft.name, global, told);
         Arc::new(bind)
     };
     draft.binds.iter().map(&mut assign).collect()
 }
 
-fn servers(draft: &Draft, identity: &ProxyIdentity, told: &mut Vec<Diagnostic>) -> Vec<Arc<Server>> {
+/// Puts what `global` says of TLS behind what the line says.
+fn secure(bind: &mut Bind, proxy: &str, global: &Global, told: &mut Vec<Diagnostic>) {
+    if !bind.ssl {
+        return;
+    }
+    let (ca_base, crt_base) = (global.ca_base.as_deref(), global.crt_base.as_deref());
+    bind.tls = std::mem::take(&mut bind.tls).over(&global.bind_tls);
+    bind.tls.ca_file = bind.tls.ca_file.take().map(|file| tls::under(ca_base, &file));
+    bind.crts.iter_mut().for_each(|file| *file = tls::under(crt_base, file));
+    if !bind.tls.without.is_empty() && (bind.tls.min.is_some() || bind.tls.max.is_some()) {
+        told.push(Diagnostic::warning(format!(
+            "Proxy '{proxy}': no-sslv3/no-tlsv1x are ignored for bind '{}' at [{}:{}]. Use only 'ssl-min-ver' and \
+             'ssl-max-ver' to fix.",
+            bind.written, bind.place.file, bind.place.line
+        )));
+    }
+}
+
+fn servers(
+    draft: &Draft,
+    identity: &ProxyIdentity,
+    global: &Global,
+    told: &mut Vec<Diagnostic>,
+) -> Vec<Arc<Server>> {
     let mut taken: BTreeSet<u32> = draft.servers.iter().map(|s| s.puid).filter(|id| *id != 0).collect();
     let mut next = 1;
     let mut servers = Vec::with_capacity(draft.servers.len());
@@ -249,6 +282,12 @@ fn servers(draft: &Draft, identity: &ProxyIdentity, told: &mut Vec<Diagnostic>) 
         }
         if config.source.is_none() {
             config.source.clone_from(&draft.settings.source);
+        }
+        if let Some(words) = &mut config.tls {
+            let (ca_base, crt_base) = (global.ca_base.as_deref(), global.crt_base.as_deref());
+            words.settings = std::mem::take(&mut words.settings).over(&global.server_tls);
+            words.settings.ca_file = words.settings.ca_file.take().map(|file| tls::under(ca_base, &file));
+            words.crt = words.crt.take().map(|file| tls::under(crt_base, &file));
         }
         let mut puid = config.puid;
         if puid == 0 {

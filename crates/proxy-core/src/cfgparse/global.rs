@@ -5,7 +5,7 @@
 use super::{
     ParseError, Resolve, known, log, number, setvar, stats,
     time::{self, TimeError, Unit},
-    words,
+    tls, tuning, words,
 };
 use crate::{
     config::{Global, Place, ProcVar},
@@ -38,11 +38,15 @@ pub(super) fn line(mut line: GlobalLine<'_>) -> Result<(), ParseError> {
     match KEYWORDS.iter().find(|(known, _)| *known == name) {
         Some((_, keyword)) => keyword(&mut line),
         None => {
+            if let Some(accepted) = tuning::line(&line) {
+                return accepted;
+            }
             let registry = &*line.registry;
             let haproxy =
                 known::words(known::GLOBAL).chain(registry.known_globals.iter().map(String::as_str));
             let haproxy = haproxy.filter(|known| !registry.globals.contains_key(*known));
             let ours = registry.globals.keys().map(String::as_str);
+            let ours = ours.chain(tuning::names().map(|name| -> &str { name }));
             let role = " in 'global' section";
             Err(ParseError::at(0, words::unknown(name, ours, haproxy, role)))
         }
@@ -52,7 +56,9 @@ pub(super) fn line(mut line: GlobalLine<'_>) -> Result<(), ParseError> {
 type Keyword = fn(&mut GlobalLine<'_>) -> Result<(), ParseError>;
 
 const KEYWORDS: &[(&str, Keyword)] = &[
+    ("ca-base", |l| tls::base(l, |g| &mut g.ca_base)),
     ("chroot", |l| path(l, "'chroot' expects a directory as an argument.", |g| &mut g.chroot)),
+    ("crt-base", |l| tls::base(l, |g| &mut g.crt_base)),
     ("daemon", |l| flag(l, |g| &mut g.daemon)),
     ("description", |l| text(l, "'description' expects a string argument.", |g| &mut g.description)),
     ("gid", |l| id(l, |g| &mut g.group)),
@@ -77,6 +83,15 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     }),
     ("set-var", setvar::set_var),
     ("setenv", |l| variable(l, |env, name, value| env.set(name, value))),
+    ("ssl-default-bind-ciphers", |l| tls::default_list(l, |g| &mut g.bind_tls.ciphers)),
+    ("ssl-default-bind-ciphersuites", |l| tls::default_list(l, |g| &mut g.bind_tls.suites)),
+    ("ssl-default-bind-curves", |l| tls::default_list(l, |g| &mut g.bind_tls.curves)),
+    ("ssl-default-bind-options", |l| tls::default_options(l, |g| &mut g.bind_tls)),
+    ("ssl-default-server-ciphers", |l| tls::default_list(l, |g| &mut g.server_tls.ciphers)),
+    ("ssl-default-server-ciphersuites", |l| tls::default_list(l, |g| &mut g.server_tls.suites)),
+    ("ssl-default-server-curves", |l| tls::default_list(l, |g| &mut g.server_tls.curves)),
+    ("ssl-default-server-options", |l| tls::default_options(l, |g| &mut g.server_tls)),
+    ("ssl-server-verify", tls::server_verify),
     ("stats", stats::stats),
     ("thread-groups", |l| threads(l, 1..=16, |g| &mut g.thread_groups)),
     ("tune.bufsize", |l| bytes(l, |g| &mut g.bufsize)),

@@ -13,7 +13,7 @@ pub(super) fn words(table: &str) -> impl Iterator<Item = &str> {
 
 /// Sections that are not there yet.
 pub(super) const SECTIONS: &str = "
-    acme cache crt-store fcgi-app healthcheck http-errors log-forward log-profile peers program
+    acme cache crt-store fcgi-app healthcheck log-forward log-profile peers program
     resolvers ring traces userlist
 ";
 

@@ -21,6 +21,7 @@ mod diagnostic;
 mod directive;
 mod draft;
 mod environment;
+pub(crate) mod error_pages;
 mod finish;
 mod global;
 mod header;
@@ -43,6 +44,8 @@ mod suggest;
 mod switching;
 mod time;
 mod timeout;
+mod tls;
+mod tuning;
 mod version;
 mod words;
 

@@ -7,13 +7,14 @@ use super::{
     condition::{Build, Facts},
     directive::Blocks,
     draft::{Draft, Section, Settings},
+    error_pages,
     finish::{self, Parts},
     global::{self, GlobalLine},
     header::{Header, unfit},
     known, lexer, mailers, options,
     proxy::{self, ProxyLine},
     server::is_name_char,
-    words,
+    tuning, words,
 };
 use crate::{
     config::{Config, Global, Mailers, Place},
@@ -53,6 +54,7 @@ enum Current {
     Global,
     Proxy(Box<Draft>),
     Mailers(Mailers),
+    ErrorPages(error_pages::Section),
     /// One that was refused: its lines are not looked at.
     Refused(String),
 }
@@ -66,6 +68,7 @@ impl Current {
             Self::Proxy(draft) if draft.name.is_empty() => draft.section.name(),
             Self::Proxy(draft) => &draft.name,
             Self::Mailers(section) => &section.name,
+            Self::ErrorPages(section) => &section.name,
             Self::Refused(name) => name,
         }
     }
@@ -175,6 +178,12 @@ impl Reader {
             self.current = Current::Mailers(mailers::begin(words, place, &self.parts.mailers)?);
             return Ok(());
         }
+        if words[0] == "http-errors" {
+            self.leave();
+            self.current = Current::Refused(words.get(1).unwrap_or(&words[0]).to_string());
+            self.current = Current::ErrorPages(error_pages::begin(words, place, &self.registry)?);
+            return Ok(());
+        }
         if known::words(known::SECTIONS).any(|section| section == words[0]) {
             self.leave();
             self.current = Current::Refused(words.get(1).unwrap_or(&words[0]).to_string());
@@ -188,9 +197,12 @@ impl Reader {
                 Err(ParseError::at(0, format!("unknown keyword '{}' out of section.", words[0])))
             }
             Current::Refused(_) => Ok(()),
-            Current::Mailers(_) if negated => Err(ParseError::at(0, NEGATION)),
+            Current::Mailers(_) | Current::ErrorPages(_) if negated => Err(ParseError::at(0, NEGATION)),
             Current::Mailers(section) => mailers::line(section, words, &*self.resolve),
-            Current::Global if negated => Err(ParseError::at(0, NEGATION)),
+            Current::ErrorPages(section) => section.line(words, self.parts.global.bufsize),
+            Current::Global if negated && !tuning::NEGATABLE.contains(&words[0]) => {
+                Err(ParseError::at(0, NEGATION))
+            }
             Current::Global => global::line(GlobalLine {
                 words,
                 global: &mut self.parts.global,
@@ -408,6 +420,7 @@ impl Reader {
                 self.parts.drafts.push(*draft);
             }
             Current::Mailers(section) => self.parts.mailers.push(section),
+            Current::ErrorPages(section) => section.finish(&self.registry.pages),
             Current::Nothing | Current::Global | Current::Refused(_) => {}
         }
     }
@@ -420,6 +433,7 @@ impl Reader {
             patterns.number();
             let tables = self.registry.tables.clone();
             self.diagnostics.extend(tables.missing().iter().map(missing_table));
+            error_pages::review(&self.registry.pages, &mut self.diagnostics);
             config = Some(Config { patterns, tables, ..finish::finish(self.parts, &mut self.diagnostics) });
         }
         if self.diagnostics.iter().any(|d| d.severity == Severity::Alert) {
@@ -462,10 +476,12 @@ fn negation(words: &[&str]) -> Result<(usize, bool), ParseError> {
     match words {
         ["no" | "default", keyword, ..] => match *keyword {
             "option" | "log" => Ok((1, true)),
+            name if tuning::NEGATABLE.contains(&name) => Ok((1, true)),
             _ => Err(ParseError::at(0, NEGATION)),
         },
         _ => Ok((0, false)),
     }
 }
 
-const NEGATION: &str = "negation/default currently supported only for options and log.";
+const NEGATION: &str = "negation/default currently supported only for options, log, busy-polling, set-dumpable, \
+                        strict-limits, insecure-fork-wanted and numa-cpu-mapping.";

@@ -10,7 +10,7 @@ use super::{
     known, number,
     proxy::ProxyLine,
     time::{self, TimeError, Unit},
-    words,
+    tls, words,
 };
 use crate::config::{ServerConfig, SourceAddr};
 
@@ -98,8 +98,14 @@ fn settings(
     title: &str,
 ) -> Result<(), ParseError> {
     while let Some(word) = line.words.get(at).copied() {
+        let next = line.words.get(at + 1).copied().unwrap_or_default();
+        if let Some(taken) = tls::server_word(server, word, next, line.registry) {
+            let offending = at + usize::from(!next.is_empty());
+            at += 1 + taken.map_err(|why| ParseError::at(offending, format!("{title} : {why}")))?;
+            continue;
+        }
         let Some((_, takes, set)) = WORDS.iter().find(|(known, ..)| *known == word) else {
-            let ours = WORDS.iter().map(|(known, ..)| *known);
+            let ours = WORDS.iter().map(|(known, ..)| *known).chain(tls::SERVER_WORDS).chain(tls::WORDS);
             let text = words::unknown(word, ours, known::words(known::SERVER), "");
             return Err(ParseError::at(at, format!("{title} : {text}")));
         };

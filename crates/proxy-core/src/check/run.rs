@@ -7,7 +7,7 @@
 use std::{
     future::poll_fn,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -18,9 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Check, CheckResult, Limits};
 use crate::{
-    backend::server::{ChangeContext, OpState, Server},
+    backend::{
+        secure::secured,
+        server::{ChangeContext, OpState, Server},
+    },
     config::Proxy,
     host::{Addr, BoxIo, Timer},
+    tls::ServerTls,
     worker::Worker,
 };
 
@@ -123,6 +127,12 @@ pub(crate) fn target(server: &Server) -> Addr {
     }
 }
 
+/// Whether checks are encrypted: as traffic is, unless they go elsewhere or a word says so.
+fn over_tls(server: &Server, tls: &ServerTls) -> bool {
+    let config = &server.config;
+    tls.check.unwrap_or(tls.on && config.check_addr.is_none() && config.check_port.is_none())
+}
+
 /// The limits of one check: `timeout check` counts from the connection; without it `inter` is for
 /// the whole check.
 pub(crate) fn limits(server: &Server, proxy: &Proxy, answer_max: usize) -> Limits {
@@ -135,14 +145,17 @@ pub(crate) fn limits(server: &Server, proxy: &Proxy, answer_max: usize) -> Limit
 }
 
 async fn check_once(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     server: &Arc<Server>,
     proxy: &Proxy,
     timer: &mut dyn Timer,
 ) -> CheckResult {
     let limits = limits(server, proxy, worker.shared.config.global.bufsize);
     let mut check = Check::begin(&proxy.check, limits, worker.host.now());
-    let mut connecting = pin!(worker.host.connect(&target(server), server.config.source.as_ref()));
+    let mut connecting = worker.host.connect(&target(server), server.config.source.as_ref());
+    if let Some(tls) = server.config.tls.as_ref().filter(|tls| over_tls(server, tls)) {
+        connecting = secured(worker, server, connecting, tls.check_sni.as_deref().map(str::as_bytes));
+    }
     let mut io = None;
     let connected = poll_fn(|cx| {
         if let Poll::Ready(outcome) = connecting.as_mut().poll(cx) {

@@ -2,14 +2,13 @@
 
 use std::{
     future::poll_fn,
-    io,
     pin::{Pin, pin},
     rc::{Rc, Weak},
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::AsyncWrite as _;
 
 use super::{Client, Failure, Request, idle};
 use crate::{
@@ -24,7 +23,10 @@ use crate::{
             parse::{self, Head, Limits},
         },
     },
-    stream::deadline::{Deadline, after},
+    stream::{
+        deadline::{Deadline, after},
+        side::Side,
+    },
     worker::Worker,
 };
 
@@ -52,24 +54,26 @@ impl Client {
         request: &Request,
         timer: &mut Deadline,
     ) -> Result<Reply, Failure> {
-        let key = (request.origin.clone(), request.to.clone());
-        let reused = self.idle.borrow_mut().take(&key);
+        let reused = self.idle.borrow_mut().take(&request.key);
         let stale = reused.is_some();
         let io = match reused {
             Some(io) => io,
             None => self.connect(worker, request, timer).await?,
         };
         let timeout = request.timeout.unwrap_or(self.settings.server_timeout);
-        let mut exchange = Exchange { io, timer, timeout, worker, input: Vec::new(), answered: false };
-        match exchange.run(request, self.settings.body_max).await {
+        let mut exchange = Exchange { side: Side::new(io), timer, timeout, worker };
+        let outcome = exchange.run(request, self.settings.body_max).await;
+        let mut side = exchange.side;
+        side.release(&worker.buffers);
+        match outcome {
             Ok((reply, keep)) => {
                 if keep {
-                    self.keep(worker, key, exchange.io);
+                    self.keep(worker, &request.key, side.io);
                 }
                 Ok(reply)
             }
-            Err(Failure::Lost) if stale && !exchange.answered => Err(Failure::Stale),
-            Err(Failure::Lost) if exchange.answered => Err(Failure::Malformed),
+            Err(Failure::Lost) if side.bytes_in > 0 => Err(Failure::Malformed),
+            Err(Failure::Lost) if stale => Err(Failure::Stale),
             Err(failure) => Err(failure),
         }
     }
@@ -81,11 +85,11 @@ impl Client {
         timer: &mut Deadline,
     ) -> Result<BoxIo, Failure> {
         let at = after(worker.host.now(), Some(self.settings.connect_timeout));
-        let connected = until(timer, at, self.dial.dial(&request.origin, request.to.as_ref())).await;
+        let connected = until(timer, at, self.dial.dial(&request.key.0, request.key.1.as_ref())).await;
         connected.and_then(Result::ok).ok_or(Failure::Connect)
     }
 
-    fn keep(self: &Rc<Self>, worker: &Rc<Worker>, key: idle::Key, io: BoxIo) {
+    fn keep(self: &Rc<Self>, worker: &Rc<Worker>, key: &idle::Key, io: BoxIo) {
         let mut idle = self.idle.borrow_mut();
         idle.put(key, io, worker.host.now());
         if !std::mem::replace(&mut idle.purging, true) {
@@ -110,22 +114,19 @@ async fn purge(client: Weak<Client>, worker: Weak<Worker>, mut timer: Deadline) 
 
 /// A request under way.
 struct Exchange<'a> {
-    io: BoxIo,
+    side: Side,
     timer: &'a mut Deadline,
     timeout: Duration,
     worker: &'a Worker,
-    input: Vec<u8>,
-    /// Bytes of an answer have come.
-    answered: bool,
 }
 
 impl Exchange<'_> {
     /// The response, and whether the connection can be used again.
     async fn run(&mut self, request: &Request, body_max: usize) -> Result<(Reply, bool), Failure> {
-        let mut out = Vec::new();
-        encode::head(&request.head, None, &mut out);
+        let out = self.side.out.buf(&self.worker.buffers);
+        encode::head(&request.head, None, out);
         out.extend_from_slice(&request.body);
-        let sent = self.send(&out).await;
+        let sent = self.send().await;
         // A server may answer without having read everything, and close.
         if matches!(sent, Err(Failure::Timeout)) {
             return Err(Failure::Timeout);
@@ -139,32 +140,31 @@ impl Exchange<'_> {
             && !decoder.ends_with_connection()
             && persists(message.version(), &head)
             && message.status() != 101
-            && self.input.is_empty();
+            && self.side.input.is_empty();
         let headers = message.headers().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()));
         let reply = Reply {
             status: message.status(),
             reason: Some(message.reason().to_vec()),
             headers: headers.collect(),
             body,
-            close: false,
+            ..Reply::default()
         };
         Ok((reply, keep))
     }
 
-    async fn send(&mut self, out: &[u8]) -> Result<(), Failure> {
-        let mut sent = 0;
-        while sent < out.len() {
+    /// Sends what waits, no longer than the timeout without progress.
+    async fn send(&mut self) -> Result<(), Failure> {
+        while !self.side.out.is_sent() {
+            let (before, side, pool) = (self.side.bytes_out, &mut self.side, &self.worker.buffers);
             let at = after(self.worker.host.now(), Some(self.timeout));
-            let io = &mut self.io;
-            let written =
-                until(self.timer, at, poll_fn(|cx| Pin::new(&mut *io).poll_write(cx, &out[sent..])));
-            match written.await.ok_or(Failure::Timeout)?? {
-                0 => return Err(Failure::Lost),
-                n => sent += n,
-            }
+            let moved = poll_fn(|cx| match side.poll_flush_out(pool, cx) {
+                Poll::Pending if side.bytes_out != before => Poll::Ready(Ok(())),
+                other => other,
+            });
+            until(self.timer, at, moved).await.ok_or(Failure::Timeout)??;
         }
         let at = after(self.worker.host.now(), Some(self.timeout));
-        let io = &mut self.io;
+        let io = &mut self.side.io;
         until(self.timer, at, poll_fn(|cx| Pin::new(&mut *io).poll_flush(cx)))
             .await
             .ok_or(Failure::Timeout)??;
@@ -173,12 +173,15 @@ impl Exchange<'_> {
 
     /// The head of the final response; those of the 100s before it are passed over, except that of an upgrade.
     async fn head(&mut self, message: &mut Message) -> Result<Head, Failure> {
-        let global = &self.worker.shared.config.global;
-        let limits = Limits { head_max: global.bufsize, headers_max: global.maxhdr };
+        let limits = Limits {
+            head_max: self.worker.buffers.size(),
+            headers_max: self.worker.shared.config.global.maxhdr,
+        };
         loop {
-            match parse::response(&self.input, &limits, message).map_err(|_| Failure::Malformed)? {
+            let unread = self.side.input.unread();
+            match parse::response(unread, &limits, message).map_err(|_| Failure::Malformed)? {
                 Some(head) => {
-                    self.input.drain(..head.len);
+                    self.side.input.consume(head.len);
                     if !matches!(message.status(), 100 | 102..=199) {
                         return Ok(head);
                     }
@@ -193,17 +196,18 @@ impl Exchange<'_> {
         let mut body = Vec::new();
         let mut trailers = Vec::new();
         loop {
-            let step = decoder.step(&self.input, &mut trailers).map_err(|_| Failure::Malformed)?;
-            let data = step.skip..step.skip + step.data;
-            if body.len() + data.len() > max {
+            let input = &mut self.side.input;
+            let step = decoder.step(input.unread(), &mut trailers).map_err(|_| Failure::Malformed)?;
+            if body.len() + step.data > max {
                 return Err(Failure::Malformed);
             }
-            body.extend_from_slice(&self.input[data.clone()]);
-            self.input.drain(..data.end);
+            input.consume(step.skip);
+            body.extend_from_slice(&input.unread()[..step.data]);
+            input.consume(step.data);
             if decoder.is_done() {
                 return Ok(body);
             }
-            if data.end == 0 && self.read().await? == 0 {
+            if step.skip + step.data == 0 && self.read().await? == 0 {
                 return if decoder.ends_with_connection() { Ok(body) } else { Err(Failure::Malformed) };
             }
         }
@@ -211,25 +215,12 @@ impl Exchange<'_> {
 
     /// Reads some; 0 at the end.
     async fn read(&mut self) -> Result<usize, Failure> {
+        if self.side.input.is_full_of_data() {
+            return Err(Failure::Malformed);
+        }
         let at = after(self.worker.host.now(), Some(self.timeout));
-        let (io, input) = (&mut self.io, &mut self.input);
-        let read = until(self.timer, at, poll_fn(|cx| poll_read(io, input, cx))).await;
-        let n = read.ok_or(Failure::Timeout)??;
-        self.answered |= n > 0;
-        Ok(n)
+        let (side, pool) = (&mut self.side, &self.worker.buffers);
+        let read = until(self.timer, at, poll_fn(|cx| side.poll_fill(pool, cx))).await;
+        Ok(read.ok_or(Failure::Timeout)??)
     }
 }
-
-/// Appends what has come.
-fn poll_read(io: &mut BoxIo, input: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    let had = input.len();
-    input.resize(had + READ_BYTES, 0);
-    let mut buf = ReadBuf::new(&mut input[had..]);
-    let read = Pin::new(io).poll_read(cx, &mut buf);
-    let got = if read.is_ready() { buf.filled().len() } else { 0 };
-    input.truncate(had + got);
-    read.map_ok(|()| got)
-}
-
-/// Room made for one read, in bytes.
-const READ_BYTES: usize = 16 * 1024;

@@ -36,8 +36,12 @@ impl Idle {
     }
 
     /// Keeps a connection, in place of the oldest where there are enough.
-    pub(super) fn put(&mut self, key: Key, io: BoxIo, now: Instant) {
-        let list = self.by_origin.entry(key).or_default();
+    pub(super) fn put(&mut self, key: &Key, io: BoxIo, now: Instant) {
+        // Most often there is a list already, and the key need not be copied.
+        if !self.by_origin.contains_key(key) {
+            self.by_origin.insert(key.clone(), Vec::new());
+        }
+        let list = self.by_origin.get_mut(key).expect("the list was just made");
         if list.len() == PER_ORIGIN_MAX {
             list.remove(0);
         }

@@ -64,8 +64,8 @@ const BODY_MAX: usize = 256 * 1024 * 1024;
 
 /// A request, ready to be sent.
 pub struct Request {
-    origin: Origin,
-    to: Option<Addr>,
+    /// Where it goes.
+    key: idle::Key,
     head: Message,
     body: Vec<u8>,
     timeout: Option<Duration>,
@@ -84,7 +84,7 @@ impl Request {
         headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         body: Vec<u8>,
     ) -> Result<Self, InvalidText> {
-        let mut head = Message::default();
+        let mut head = Message::with_room(USUAL_HEAD);
         head.set_request(method.as_bytes(), &url.target, Version::Http11)?;
         for (name, value) in headers.filter(|(name, _)| !is_ours(name)) {
             head.add_header(&name.to_ascii_lowercase(), value)?;
@@ -100,13 +100,13 @@ impl Request {
             head.add_header(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes())?;
         }
         let repeatable = !matches!(method, "POST" | "PATCH");
-        Ok(Self { origin: url.origin, to: None, head, body, timeout: None, repeatable })
+        Ok(Self { key: (url.origin, None), head, body, timeout: None, repeatable })
     }
 
     /// Connects there instead of where the URL's host leads.
     #[must_use]
     pub fn to(mut self, to: Option<Addr>) -> Self {
-        self.to = to;
+        self.key.1 = to;
         self
     }
 
@@ -117,6 +117,9 @@ impl Request {
         self
     }
 }
+
+/// Bytes of a request head that most fit into.
+const USUAL_HEAD: usize = 256;
 
 /// Lines that tell of the connection or the body's length.
 fn is_ours(name: &[u8]) -> bool {

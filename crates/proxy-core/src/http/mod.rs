@@ -1,5 +1,6 @@
 //! HTTP messages and HTTP/1 on the wire.
 
+pub mod error_file;
 pub mod error_page;
 pub mod h1;
 pub mod message;

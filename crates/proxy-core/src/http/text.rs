@@ -3,7 +3,12 @@
 /// Whether these bytes make a token (RFC 9110 §5.6.2): a method or a header name. Not empty.
 #[must_use]
 pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|b| TOKEN[*b as usize])
+    !bytes.is_empty() && bytes.iter().all(|b| is_token_byte(*b))
+}
+
+/// Whether this byte may stand in a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
 }
 
 /// Whether these bytes may be a header value: no CR, LF or NUL.

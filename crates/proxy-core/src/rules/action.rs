@@ -84,6 +84,10 @@ pub enum RuleAction {
     SetVarFmt(VarName, SetConds, LogFormat),
     /// `unset-var(name)`.
     UnsetVar(VarName),
+    /// `set-priority-class expr`.
+    SetPriorityClass(Box<Expr>),
+    /// `set-priority-offset expr`.
+    SetPriorityOffset(Box<Expr>),
     /// `return`, `deny`.
     Reply(Box<ReplyTemplate>),
     /// `tarpit`.
@@ -207,6 +211,18 @@ impl RuleAction {
             }
             Self::UnsetVar(name) => {
                 txn.unset_var(name);
+                Ok(())
+            }
+            Self::SetPriorityClass(expr) => {
+                if let Some(class) = expr.eval(txn, side).and_then(|value| value.as_ref().int()) {
+                    txn.priority.set_class(class);
+                }
+                Ok(())
+            }
+            Self::SetPriorityOffset(expr) => {
+                if let Some(offset) = expr.eval(txn, side).and_then(|value| value.as_ref().int()) {
+                    txn.priority.set_offset(offset);
+                }
                 Ok(())
             }
             Self::Track(rule) => {

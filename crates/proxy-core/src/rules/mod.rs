@@ -23,8 +23,10 @@ use std::task::{Context, Poll};
 use acl::Cond;
 pub use action::{RuleAction, replace_in_headers};
 pub use counters::{CounterRule, TrackRule};
+pub(crate) use parse::parse_http_error;
 pub use parse::parse_rule;
 pub use patterns::PatternRule;
+pub use reply::{BodyTemplate, ReplyTemplate};
 
 use crate::{
     action::{Action, Verdict},

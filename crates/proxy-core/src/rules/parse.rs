@@ -11,7 +11,7 @@ use super::{
     reply::{BodyTemplate, ReplyTemplate},
 };
 use crate::{
-    cfgparse::ParseError,
+    cfgparse::{ParseError, error_pages},
     config::Mode,
     log::{Level, LevelOverride},
     registry::ParseContext,
@@ -322,6 +322,19 @@ fn set_var(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
     Ok(RuleAction::SetVar(name, conds, Box::new(line.expr()?)))
 }
 
+fn priority(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
+    let name = line.name().to_owned();
+    if line.peek().is_none_or(|w| matches!(w, "if" | "unless")) {
+        return Err(ParseError::new("missing fetch method"));
+    }
+    let expr = Box::new(line.expr()?);
+    Ok(if name == "set-priority-class" {
+        RuleAction::SetPriorityClass(expr)
+    } else {
+        RuleAction::SetPriorityOffset(expr)
+    })
+}
+
 fn set_var_fmt(line: &mut RuleLine<'_, '_, '_>) -> Result<RuleAction, ParseError> {
     let (name, conds) = parse_set(line.parentheses()?)?;
     let [format] = line.expect("missing format string")?;
@@ -470,16 +483,26 @@ fn usual_status(line: &RuleLine<'_, '_, '_>) -> u16 {
 
 fn template(line: &mut RuleLine<'_, '_, '_>) -> Result<ReplyTemplate, ParseError> {
     let mut status = usual_status(line);
-    let refuses = line.name() != "return";
+    let refuses = !matches!(line.name(), "return" | "http-error");
     let mut body = None;
+    let (mut source, mut file, mut section) = (None, None, None);
     let mut content_type: Option<Box<str>> = None;
     let mut headers = Vec::new();
     let mut plain = refuses;
     while let Some(word) = line.next() {
+        if PAYLOADS.contains(&word)
+            && let Some(before) = source.replace(word)
+        {
+            let text = format!("unexpected '{word}' argument, '{before}' already defined");
+            return Err(ParseError::at(line.at - 1, text));
+        }
         match word {
             "status" | "deny_status" if word == "status" || refuses => {
                 plain &= word == "deny_status";
-                status = status_code(line.next().unwrap_or_default())?;
+                let code = line
+                    .next()
+                    .ok_or_else(|| ParseError::new(format!("'{word}' expects <status_code> as argument")))?;
+                status = status_code(code)?;
                 continue;
             }
             "default-errorfiles" => body = Some(BodyTemplate::ErrorPage),
@@ -508,9 +531,8 @@ fn template(line: &mut RuleLine<'_, '_, '_>) -> Result<ReplyTemplate, ParseError
                 check_header_name(name)?;
                 headers.push((name.as_bytes().into(), line.format(value)?));
             }
-            "errorfile" | "errorfiles" => {
-                return Err(ParseError::at(line.at - 1, format!("'{word}' is not supported yet")));
-            }
+            "errorfile" => file = Some(line.expect::<1>("'errorfile' expects <file> as argument")?[0]),
+            "errorfiles" => section = Some(line.expect::<1>("'errorfiles' expects <name> as argument")?[0]),
             _ => {
                 line.at -= 1;
                 break;
@@ -518,6 +540,13 @@ fn template(line: &mut RuleLine<'_, '_, '_>) -> Result<ReplyTemplate, ParseError
         }
         plain = false;
     }
+    if let Some(path) = file {
+        let reply = error_pages::read(path, status, line.cx.bufsize).map_err(ParseError::new)?;
+        body = Some(BodyTemplate::File(Arc::new(reply)));
+    } else if let Some(name) = section {
+        body = Some(BodyTemplate::Section(line.cx.registry.pages.want(name, line.cx.proxy, status)));
+    }
+    let from_file = matches!(&body, Some(BodyTemplate::File(_) | BodyTemplate::Section(_)));
     let has_payload = matches!(&body, Some(BodyTemplate::Raw(_) | BodyTemplate::Format(_)));
     match (&content_type, has_payload) {
         (None, true) => {
@@ -525,13 +554,42 @@ fn template(line: &mut RuleLine<'_, '_, '_>) -> Result<ReplyTemplate, ParseError
                 "a content type must be defined when non-empty payload is configured",
             ));
         }
+        (Some(kind), false) if from_file => line
+            .cx
+            .warnings
+            .push(format!("content-type '{kind}' ignored by the http reply when used with an erorrfile.")),
         (Some(kind), false) => line.cx.warnings.push(format!(
             "content-type '{kind}' ignored by the http reply because neither errorfile nor payload defined."
         )),
         _ => {}
     }
+    if from_file && !headers.is_empty() {
+        line.cx
+            .warnings
+            .push("hdr parameters ignored by the http reply when used with an erorrfile.".to_owned());
+    }
     let body = body.unwrap_or(if plain { BodyTemplate::ErrorPage } else { BodyTemplate::Empty });
     Ok(ReplyTemplate { status, refuses, body, content_type, headers })
+}
+
+/// What an answer can be made of; one of them at most.
+const PAYLOADS: [&str; 7] =
+    ["default-errorfiles", "errorfile", "errorfiles", "file", "lf-file", "string", "lf-string"];
+
+/// Reads the words of `http-error`, which describe an answer as rules do.
+///
+/// # Errors
+/// As a rule's, without its place.
+pub(crate) fn parse_http_error<'a>(
+    words: &'a [&'a str],
+    cx: &mut ParseContext<'_>,
+) -> Result<ReplyTemplate, ParseError> {
+    let mut line = RuleLine { words, at: 1, set: RuleSet::HttpRequest, cx };
+    let template = template(&mut line)?;
+    match line.peek() {
+        Some(extra) => Err(ParseError::at(line.at, format!("unknown keyword '{extra}'."))),
+        None => Ok(template),
+    }
 }
 
 fn status_code(text: &str) -> Result<u16, ParseError> {
@@ -692,6 +750,8 @@ const ACTIONS: &[Row] = &[
     row("set-method", "set-method", REQ, set_target),
     row("set-path", "set-path", REQ, set_target),
     row("set-pathq", "set-pathq", REQ, set_target),
+    row("set-priority-class", "set-priority-class", REQ | Sets::of(RuleSet::TcpRequest), priority),
+    row("set-priority-offset", "set-priority-offset", REQ | Sets::of(RuleSet::TcpRequest), priority),
     row("set-query", "set-query", REQ, set_target),
     row("set-status", "set-status", RES | AFTER, set_status),
     row("set-uri", "set-uri", REQ, set_target),
@@ -731,8 +791,6 @@ const KNOWN_ELSEWHERE: &[&str] = &[
     "set-headers-bin",
     "set-mark",
     "set-nice",
-    "set-priority-class",
-    "set-priority-offset",
     "set-retries",
     "set-src",
     "set-src-port",

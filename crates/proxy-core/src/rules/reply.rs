@@ -1,10 +1,12 @@
 //! Ready-made answers of `return`, `deny` and `tarpit`.
 
+use std::sync::Arc;
+
 use super::{Rule, action::complain};
 use crate::{
     action::Verdict,
     applet::Reply,
-    http::error_page,
+    error_pages::{self, PageSection},
     sample::logformat::LogFormat,
     txn::{Direction, Txn},
 };
@@ -29,6 +31,10 @@ pub enum BodyTemplate {
     ErrorPage,
     /// Nothing.
     Empty,
+    /// What an error file holds: the whole answer.
+    File(Arc<Reply>),
+    /// The page of a section `http-errors`, or nothing if it has none.
+    Section(Arc<PageSection>),
     /// These bytes.
     Raw(Box<[u8]>),
     /// A text per request.
@@ -36,6 +42,30 @@ pub enum BodyTemplate {
 }
 
 impl ReplyTemplate {
+    /// It stands for the proxy's own page.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        matches!(self.body, BodyTemplate::ErrorPage)
+    }
+
+    /// The section that its answer comes from.
+    #[must_use]
+    pub fn section(&self) -> Option<&Arc<PageSection>> {
+        match &self.body {
+            BodyTemplate::Section(section) => Some(section),
+            _ => None,
+        }
+    }
+
+    /// The answer, if it is the same for all.
+    #[must_use]
+    pub fn ready(&self) -> Option<&Arc<Reply>> {
+        match &self.body {
+            BodyTemplate::File(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
     /// Makes the answer.
     pub(super) fn answer(&self, rule: &Rule, side: Direction, txn: &mut Txn) -> Verdict {
         let (reply, refused) = self.fill(side, txn);
@@ -47,9 +77,14 @@ impl ReplyTemplate {
     }
 
     /// The answer, and whether a header was left out because of its value.
-    pub(super) fn fill(&self, side: Direction, txn: &mut Txn) -> (Reply, bool) {
+    pub(crate) fn fill(&self, side: Direction, txn: &mut Txn) -> (Reply, bool) {
         let body = match &self.body {
-            BodyTemplate::ErrorPage => return (error_page::reply(self.status), false),
+            BodyTemplate::ErrorPage => return (error_pages::reply(self.status, side, txn), false),
+            BodyTemplate::File(reply) => return (Reply::clone(reply), false),
+            BodyTemplate::Section(section) => match section.reply(self.status) {
+                Some(reply) => return (reply.clone(), false),
+                None => Vec::new(),
+            },
             BodyTemplate::Empty => Vec::new(),
             BodyTemplate::Raw(bytes) => bytes.to_vec(),
             BodyTemplate::Format(format) => {

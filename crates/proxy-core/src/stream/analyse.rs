@@ -70,6 +70,7 @@ pub(crate) async fn evaluate_fed(
         loop {
             let (txn, done) = run.poll(rules, at, conn.txn.take(), cx);
             conn.txn = txn;
+            conn.mark_client();
             if let Poll::Ready(verdict) = done {
                 return Poll::Ready(Ok(verdict));
             }

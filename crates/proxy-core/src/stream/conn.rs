@@ -20,7 +20,7 @@ use crate::{
     worker::Worker,
 };
 
-/// The state of one connection's task.
+/// The state of one connection's task. Counted as a connection of its frontend while it lives.
 pub(crate) struct Conn {
     pub(crate) worker: Rc<Worker>,
     pub(crate) session: Rc<Session>,
@@ -30,15 +30,31 @@ pub(crate) struct Conn {
     pub(crate) txn: Txn,
     /// Requests begun on this connection.
     pub(crate) requests: u32,
+    /// It counts as a session, too.
+    admitted: bool,
     /// When the connection was accepted or the last exchange ended.
     pub(crate) idle_since: Instant,
 }
 
 impl Conn {
     pub(crate) fn new(worker: Rc<Worker>, session: Rc<Session>, io: BoxIo) -> Self {
-        let deadline = Deadline::new(worker.host.timer());
-        let idle_since = session.accepted;
-        Self { client: Side::new(io), deadline, txn: Txn::vacant(), requests: 0, idle_since, worker, session }
+        session.frontend.state.fe_connections.enter();
+        Self {
+            client: Side::new(io),
+            deadline: Deadline::new(worker.host.timer()),
+            txn: Txn::vacant(),
+            requests: 0,
+            admitted: false,
+            idle_since: session.accepted,
+            worker,
+            session,
+        }
+    }
+
+    /// Counts it as a session from now on.
+    pub(crate) fn admitted(&mut self) {
+        self.admitted = true;
+        self.session.frontend.state.fe_sessions.enter();
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -109,6 +125,13 @@ impl Conn {
         if left { Err(Fault::Close([b'C', phase])) } else { Ok(()) }
     }
 
+    /// Marks the client's packets if a rule or a filter asked for that.
+    pub(crate) fn mark_client(&mut self) {
+        if let Some(marks) = self.txn.marks.take() {
+            self.client.io.mark_packets(marks);
+        }
+    }
+
     /// Sends what waits for the client; ready when all is sent.
     ///
     /// # Errors
@@ -164,6 +187,16 @@ impl Conn {
         })
         .await;
         self.client.input.release(&self.worker.buffers);
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        let state = &self.session.frontend.state;
+        if self.admitted {
+            state.fe_sessions.leave();
+        }
+        state.fe_connections.leave();
     }
 }
 

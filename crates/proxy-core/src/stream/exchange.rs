@@ -15,6 +15,7 @@ use super::{
     fault::{Fault, Letters, NORMAL},
     filters::Filters,
     http::Next,
+    monitor,
     side::Out,
     upstream::Upstream,
 };
@@ -52,7 +53,7 @@ pub(crate) struct Exchange {
     /// The server's side, once there is one.
     pub(crate) upstream: Option<Upstream>,
     /// What was sent to a server that turned out to be gone, to be sent again.
-    pub(crate) replay: Option<Out>,
+    pub(crate) replay: Option<Box<Out>>,
     /// Trailers being collected.
     pub(crate) trailers: Vec<u8>,
     /// The backend whose sessions this exchange is one of.
@@ -176,6 +177,11 @@ impl Exchange {
     async fn analyse_request(&mut self, conn: &mut Conn) -> Result<Target, Fault> {
         let session = conn.session.clone();
         let frontend = &session.frontend;
+        if frontend.monitor.is_some()
+            && let Some(answer) = monitor::answer(conn)
+        {
+            return Err(answer);
+        }
         if !frontend.filters.is_empty() {
             Box::pin(self.filters.begin(conn, frontend)).await?;
         }

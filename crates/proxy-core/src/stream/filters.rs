@@ -11,8 +11,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use smallvec::SmallVec;
-
 use super::{Conn, analyse::waiting, fault::Fault};
 use crate::{
     config::Proxy,
@@ -23,7 +21,7 @@ use crate::{
 /// The filters of one stream, in order: the frontend's, then the backend's.
 #[derive(Default)]
 pub(crate) struct Filters {
-    list: SmallVec<[Attached; 1]>,
+    list: Vec<Attached>,
     /// By direction: which filter is asked next at the point that is being asked.
     asking: [usize; 2],
     /// By direction: its analysis has begun, its payload goes through filters.
@@ -244,6 +242,7 @@ impl Attached {
         flow.shown = true;
         let (txn, passage) = self.filter.payload(direction, conn.txn.take(), cx);
         conn.txn = txn;
+        conn.mark_client();
         let channel = conn.txn.channel_mut(direction);
         let left = channel.data().len();
         let first = std::mem::take(&mut channel.forwarded);
@@ -265,6 +264,7 @@ fn poll_one(
 ) -> Poll<Result<(), Fault>> {
     let (txn, done) = one.filter.poll(point, conn.txn.take(), cx);
     conn.txn = txn;
+    conn.mark_client();
     done.map(|outcome| match outcome {
         Outcome::Passed => Ok(()),
         Outcome::Refused(status) => Err(Fault::Status(status, [b'P', phase_of(point)])),

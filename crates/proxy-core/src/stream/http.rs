@@ -7,13 +7,10 @@ use std::{
     time::Instant,
 };
 
-use super::{Conn, counted, deadline::after, exchange};
+use super::{Conn, counted, deadline::after, exchange, reply};
 use crate::{
     backend::counters::bump,
-    http::{
-        error_page,
-        h1::parse::{self, HEADERS_MAX, Head, Limits, Refused},
-    },
+    http::h1::parse::{self, HEADERS_MAX, Head, Limits, Refused},
 };
 
 /// What becomes of the connection after an exchange.
@@ -138,6 +135,7 @@ impl Wait {
         let nothing = self.first_byte.is_none() && conn.client.input.is_empty();
         match (nothing, conn.requests == 0) {
             (true, false) => Arrival::Gone,
+            (true, true) if conn.session.frontend.options.http_ignore_probes => Arrival::Gone,
             (true, true) => {
                 conn.begin(conn.now());
                 Arrival::Bad(0, *b"CR")
@@ -153,7 +151,8 @@ impl Wait {
 
     /// The client has waited too long.
     fn expired(&self, conn: &mut Conn) -> Arrival {
-        let idle = self.first_byte.is_none() && conn.requests > 0;
+        let ignored = conn.session.frontend.options.http_ignore_probes;
+        let idle = self.first_byte.is_none() && (conn.requests > 0 || ignored);
         if self.first_byte.is_none() && !idle {
             conn.begin(conn.now());
         }
@@ -184,7 +183,7 @@ pub(crate) fn limits(conn: &Conn) -> Limits {
 /// Answers what is no request, logs it and closes.
 async fn refuse(conn: &mut Conn, status: u16, letters: [u8; 2]) -> Next {
     if status != 0 {
-        let page = error_page::raw(status);
+        let page = reply::early_page(conn, status);
         conn.client.out.buf(&conn.worker.buffers).extend_from_slice(&page);
         // A client that cannot take the page is gone anyway.
         let _ = conn.flush_client().await;

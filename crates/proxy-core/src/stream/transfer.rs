@@ -176,7 +176,7 @@ impl Exchange {
     /// Puts the request head into the new connection's output, or what was sent to the last one.
     fn encode_request(&mut self, conn: &mut Conn, mut upstream: Upstream, keep_server: bool) {
         if let Some(replay) = self.replay.take() {
-            upstream.side.out = replay;
+            upstream.side.out = *replay;
         } else {
             let version = conn.txn.req.version();
             // An upgrade line names `upgrade` itself; `close` beside it would contradict it.
@@ -192,7 +192,7 @@ impl Exchange {
         let Some(mut last) = self.upstream.take() else { return };
         let mut sent = std::mem::take(&mut last.side.out);
         sent.rewind();
-        self.replay = Some(sent);
+        self.replay = Some(Box::new(sent));
         last.side.release(&conn.worker.buffers);
         tries.renew(last.slot);
     }

@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     net::SocketAddr,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -17,12 +18,14 @@ use super::{
 use crate::{
     backend::{
         assign::{Assign, Slot},
-        pool::{Idle, Pools},
+        pool::{Idle, Made, Pools},
+        secure::secured,
         server::Server,
     },
     config::{HttpReuse, Mode, Proxy},
     host::{Addr, BoxIo, ConnectFuture},
     sample::logformat::LogFormat,
+    txn::Direction,
 };
 
 /// A connection to a server, with the slot it occupies.
@@ -32,13 +35,16 @@ pub(crate) struct Upstream {
     /// Exchanges this connection carried before.
     pub(crate) uses: u32,
     addr_version: u64,
+    /// The name that the connection was made for, over TLS.
+    name: Option<Rc<[u8]>>,
     /// Sending has failed; an answer may still be there to read.
     pub(crate) deaf: bool,
 }
 
 impl Upstream {
-    fn new(io: BoxIo, slot: Slot, uses: u32, addr_version: u64) -> Self {
-        Self { side: Side::new(io), slot, uses, addr_version, deaf: false }
+    fn new(made: Made, slot: Slot) -> Self {
+        let Made { io, uses, addr_version, name } = made;
+        Self { side: Side::new(io), slot, uses, addr_version, name, deaf: false }
     }
 
     /// Keeps the connection for another exchange. Nothing may be left unread or unsent on it.
@@ -48,8 +54,9 @@ impl Upstream {
             self.side.input.is_empty() && self.side.out.is_sent() && !self.side.eof && !self.side.failed;
         self.side.release(pool);
         if clean && !self.deaf {
-            let (uses, version) = (self.uses + 1, self.addr_version);
-            Pools::put(&conn.worker, self.slot.server(), self.side.io, uses, version);
+            let (uses, addr_version) = (self.uses + 1, self.addr_version);
+            let made = Made { io: self.side.io, uses, addr_version, name: self.name };
+            Pools::put(&conn.worker, self.slot.server(), made);
         }
     }
 }
@@ -89,21 +96,23 @@ pub(crate) async fn connect(conn: &mut Conn, tries: &mut Tries) -> Result<Upstre
         if !conn.txn.server.as_ref().is_some_and(|server| Arc::ptr_eq(server, slot.server())) {
             conn.txn.server = Some(slot.server().clone());
         }
-        if let Some(idle) = idle(conn, tries, &slot).await {
+        let name = name_for(conn, &slot);
+        if let Some(idle) = idle(conn, tries, &slot, name.as_deref()).await {
             slot.reused();
             let now = conn.now();
             conn.txn.log.connected = Some(now);
             note_source(conn, &idle.io);
-            return Ok(Upstream::new(idle.io, slot, idle.uses, idle.addr_version));
+            let Idle { io, uses, addr_version, name, .. } = idle;
+            return Ok(Upstream::new(Made { io, uses, addr_version, name }, slot));
         }
-        let version = slot.server().addr_version();
-        match Box::pin(open(conn, &slot)).await? {
+        let addr_version = slot.server().addr_version();
+        match Box::pin(open(conn, &slot, name.as_deref())).await? {
             Ok(io) => {
                 slot.connected();
                 let now = conn.now();
                 conn.txn.log.connected = Some(now);
                 note_source(conn, &io);
-                return Ok(Upstream::new(io, slot, 0, version));
+                return Ok(Upstream::new(Made { io, uses: 0, addr_version, name }, slot));
             }
             Err(letters) => Box::pin(tries.another(conn, slot, letters)).await?,
         }
@@ -118,7 +127,7 @@ fn note_source(conn: &mut Conn, io: &BoxIo) {
 }
 
 /// An idle connection to the slot's server, where `http-reuse` lets this request have one.
-async fn idle(conn: &mut Conn, tries: &Tries, slot: &Slot) -> Option<Idle> {
+async fn idle(conn: &mut Conn, tries: &Tries, slot: &Slot, name: Option<&[u8]>) -> Option<Idle> {
     let backend = &conn.txn.backend;
     let first = conn.requests <= 1;
     let uses = match backend.options.http_reuse {
@@ -128,7 +137,7 @@ async fn idle(conn: &mut Conn, tries: &Tries, slot: &Slot) -> Option<Idle> {
         HttpReuse::Aggressive if first => 2,
         HttpReuse::Safe | HttpReuse::Aggressive | HttpReuse::Always => 1,
     };
-    poll_fn(|cx| Poll::Ready(conn.worker.pools.take(slot.server(), uses, cx))).await
+    poll_fn(|cx| Poll::Ready(conn.worker.pools.take(slot.server(), name, uses, cx))).await
 }
 
 /// Chooses a server and waits for a slot of it.
@@ -155,11 +164,30 @@ async fn assign(conn: &mut Conn, avoid: Option<Arc<Server>>) -> Result<Slot, Fau
     assigned
 }
 
+/// The name that a TLS server is told, and that its certificate must be for.
+fn name_for(conn: &mut Conn, slot: &Slot) -> Option<Rc<[u8]>> {
+    let tls = slot.server().config.tls.as_ref().filter(|tls| tls.on)?;
+    if let Some(expr) = &tls.sni {
+        let mut name = Vec::new();
+        let found = expr.append(&mut conn.txn, Direction::Request, &mut name);
+        return (found && !name.is_empty()).then(|| name.into());
+    }
+    if tls.no_sni_auto || slot.proxy().mode != Mode::Http {
+        return None;
+    }
+    let host = conn.txn.req.header(b"host")?;
+    let name = host.split(|byte| *byte == b':').next().filter(|name| !name.is_empty())?;
+    Some(name.into())
+}
+
 /// Makes a connection. The inner error says why not; another try may help.
-async fn open(conn: &mut Conn, slot: &Slot) -> Result<Result<BoxIo, Letters>, Fault> {
+async fn open(conn: &mut Conn, slot: &Slot, name: Option<&[u8]>) -> Result<Result<BoxIo, Letters>, Fault> {
     let server = slot.server();
     let addr = target(conn, &server.addr());
     let mut connecting: ConnectFuture = conn.worker.host.connect(&addr, server.config.source.as_ref());
+    if server.config.tls.as_ref().is_some_and(|tls| tls.on) {
+        connecting = secured(&conn.worker, server, connecting, name);
+    }
     let until = after(conn.now(), slot.proxy().timeouts.connect);
     let abort = conn.aborts_on_close();
     let opened = poll_fn(|cx| {

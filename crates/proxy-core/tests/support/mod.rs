@@ -117,6 +117,7 @@ impl World {
             .collect();
         let bind = Arc::new(Bind {
             addr: addr(1, 8080),
+            written: "10.0.0.1:8080".into(),
             name: None,
             id: 1,
             place: Place::default(),
@@ -129,6 +130,7 @@ impl World {
             ssl: false,
             crts: Vec::new(),
             alpn: Vec::new(),
+            tls: Default::default(),
         });
         let proxy = Arc::new(Proxy {
             id: 0,
@@ -155,6 +157,8 @@ impl World {
             filters: setup.filters,
             logs: Vec::new(),
             log_format: None,
+            pages: Default::default(),
+            monitor: None,
             disabled: false,
             state: ProxyState::default(),
         });

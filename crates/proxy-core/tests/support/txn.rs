@@ -103,6 +103,8 @@ impl Bench {
             vars: TxnVars::default(),
             id: 9,
             started: start(),
+            marks: None,
+            priority: Default::default(),
             tracked: Default::default(),
             log: TxnLog { wall: WALL, accepted: Some(start()), ..TxnLog::default() },
             sampling: Sampling::default(),

@@ -235,6 +235,12 @@ impl host::Core for WorkerCore {
         handle.is_alone() && self.stays.take(handle.now())
     }
 
+    fn set_nice(&self, nice: i32) {
+        if let Some(Links { handle, .. }) = self.links.get() {
+            handle.set_nice(nice);
+        }
+    }
+
     fn info(&self) -> Vec<(String, Value<'static>)> {
         let Some(worker) = self.worker() else { return Vec::new() };
         super::with_admin(&worker, &[], proxy_core::admin::info::fields)
@@ -290,13 +296,13 @@ impl host::Sockets for WorkerCore {
             return Box::pin(std::future::ready(Err(error.into())));
         };
         Box::pin(async move {
-            let host = match &target {
+            let host = tls.then(|| match &target {
                 Target::Ip(ip) => ip.ip().to_string(),
                 Target::Name(name, _) => name.clone(),
                 Target::Unix(_) => LOCAL.to_owned(),
-            };
+            });
             let mut io = open(&worker, target).await?;
-            if tls {
+            if let Some(host) = host {
                 io = crate::tls::connect(crate::tls::unverified(), io, host).await?;
             }
             let socket: Box<dyn host::Socket> = Box::new(WorkerSocket(io));

@@ -153,6 +153,23 @@ impl Extension {
     }
 }
 
+/// The same level in hlua's words.
+#[must_use]
+pub fn level_to_lua(level: proxy_core::log::Level) -> hlua::host::Level {
+    use hlua::host::Level as To;
+    use proxy_core::log::Level as From;
+    match level {
+        From::Emerg => To::Emerg,
+        From::Alert => To::Alert,
+        From::Crit => To::Crit,
+        From::Err => To::Err,
+        From::Warning => To::Warning,
+        From::Notice => To::Notice,
+        From::Info => To::Info,
+        From::Debug => To::Debug,
+    }
+}
+
 /// The same level in the other crate's words.
 #[must_use]
 pub fn level_from_lua(level: hlua::host::Level) -> proxy_core::log::Level {

@@ -4,14 +4,18 @@ use std::{
     cell::Cell,
     hash::{BuildHasher as _, Hasher as _},
     rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use proxy_core::{
+    backend::server::Server,
     config::{LogAddr, LogTarget, SourceAddr},
-    host::{Addr, BoxTask, ConnectFuture, Host, ResolveFuture, Timer},
+    host::{Addr, BoxIo, BoxTask, ConnectFuture, Host, ResolveFuture, Timer},
     log::Level,
 };
 use scheduler::Handle;
@@ -19,6 +23,7 @@ use scheduler::Handle;
 use crate::{
     clock::Turn,
     net::{self, LogSockets},
+    server_tls::{self, ServerTlsConfigs},
 };
 
 /// Log lines that could not be sent, in the whole process.
@@ -30,14 +35,15 @@ pub struct WorkerHost {
     handle: Handle,
     logs: LogSockets,
     random: Cell<u64>,
+    servers: Arc<ServerTlsConfigs>,
 }
 
 impl WorkerHost {
     /// Makes the host of this thread's worker.
     #[must_use]
-    pub fn new(turn: Rc<Turn>, handle: Handle) -> Self {
+    pub fn new(turn: Rc<Turn>, handle: Handle, servers: Arc<ServerTlsConfigs>) -> Self {
         let seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
-        Self { turn, handle, logs: LogSockets::default(), random: Cell::new(seed | 1) }
+        Self { turn, handle, logs: LogSockets::default(), random: Cell::new(seed | 1), servers }
     }
 }
 
@@ -66,6 +72,11 @@ impl Host for WorkerHost {
 
     fn connect(&self, to: &Addr, source: Option<&SourceAddr>) -> ConnectFuture {
         Box::pin(net::connect(to.clone(), source.cloned()))
+    }
+
+    fn secure(&self, io: BoxIo, server: &Server, name: Option<&[u8]>) -> ConnectFuture {
+        let name = name.and_then(|name| String::from_utf8(name.to_vec()).ok());
+        Box::pin(self.servers.clone().secure(io, server_tls::ids(server), name))
     }
 
     fn resolve(&self, name: &str) -> ResolveFuture {

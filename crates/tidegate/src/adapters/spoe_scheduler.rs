@@ -57,7 +57,7 @@ impl Host for EngineHost {
         let (worker, backend) = (self.worker(), self.backend.clone());
         Box::pin(async move {
             let mut assign = Assign::new(&backend);
-            let slot = poll_fn(|cx| assign.poll_outside(cx)).await;
+            let slot = poll_fn(|cx| assign.poll_outside(worker.host.now(), cx)).await;
             let slot = slot.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))?;
             let server = slot.server();
             let connecting = worker.host.connect(&server.addr(), server.config.source.as_ref());

@@ -103,7 +103,7 @@ impl WorkerThread {
         let worker =
             Worker::new(process.facts.threads).map_err(|error| format!("cannot start a worker: {error}"))?;
         process.facts.schedulers.add(thread, &worker);
-        let host = Box::new(WorkerHost::new(worker.turn(), worker.handle()));
+        let host = Box::new(WorkerHost::new(worker.turn(), worker.handle(), process.server_tls.clone()));
         let node =
             Node::new(process, thread, host, worker.handle(), first).map_err(|error| error.to_string())?;
         node.run_init().map_err(|error| error.to_string())?;
@@ -146,7 +146,7 @@ impl WorkerThread {
             sessions: self.sessions.clone(),
             handle: self.worker.handle(),
             proxy: front.proxy,
-            tls: front.bind.ssl.then(|| self.process.certificates.server(&front.bind.crts, &front.bind.alpn)),
+            tls: self.process.certificates.server(&front.bind).filter(|_| front.bind.ssl),
             bind: front.bind,
         };
         let limits = [front.limit, self.process.facts.connections.clone()];

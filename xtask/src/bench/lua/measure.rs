@@ -11,6 +11,7 @@ use super::super::aide::{Aide, Backstage, batch, on_cores};
 use super::super::proxy::{Peer, Proxy};
 use super::super::row::Setup;
 use super::super::{finished, meter};
+use super::events;
 use super::row::{How, Row, asking, setup};
 
 /// Tasks of the memory row.
@@ -45,16 +46,18 @@ impl Stage {
             }
             How::Task => self.task(peer),
             How::Parked => self.parked(peer),
+            How::Event { subscribers } => events::added_us(self, peer, subscribers),
             How::TwoThreadsCpu { one, two } => self.two_threads(peer, [one, two], |load| load.cpu_us),
             How::TwoThreadsRate { one, two } => self.two_threads(peer, [one, two], |load| load.rate),
         }
     }
 
-    /// The same script in a plain interpreter.
-    pub(super) fn measure_plain(&self, interpreter: &Path, row: &Row) -> Result<f64> {
+    /// The same script in a plain interpreter; with a hook, one that runs as often as the proxies' and does nothing.
+    pub(super) fn measure_plain(&self, interpreter: &Path, row: &Row, hook: Option<&str>) -> Result<f64> {
         let How::Script { script, scale, .. } = row.how else { return Ok(f64::NAN) };
         let mut command = on_cores(&self.backstage.core.to_string(), interpreter);
-        let both = format!("dofile('lua/report.lua') dofile('{script}')");
+        let hook = hook.map_or(String::new(), |count| format!("debug.sethook(type, '', {count}) "));
+        let both = format!("{hook}dofile('lua/report.lua') dofile('{script}')");
         let output = command.args(["-e", &both]).current_dir(&self.backstage.folder).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         Ok(text.lines().find_map(figure).with_context(|| format!("the interpreter printed {text:?}"))?
@@ -127,6 +130,7 @@ fn printed(proxy: &mut Proxy) -> Result<f64> {
     found.context("the proxy ended without a figure")
 }
 
-fn figure(line: &str) -> Option<f64> {
+/// The figure of a line that a script printed.
+pub(super) fn figure(line: &str) -> Option<f64> {
     line.strip_prefix("bench ")?.trim().parse().ok()
 }

@@ -1,8 +1,10 @@
 //! `cargo xtask bench lua`: what Lua costs here, in Debian's haproxy and in a plain interpreter.
 //!
 //! Most rows are scripts of `xtask/bench/lua` that measure by themselves and print one figure; the others count the
-//! CPU time of requests, as `bench proxy` does. Contestants take turns in each round, every round in a fresh process.
+//! CPU time of requests, as `bench proxy` does. Contestants take turns in each round, every round in a fresh process. Where
+//! instructions are counted, a plain interpreter whose hook does nothing shows what counting alone costs.
 
+mod events;
 mod measure;
 mod row;
 
@@ -52,6 +54,7 @@ struct Measured {
     ours: Vec<f64>,
     haproxy: Vec<f64>,
     plain: Vec<f64>,
+    hooked: Vec<f64>,
 }
 
 /// Measures and prints the table.
@@ -68,18 +71,21 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let (mut measured, mut failed) = (Vec::new(), Vec::new());
     for row in ROWS.iter().filter(asked) {
         eprintln!("{}", row.name);
-        let mut rounds = Measured { row, ours: Vec::new(), haproxy: Vec::new(), plain: Vec::new() };
+        let mut rounds =
+            Measured { row, ours: Vec::new(), haproxy: Vec::new(), plain: Vec::new(), hooked: Vec::new() };
         let result = (0..options.rounds).try_for_each(|round| {
-            let one = |which: usize| stage.measure(&peers[which], row);
-            if round % 2 == 0 {
-                rounds.ours.push(one(0)?);
-                rounds.haproxy.push(one(1)?);
-            } else {
-                rounds.haproxy.push(one(1)?);
-                rounds.ours.push(one(0)?);
+            for turn in 0..2 {
+                match (round + turn) % 2 {
+                    0 => rounds.ours.push(stage.measure(&peers[0], row)?),
+                    _ if row.beside_haproxy() => rounds.haproxy.push(stage.measure(&peers[1], row)?),
+                    _ => {}
+                }
             }
             if let (Some(interpreter), true) = (&plain, row.plain()) {
-                rounds.plain.push(stage.measure_plain(interpreter, row)?);
+                rounds.plain.push(stage.measure_plain(interpreter, row, None)?);
+                if row.hook().is_some() {
+                    rounds.hooked.push(stage.measure_plain(interpreter, row, row.hook())?);
+                }
             }
             Ok::<_, anyhow::Error>(())
         });
@@ -98,8 +104,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-const HEADINGS: [&str; 8] =
-    ["row", "unit", "tidegate", "haproxy", "ours / haproxy's", "plain Lua", "ours / plain", "goal"];
+const HEADINGS: [&str; 10] = [
+    "row",
+    "unit",
+    "tidegate",
+    "haproxy",
+    "ours / haproxy's",
+    "plain Lua",
+    "ours / plain",
+    "plain with hook",
+    "ours / hooked",
+    "goal",
+];
 
 impl Measured {
     fn cells(&self) -> [String; HEADINGS.len()] {
@@ -126,6 +142,8 @@ impl Measured {
             ratio(&self.haproxy),
             figure(&self.plain),
             ratio(&self.plain),
+            figure(&self.hooked),
+            ratio(&self.hooked),
             self.row.goal.to_owned(),
         ]
     }

@@ -32,11 +32,26 @@ pub(super) enum How {
     Task,
     /// CPU of a request with two threads, over that with one.
     TwoThreadsCpu { one: &'static str, two: &'static str },
+    /// CPU microseconds that a server's event takes with so many subscribers.
+    Event { subscribers: u32 },
     /// Requests a second with two threads, over those with one.
     TwoThreadsRate { one: &'static str, two: &'static str },
 }
 
 impl Row {
+    /// Whether HAProxy's side can be measured: version 2.6 has no events for scripts.
+    pub(super) fn beside_haproxy(&self) -> bool {
+        !matches!(self.how, How::Event { .. })
+    }
+
+    /// After how many instructions a hook runs in the row's proxies.
+    pub(super) fn hook(&self) -> Option<&'static str> {
+        match self.how {
+            How::Script { forced_yield, .. } => forced_yield,
+            _ => None,
+        }
+    }
+
     /// Whether a plain interpreter can run it, too.
     pub(super) fn plain(&self) -> bool {
         matches!(self.how, How::Script { plain: true, .. })
@@ -72,6 +87,10 @@ const fn script(
 
 const fn requests(name: &'static str, how: How, goal: &'static str) -> Row {
     Row { name, unit: "CPU us/req", better: Better::Less, how, goal }
+}
+
+const fn event(name: &'static str, subscribers: u32, goal: &'static str) -> Row {
+    Row { name, unit: "CPU us/event", better: Better::Less, how: How::Event { subscribers }, goal }
 }
 
 /// All of them.
@@ -113,6 +132,8 @@ pub(super) const ROWS: &[Row] = &[
     requests("action by core.httpclient", How::Request("lua_httpclient.cfg"), "<= 0.5 of HAProxy's"),
     script("s .. s, 1000 x 1000", "CPU ms", "lua/concat.lua", 1e3, true, "<= 0.3 of HAProxy's"),
     script("core.concat, 1000 x 1000", "CPU ms", "lua/core_concat.lua", 1e3, false, "<= 0.5 of HAProxy's"),
+    event("server event, 1 subscriber", 1, "<= 0.4 of HAProxy's, of which 2.6 has none"),
+    event("server event, 100 subscribers", 100, "<= 0.15 of HAProxy's, of which 2.6 has none"),
     Row {
         name: "sleeping task",
         unit: "bytes",

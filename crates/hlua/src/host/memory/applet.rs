@@ -118,7 +118,7 @@ impl AppletHttp for MemoryAppletHttp {
         let (path, query) = (halves.next(), halves.next());
         match part {
             AppletPart::Method => Some(&self.stream.method),
-            AppletPart::Version => Some(b"1.1"),
+            AppletPart::Version => Some(b"HTTP/1.1"),
             AppletPart::Path => path,
             AppletPart::QueryString => Some(query.unwrap_or_default()),
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::samples::{Stub, Stubs};
 use crate::host::{
-    Channel, HostError, HostResult, Http, Level, Reply, RequestPart, SampleId, Side, StartLine, Txn, Value,
+    Channel, HostResult, Http, Level, Reply, RequestPart, SampleId, Side, StartLine, Txn, Value,
 };
 
 /// Header lines in order.
@@ -120,6 +120,8 @@ pub struct MemoryTxn {
     pub response_headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// What `txn:done` was given.
     pub reply: Option<Option<Reply>>,
+    /// What else the script asked for.
+    pub wishes: MemoryWishes,
     http: bool,
     side: Side,
     /// Heads that have gone out: request, response.
@@ -165,6 +167,7 @@ impl MemoryTxn {
             status: (200, Vec::new()),
             response_headers: Vec::new(),
             reply: None,
+            wishes: MemoryWishes::default(),
             heads_gone: [false; 2],
             http,
             side: Side::Request,
@@ -210,15 +213,27 @@ impl MemoryTxn {
         found.next().map(|(_, value)| String::from_utf8_lossy(value).into_owned())
     }
 
-    fn message(&mut self, side: Side) -> HostResult<&mut Headers> {
-        if side != self.side {
-            return Err(HostError::Refused("this message is not there in these rules".into()));
-        }
-        Ok(match side {
+    fn message(&mut self, side: Side) -> &mut Headers {
+        match side {
             Side::Request => &mut self.stream.request_headers,
             Side::Response => &mut self.response_headers,
-        })
+        }
     }
+}
+
+/// What a script asked of the connection and the queue; None: nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryWishes {
+    /// `set_fc_tos`
+    pub tos: Option<u8>,
+    /// `set_fc_mark`
+    pub mark: Option<u32>,
+    /// `set_priority_class`
+    pub priority_class: Option<i32>,
+    /// `set_priority_offset`
+    pub priority_offset: Option<i32>,
+    /// `set_loglevel`; Some(None) for silent.
+    pub log_level: Option<Option<Level>>,
 }
 
 delegate_stream!(MemoryTxn);
@@ -236,23 +251,52 @@ impl Txn for MemoryTxn {
         self.reply = Some(reply);
         Ok(())
     }
+
+    fn set_loglevel(&mut self, level: Option<Level>) -> HostResult<()> {
+        self.wishes.log_level = Some(level);
+        Ok(())
+    }
+
+    fn set_tos(&mut self, tos: u8) -> HostResult<()> {
+        self.wishes.tos = Some(tos);
+        Ok(())
+    }
+
+    fn set_mark(&mut self, mark: u32) -> HostResult<()> {
+        self.wishes.mark = Some(mark);
+        Ok(())
+    }
+
+    fn set_priority_class(&mut self, class: i32) -> HostResult<()> {
+        self.wishes.priority_class = Some(class);
+        Ok(())
+    }
+
+    fn set_priority_offset(&mut self, offset: i32) -> HostResult<()> {
+        self.wishes.priority_offset = Some(offset);
+        Ok(())
+    }
 }
 
 impl Http for MemoryTxn {
+    fn side(&self) -> Option<Side> {
+        Some(self.side)
+    }
+
     fn headers(&mut self, side: Side, visit: &mut dyn FnMut(&[u8], &[u8])) -> HostResult<()> {
-        for (name, value) in self.message(side)? {
+        for (name, value) in self.message(side) {
             visit(name, value);
         }
         Ok(())
     }
 
     fn add_header(&mut self, side: Side, name: &[u8], value: &[u8]) -> HostResult<()> {
-        self.message(side)?.push((name.to_vec(), value.to_vec()));
+        self.message(side).push((name.to_vec(), value.to_vec()));
         Ok(())
     }
 
     fn del_header(&mut self, side: Side, name: &[u8]) -> HostResult<()> {
-        self.message(side)?.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.message(side).retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         Ok(())
     }
 
@@ -277,7 +321,6 @@ impl Http for MemoryTxn {
     }
 
     fn set_status(&mut self, status: u16, reason: Option<&[u8]>) -> HostResult<bool> {
-        self.message(Side::Response)?;
         self.status = (status, reason.unwrap_or_default().to_vec());
         Ok(true)
     }

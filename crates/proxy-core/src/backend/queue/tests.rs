@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
 };
 
 use proptest::prelude::*;
@@ -14,6 +15,7 @@ use crate::{
     backend::{
         assign::{Assign, AssignError, Slot},
         lb::{Balance, Choice},
+        queue::{Line, Outcome, Priority, Ticket},
         server::{AdminRequest, OpCause, OpState},
         testing::{Recorder, backend, server, start},
     },
@@ -33,17 +35,23 @@ struct Request {
     assign: Assign,
     woken: Arc<Count>,
     hash: Option<u32>,
+    place: (Priority, Instant),
 }
 
 impl Request {
     fn new(proxy: &Arc<Proxy>, hash: Option<u32>) -> Self {
-        Self { assign: Assign::new(proxy), woken: Arc::default(), hash }
+        Self {
+            assign: Assign::new(proxy),
+            woken: Arc::default(),
+            hash,
+            place: (Priority::default(), start()),
+        }
     }
 
     fn poll(&mut self) -> Poll<Result<Slot, AssignError>> {
         let waker = Waker::from(self.woken.clone());
         let choice = Choice { hash: self.hash, random: 0 };
-        self.assign.poll_choice(choice, &mut Context::from_waker(&waker))
+        self.assign.poll_choice(choice, || self.place, &mut Context::from_waker(&waker))
     }
 
     fn was_woken(&self) -> bool {
@@ -90,6 +98,67 @@ fn waiters_are_served_in_the_order_they_came() {
         held = Some(taken(waiters[next].poll()));
     }
     assert_eq!((proxy.state.queued.cur(), proxy.state.waiting()), (0, 0));
+}
+
+/// Who waits, as (class, offset in ms, came after ms), is served in which order.
+#[test]
+fn classes_come_first_then_arrival_moved_by_the_offset() {
+    for (waiting, order) in [
+        ([(0, 0, 0), (0, 0, 1), (0, 0, 2)], [0, 1, 2]),
+        ([(0, 0, 0), (-1, 0, 1), (1, 0, 2)], [1, 0, 2]),
+        ([(0, 500, 0), (0, 0, 100), (0, -200, 150)], [2, 1, 0]),
+        ([(5, -524_287, 0), (4, 524_287, 1), (-2047, 0, 2)], [2, 1, 0]),
+        // What is out of range is cut, so these are alike and the one that came first is first.
+        ([(9000, 0, 0), (2047, 0, 1), (0, 0, 2)], [2, 0, 1]),
+        ([(0, -900_000, 1), (0, -524_287, 0), (0, 900_000, 0)], [1, 0, 2]),
+    ] {
+        let proxy = limited(&[1]);
+        let mut held = Some(taken(Request::new(&proxy, None).poll()));
+        let begin = start();
+        let mut waiters: Vec<Request> = waiting
+            .iter()
+            .map(|(class, offset, after)| {
+                let mut waiter = Request::new(&proxy, None);
+                waiter.place.0.set_class(*class);
+                waiter.place.0.set_offset(*offset);
+                waiter.place.1 = begin + Duration::from_millis(*after);
+                assert!(waiter.poll().is_pending());
+                waiter
+            })
+            .collect();
+        let served = [(); 3].map(|()| {
+            drop(held.take());
+            let next = waiters.iter().position(Request::was_woken).expect("somebody is next");
+            held = Some(taken(waiters[next].poll()));
+            next
+        });
+        assert_eq!(served, order, "{waiting:?}");
+    }
+}
+
+#[test]
+fn the_lowest_rank_of_the_servers_and_the_backends_line_is_next() {
+    let servers = ["a", "b"].map(|n| crate::config::ServerConfig { maxconn: 1, ..server(n) }).to_vec();
+    let proxy = Arc::new(backend(Balance::Source, servers));
+    let held = taken(Request::new(&proxy, Some(0)).poll());
+    let now = start();
+    let waiter = |line, class| {
+        let mut priority = Priority::default();
+        priority.set_class(class);
+        Ticket::draw(&proxy, line, priority, now, Waker::noop())
+    };
+    let (mut any, mut urgent) = (waiter(Line::Backend, 0), waiter(Line::Server(0), -1));
+    let cx = Context::from_waker(Waker::noop());
+    // The other server is free, so the first is served by it at once.
+    assert_eq!(any.poll(&cx), Poll::Ready(Outcome::Slot(1)));
+    let mut late = waiter(Line::Backend, 0);
+    drop(held);
+    assert!(late.poll(&cx).is_pending());
+    assert_eq!(urgent.poll(&cx), Poll::Ready(Outcome::Slot(0)));
+    drop(late);
+    super::give_back(&proxy, 0);
+    super::give_back(&proxy, 1);
+    assert_eq!(proxy.state.waiting(), 0);
 }
 
 #[test]
@@ -321,7 +390,11 @@ fn block_on(proxy: &Arc<Proxy>) -> Slot {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut assign = Assign::new(proxy);
     loop {
-        match assign.poll_choice(Choice::default(), &mut Context::from_waker(&waker)) {
+        match assign.poll_choice(
+            Choice::default(),
+            || (Priority::default(), start()),
+            &mut Context::from_waker(&waker),
+        ) {
             Poll::Ready(Ok(slot)) => return slot,
             Poll::Ready(Err(error)) => panic!("{error}"),
             Poll::Pending => std::thread::park(),

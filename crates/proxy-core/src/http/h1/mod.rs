@@ -5,4 +5,5 @@
 pub mod connection;
 pub mod decode;
 pub mod encode;
+mod lines;
 pub mod parse;

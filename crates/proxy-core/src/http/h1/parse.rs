@@ -1,14 +1,14 @@
 //! Heads: bytes to [`Message`].
 //!
-//! httparse finds the parts; what it lets pass and two readers could read differently is refused
-//! here. A message is refused rather than repaired.
+//! [`Lines`] finds the parts; what they say about framing and connection is gathered on the way, and
+//! what two readers could read differently is refused. A message is refused rather than repaired.
 
-use httparse::{Header, ParserConfig, Status};
-use std::mem::MaybeUninit;
-
-use super::super::{
-    message::{Message, Range, Version, range_of},
-    text,
+use super::{
+    super::{
+        message::{Message, Version},
+        text,
+    },
+    lines::{Lines, Stop},
 };
 
 /// How the end of a body is found.
@@ -78,47 +78,16 @@ pub const HEADERS_MAX: usize = 256;
 
 /// Parses a request head; `None` while it is not whole.
 ///
-/// Empty lines before it are skipped. `message` is filled when the head is whole; its contents
-/// after an error mean nothing.
+/// Empty lines before it are skipped. `message` is filled when the head is whole, and empty else.
 ///
 /// # Errors
 /// The client is to blame: answer 400 (413 for [`Refused::Payload`]) and close.
 pub fn request(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<Option<Head>, Refused> {
     let skipped = empty_lines(bytes);
     let bytes = &bytes[skipped..];
-    with_headers(limits.headers_max, |headers| {
-        let mut parsed = httparse::Request::new(&mut []);
-        let len = match ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, headers)
-        {
-            Ok(Status::Complete(len)) if len <= limits.head_max => len,
-            Ok(Status::Complete(_)) | Err(httparse::Error::TooManyHeaders) => return Err(Refused::TooLarge),
-            Ok(Status::Partial) => return partial(bytes, limits),
-            Err(_) => return Err(Refused::Malformed),
-        };
-        let whole = "a complete head has every part";
-        let (method, target) = (parsed.method.expect(whole), parsed.path.expect(whole));
-        let version = version(parsed.version.expect(whole));
-        let base = bytes.as_ptr() as usize;
-        message.load(&bytes[..len]);
-        message.index_request(part(base, method.as_bytes()), part(base, target.as_bytes()), version);
-        let mut scan = Scan { host: None, ..Scan::default() };
-        for header in parsed.headers.iter() {
-            if scan.take(header)? {
-                message.index_header(part(base, header.name.as_bytes()), part(base, header.value));
-            }
-        }
-        check_target(method, target.as_bytes(), scan.host)?;
-        let mut head = scan.finish(version)?;
-        if head.length == Length::UntilClose {
-            head.length = Length::None;
-        }
-        let bodiless = matches!(method, "GET" | "HEAD" | "DELETE");
-        if version == Version::Http10 && bodiless && !matches!(head.length, Length::None | Length::Known(0)) {
-            return Err(Refused::Payload);
-        }
-        head.len = len + skipped;
-        Ok(Some(head))
-    })
+    let parsed = request_head(bytes, limits, message);
+    let head = settle(parsed, bytes, limits, message)?;
+    Ok(head.map(|head| Head { len: head.len + skipped, ..head }))
 }
 
 /// Parses a response head; `None` while it is not whole.
@@ -126,40 +95,63 @@ pub fn request(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<O
 /// # Errors
 /// The server is to blame: answer 502.
 pub fn response(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<Option<Head>, Refused> {
-    with_headers(limits.headers_max, |headers| {
-        let mut parsed = httparse::Response::new(&mut []);
-        let len =
-            match ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, headers) {
-                Ok(Status::Complete(len)) if len <= limits.head_max => len,
-                Ok(Status::Complete(_)) | Err(httparse::Error::TooManyHeaders) => {
-                    return Err(Refused::TooLarge);
-                }
-                Ok(Status::Partial) => return partial(bytes, limits),
-                Err(_) => return Err(Refused::Malformed),
-            };
-        let whole = "a complete head has every part";
-        let (code, version) = (parsed.code.expect(whole), version(parsed.version.expect(whole)));
-        if code < 100 {
-            return Err(Refused::Malformed);
+    let parsed = response_head(bytes, limits, message);
+    settle(parsed, bytes, limits, message)
+}
+
+fn request_head(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<Head, Stop> {
+    let mut lines = Lines::new(bytes);
+    let mut scan = Scan::default();
+    let start = lines.request_line()?;
+    message.index_request(start.method, start.target, start.version);
+    scan.headers(&mut lines, limits, message)?;
+    let method = lines.bytes(start.method);
+    check_target(method, lines.bytes(start.target), scan.host)?;
+    let mut head = scan.finish(start.version)?;
+    if head.length == Length::UntilClose {
+        head.length = Length::None;
+    }
+    let bodiless = matches!(method, b"GET" | b"HEAD" | b"DELETE");
+    if start.version == Version::Http10 && bodiless && !matches!(head.length, Length::None | Length::Known(0))
+    {
+        return Err(Refused::Payload.into());
+    }
+    head.len = lines.read();
+    Ok(head)
+}
+
+fn response_head(bytes: &[u8], limits: &Limits, message: &mut Message) -> Result<Head, Stop> {
+    let mut lines = Lines::new(bytes);
+    let mut scan = Scan::default();
+    let start = lines.status_line()?;
+    if start.code < 100 {
+        return Err(Refused::Malformed.into());
+    }
+    message.index_response(start.code, start.reason, start.version);
+    scan.headers(&mut lines, limits, message)?;
+    let mut head = scan.finish(start.version)?;
+    head.len = lines.read();
+    Ok(head)
+}
+
+/// Fills the message whose parts were found with their bytes, or empties it and says what is wrong.
+fn settle(
+    parsed: Result<Head, Stop>,
+    bytes: &[u8],
+    limits: &Limits,
+    message: &mut Message,
+) -> Result<Option<Head>, Refused> {
+    let why = match parsed {
+        Ok(head) if head.len <= limits.head_max => {
+            message.fill(&bytes[..head.len]);
+            return Ok(Some(head));
         }
-        let base = bytes.as_ptr() as usize;
-        message.load(&bytes[..len]);
-        let reason = parsed.reason.filter(|text| !text.is_empty());
-        message.index_response(
-            code,
-            reason.map_or_else(Range::default, |r| part(base, r.as_bytes())),
-            version,
-        );
-        let mut scan = Scan::default();
-        for header in parsed.headers.iter() {
-            if scan.take(header)? {
-                message.index_header(part(base, header.name.as_bytes()), part(base, header.value));
-            }
-        }
-        let mut head = scan.finish(version)?;
-        head.len = len;
-        Ok(Some(head))
-    })
+        Err(Stop::Partial) if bytes.len() < limits.head_max => Ok(None),
+        Ok(_) | Err(Stop::Partial) => Err(Refused::TooLarge),
+        Err(Stop::Refused(refused)) => Err(refused),
+    };
+    message.clear();
+    why
 }
 
 /// Bytes of whole empty lines at the front.
@@ -187,19 +179,34 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Takes one line; whether it belongs into the message.
-    fn take(&mut self, header: &Header<'a>) -> Result<bool, Refused> {
-        let name = header.name.as_bytes();
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => return self.take_host(header.value),
-            6 if name.eq_ignore_ascii_case(b"expect") => {
-                self.head.expect_continue |= header.value.eq_ignore_ascii_case(b"100-continue");
+    /// Takes all lines and indexes those that belong into the message.
+    fn headers(&mut self, lines: &mut Lines<'a>, limits: &Limits, message: &mut Message) -> Result<(), Stop> {
+        let mut count = 0;
+        while let Some(line) = lines.header()? {
+            count += 1;
+            if count > limits.headers_max {
+                return Err(Refused::TooLarge.into());
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade_line = true,
-            10 if name.eq_ignore_ascii_case(b"connection") => self.take_connection(header.value),
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.take_length(header.value)?,
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
+            if self.take(lines.bytes(line.name), lines.bytes(line.value))? {
+                message.index_header(line.name, line.value, line.canonical);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one line; whether it belongs into the message.
+    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<bool, Refused> {
+        // Few lines get past the length and the first letter.
+        match (name.len(), name[0] | 0x20) {
+            (4, b'h') if name.eq_ignore_ascii_case(b"host") => return self.take_host(value),
+            (6, b'e') if name.eq_ignore_ascii_case(b"expect") => {
+                self.head.expect_continue |= value.eq_ignore_ascii_case(b"100-continue");
+            }
+            (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade_line = true,
+            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => self.take_connection(value),
+            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => self.take_length(value)?,
+            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Refused::Framing);
                 }
                 self.chunked = true;
@@ -255,11 +262,11 @@ impl<'a> Scan<'a> {
 
 /// Targets that servers read differently: bytes outside ASCII, fragments, CONNECT without a port,
 /// an authority that is not the `host`.
-fn check_target(method: &str, target: &[u8], host: Option<&[u8]>) -> Result<(), Refused> {
+fn check_target(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Result<(), Refused> {
     if !target.is_ascii() || memchr::memchr(b'#', target).is_some() {
         return Err(Refused::Malformed);
     }
-    if method == "CONNECT" {
+    if method == b"CONNECT" {
         let port = target.iter().rposition(|b| *b == b':').map(|colon| &target[colon + 1..]);
         let valid = port.is_some_and(|p| !p.is_empty() && p.iter().all(u8::is_ascii_digit));
         let same = host.is_none_or(|host| same_authority(target, host, b""));
@@ -291,29 +298,5 @@ fn same_authority(a: &[u8], b: &[u8], usual_port: &[u8]) -> bool {
     a[..bare(a)].eq_ignore_ascii_case(&b[..bare(b)]) || a.eq_ignore_ascii_case(b)
 }
 
-fn partial(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, Refused> {
-    if bytes.len() >= limits.head_max { Err(Refused::TooLarge) } else { Ok(None) }
-}
-
-fn version(minor: u8) -> Version {
-    if minor == 0 { Version::Http10 } else { Version::Http11 }
-}
-
-/// The range of a slice of the input that begins at address `base`.
-fn part(base: usize, bytes: &[u8]) -> Range {
-    range_of(bytes.as_ptr() as usize - base, bytes.len())
-}
-
-/// Room for header lines on the stack; the usual limit gets the smaller one.
-fn with_headers<'b, T>(max: usize, run: impl FnOnce(&mut [MaybeUninit<Header<'b>>]) -> T) -> T {
-    if max <= USUAL_MAX {
-        run(&mut [const { MaybeUninit::uninit() }; USUAL_MAX][..max])
-    } else {
-        run(&mut [const { MaybeUninit::uninit() }; HEADERS_MAX][..max.min(HEADERS_MAX)])
-    }
-}
-
-/// HAProxy's default for `tune.http.maxhdr`.
-const USUAL_MAX: usize = 101;
 /// Largest `content-length` taken: sums of lengths stay far from overflow.
 const LENGTH_MAX: u64 = 1 << 62;

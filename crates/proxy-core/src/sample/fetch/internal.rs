@@ -64,6 +64,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::value(&["http_first_req"], SampleType::Bool, |t, _, _| {
         t.req.is_request().then(|| Sample::Bool(t.log.accepted.is_none_or(|at| at == t.session.accepted)))
     }),
+    Row::value(&["prio_class"], SampleType::Int, |t, _, _| int(t.priority.class())),
+    Row::value(&["prio_offset"], SampleType::Int, |t, _, _| int(t.priority.offset_ms())),
     Row::value(&["txn.id32"], SampleType::Int, |t, _, _| int(t.id & u64::from(u32::MAX))),
     Row::value(&["txn.sess_term_state"], SampleType::Str, |t, _, _| {
         Some(Sample::Str(t.log.termination_or_dashes()[..2].to_vec()))

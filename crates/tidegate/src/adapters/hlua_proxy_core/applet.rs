@@ -112,8 +112,8 @@ impl host::AppletHttp for LuaApplet {
         Some(match part {
             AppletPart::Method => request.method(),
             AppletPart::Version => match request.version() {
-                Version::Http10 => b"1.0",
-                Version::Http11 => b"1.1",
+                Version::Http10 => b"HTTP/1.0",
+                Version::Http11 => b"HTTP/1.1",
             },
             AppletPart::Path => request.path(),
             AppletPart::QueryString => request.query().unwrap_or_default(),

@@ -50,6 +50,16 @@ macro_rules! stream_methods {
             crate::adapters::hlua_scheduler::send(&txn.worker, &txn.frontend.logs, routes, level, message);
         }
 
+        fn log_default(&mut self, message: &str) {
+            match self.parts().0.log.level {
+                None => self.log(Level::Info, message),
+                Some(proxy_core::log::LevelOverride::Level(level)) => {
+                    self.log(crate::adapters::level_to_lua(level), message);
+                }
+                Some(proxy_core::log::LevelOverride::Silent) => {}
+            }
+        }
+
         fn id(&mut self) -> Option<String> {
             Some(self.parts().0.id.to_string())
         }

@@ -80,7 +80,7 @@ impl LuaTxn {
                 reason: reply.reason,
                 headers: reply.headers,
                 body: reply.body,
-                close: false,
+                ..Reply::default()
             })),
             None => Verdict::Close,
         }
@@ -115,6 +115,26 @@ impl host::Txn for LuaTxn {
     fn set_loglevel(&mut self, level: Option<Level>) -> HostResult<()> {
         self.txn.log.level =
             Some(level.map_or(LevelOverride::Silent, |level| LevelOverride::Level(level_from_lua(level))));
+        Ok(())
+    }
+
+    fn set_tos(&mut self, tos: u8) -> HostResult<()> {
+        self.txn.marks.get_or_insert_default().tos = Some(tos);
+        Ok(())
+    }
+
+    fn set_mark(&mut self, mark: u32) -> HostResult<()> {
+        self.txn.marks.get_or_insert_default().mark = Some(mark);
+        Ok(())
+    }
+
+    fn set_priority_class(&mut self, class: i32) -> HostResult<()> {
+        self.txn.priority.set_class(class.into());
+        Ok(())
+    }
+
+    fn set_priority_offset(&mut self, offset: i32) -> HostResult<()> {
+        self.txn.priority.set_offset(offset.into());
         Ok(())
     }
 }
@@ -200,6 +220,10 @@ fn direction(side: Side) -> Direction {
 }
 
 impl host::Http for LuaTxn {
+    fn side(&self) -> Option<Side> {
+        Some(side_of(self.direction))
+    }
+
     fn headers(&mut self, side: Side, visit: &mut dyn FnMut(&[u8], &[u8])) -> HostResult<()> {
         for (name, value) in self.txn.message(direction(side)).headers() {
             visit(name, value);

@@ -334,7 +334,7 @@ impl Action for LuaAction {
                 let verdict = self.again(&txn, outcome.wake_after, cx);
                 return (txn, verdict);
             }
-            Poll::Ready(Ok(outcome)) => verdict_of(outcome.action_code()),
+            Poll::Ready(Ok(outcome)) => verdict_of(outcome.action_code(), direction_of(self.at)),
             Poll::Ready(Err(error)) => {
                 report(&worker, Some(&lent.txn), &error);
                 Verdict::Continue
@@ -348,13 +348,17 @@ impl Action for LuaAction {
 const YIELD: i64 = 2;
 
 /// What another `act.…` code means (lua-api "act class").
-fn verdict_of(code: i64) -> Verdict {
+fn verdict_of(code: i64, direction: Direction) -> Verdict {
+    let deny = |request: u16| {
+        let status = if direction == Direction::Request { request } else { 502 };
+        Verdict::Deny(Box::new(proxy_core::applet::Reply { status, ..Default::default() }))
+    };
     match code {
-        1 => Verdict::Stop,
+        1 | 4 => Verdict::Stop,
         3 => Verdict::Fail,
-        4 | 6 => Verdict::Close,
-        5 => Verdict::Deny(Box::new(proxy_core::applet::Reply { status: 403, ..Default::default() })),
-        7 => Verdict::Deny(Box::new(proxy_core::applet::Reply { status: 400, ..Default::default() })),
+        5 => deny(403),
+        6 => Verdict::Close,
+        7 => deny(400),
         _ => Verdict::Continue,
     }
 }

@@ -23,8 +23,8 @@ use parking_lot::RwLock;
 use proxy_core::{
     action::{Action, ActionMaker, Verdict},
     config::{Config, LogTarget, Mode, Proxy},
+    error_pages,
     filter::{Filter, FilterMaker, Outcome, Point},
-    http::error_page,
     rules::{RuleSet, acl::Cond},
     sample::expr::Expr,
     txn::{Direction, Txn},
@@ -340,7 +340,9 @@ impl Action for SpoeGroup {
         let done = poll_question(&mut self.asked, spec, messages, label, &mut txn, cx);
         let verdict = done.map(|outcome| match outcome {
             Outcome::Passed => Verdict::Continue,
-            Outcome::Refused(status) => Verdict::Deny(Box::new(error_page::reply(status))),
+            Outcome::Refused(status) => {
+                Verdict::Deny(Box::new(error_pages::reply(status, self.direction, &mut txn)))
+            }
             Outcome::Failed => Verdict::Fail,
         });
         (txn, verdict)

@@ -146,34 +146,6 @@ impl TaskRef {
         self.slot().is_none()
     }
 
-    /// Sets the priority of a task among tasks from its next wake on: −1024 (first) to 1024 (last),
-    /// clamped. One unit is worth what is woken during a pass. Tasklets have no nice.
-    pub fn set_nice(&self, nice: i32) {
-        if let Some(slot) = self.slot() {
-            slot.set_nice(nice);
-        }
-    }
-
-    /// The present nice.
-    #[must_use]
-    pub fn nice(&self) -> i32 {
-        self.slot().map_or(0, |slot| slot.nice())
-    }
-
-    /// Pins the object to a class from its next wake on, or with `None` gives it back to the rules.
-    /// [`Class::Heavy`] is meant for objects about to compute for tens of microseconds or more.
-    pub fn set_class(&self, class: Option<Class>) {
-        if let Some(slot) = self.slot() {
-            slot.set_class(class);
-        }
-    }
-
-    /// The class it is pinned to, if any.
-    #[must_use]
-    pub fn class(&self) -> Option<Class> {
-        self.slot().and_then(|slot| slot.class())
-    }
-
     /// What other threads may hold of the task.
     #[must_use]
     pub fn handle(&self) -> TaskHandle {
@@ -188,11 +160,49 @@ impl TaskRef {
     }
 }
 
-impl std::fmt::Debug for TaskRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("TaskRef").field(&self.id()).finish()
-    }
+/// What may be read and set of a task through either kind of reference, by its slot.
+macro_rules! adjustable {
+    ($reference:ty) => {
+        impl $reference {
+            /// Sets the priority of a task among tasks from its next wake on: −1024 (first) to 1024 (last),
+            /// clamped. One unit is worth what is woken during a pass. Tasklets have no nice.
+            pub fn set_nice(&self, nice: i32) {
+                if let Some(slot) = self.slot() {
+                    slot.set_nice(nice);
+                }
+            }
+
+            /// The present nice.
+            #[must_use]
+            pub fn nice(&self) -> i32 {
+                self.slot().map_or(0, |slot| slot.nice())
+            }
+
+            /// Pins the object to a class from its next wake on, or with `None` gives it back to the rules.
+            /// [`Class::Heavy`] is meant for objects about to compute for tens of microseconds or more.
+            pub fn set_class(&self, class: Option<Class>) {
+                if let Some(slot) = self.slot() {
+                    slot.set_class(class);
+                }
+            }
+
+            /// The class it is pinned to, if any.
+            #[must_use]
+            pub fn class(&self) -> Option<Class> {
+                self.slot().and_then(|slot| slot.class())
+            }
+        }
+
+        impl std::fmt::Debug for $reference {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($reference)).field(&self.id()).finish()
+            }
+        }
+    };
 }
+
+adjustable!(TaskRef);
+adjustable!(TaskHandle);
 
 /// A counted handle to a task or tasklet for any thread. Dropping it leaves the task alone.
 ///
@@ -239,41 +249,9 @@ impl TaskHandle {
         self.slot().is_none_or(|slot| slot.is_done())
     }
 
-    /// As [`TaskRef::set_nice`].
-    pub fn set_nice(&self, nice: i32) {
-        if let Some(slot) = self.slot() {
-            slot.set_nice(nice);
-        }
-    }
-
-    /// As [`TaskRef::nice`].
-    #[must_use]
-    pub fn nice(&self) -> i32 {
-        self.slot().map_or(0, |slot| slot.nice())
-    }
-
-    /// As [`TaskRef::set_class`].
-    pub fn set_class(&self, class: Option<Class>) {
-        if let Some(slot) = self.slot() {
-            slot.set_class(class);
-        }
-    }
-
-    /// As [`TaskRef::class`].
-    #[must_use]
-    pub fn class(&self) -> Option<Class> {
-        self.slot().and_then(|slot| slot.class())
-    }
-
     /// Wakes it, with no reason.
     #[must_use]
     pub fn waker(&self) -> Waker {
         self.waker.clone()
-    }
-}
-
-impl std::fmt::Debug for TaskHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("TaskHandle").field(&self.id).finish()
     }
 }

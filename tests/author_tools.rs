@@ -100,6 +100,54 @@ fn check_shows_mistakes_of_the_configuration_and_of_its_scripts() {
     assert!(text.contains("\"severity\": \"error\""), "{text}");
 }
 
+/// A script whose action stands in a module, which has a module of its own.
+fn with_modules(helpers: &str) -> TempDir {
+    let folder = TempDir::with_prefix("tg").expect("a folder for temporary files");
+    let configuration = CONFIGURATION
+        .replace("    lua-load script.lua\n", "    lua-prepend-path lib/?.lua\n    lua-load script.lua\n")
+        .replace("lua.tga", "lua.tag");
+    fs::create_dir_all(folder.path().join("lib/deep")).unwrap();
+    for (name, text) in [
+        ("haproxy.cfg", configuration.as_str()),
+        ("script.lua", "local helpers = require('helpers')\nlocal json = require 'json'\n"),
+        ("lib/helpers.lua", helpers),
+        ("lib/deep/down.lua", "return { say = function() core.Wraning('x') end }\n"),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn check_follows_require() {
+    let name = "check_follows_require";
+    let folder = with_modules(
+        "local down = require('deep.down')\n\
+         core.register_action('tag', { 'http-req' }, function(txn) down.say() end)\n\
+         core.register_fetches('slow', function(txn) core.msleep(10) end)\n",
+    );
+    let Some((output, text)) = run(name, folder.path(), &["check", "haproxy.cfg"]) else { return };
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in [
+        "warning: 'core' has no member 'Wraning'\n --> lib/deep/down.lua:1:",
+        "error: 'core.msleep' waits, and a sample fetch cannot\n --> lib/helpers.lua:3:",
+        "notice: 'lua.slow' is registered and not used by this configuration\n",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    assert!(!text.contains("'lua.tag'"), "it is registered by the module, and used:\n{text}");
+}
+
+#[test]
+fn check_shows_a_modules_syntax_error_in_the_module() {
+    let name = "check_shows_a_modules_syntax_error_in_the_module";
+    let folder = with_modules("local x = 1\nfunction broken(\n");
+    let Some((output, text)) = run(name, folder.path(), &["check", "haproxy.cfg"]) else { return };
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("error: syntax error: "), "{text}");
+    assert!(text.contains("--> lib/helpers.lua:"), "{text}");
+}
+
 #[test]
 fn check_shows_a_scripts_syntax_error_in_the_script() {
     let name = "check_shows_a_scripts_syntax_error_in_the_script";

@@ -35,6 +35,7 @@ macro_rules! cases {
 }
 
 cases! {
+    accepted_keywords
     acl_methods
     bad_responses
     balance
@@ -143,6 +144,7 @@ cases! {
     many_clients
     map_errors
     maps
+    monitor
     my_hash_fetch
     queue_priority
     server_changes
@@ -161,6 +163,7 @@ cases! {
     spoe_conditions
     spoe_config_errors
     spoe_continue_on_error
+    spoe_crowd_leaves
     spoe_errors
     spoe_events
     spoe_events_placed

@@ -126,6 +126,17 @@ impl World {
         })
     }
 
+    /// Clients that ask and do not wait for the answer.
+    pub(super) fn gather(&mut self, count: &str, target: &str, door: &str) -> Done {
+        for client in 0..number(count)? {
+            let target = target.replace("MARK", &format!("m{client}"));
+            let mut connection = Client::new(self.open(door)?);
+            connection.send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))?;
+            self.gathered.push(connection);
+        }
+        Ok(())
+    }
+
     /// Sends byte by byte, each in a segment of its own as far as one can ask for that.
     pub(super) fn trickle(&mut self, who: &str, text: &str) -> Done {
         let client = self.connected(who)?;

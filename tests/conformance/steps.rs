@@ -17,6 +17,8 @@
 //! | `get TARGET STATUS [LISTENER]` | request and response on a connection of its own; indented: conditions |
 //! | `spread N TARGET [LISTENER]` | N such requests; indented: `BODY COUNT` lines for how the bodies are spread; `* N`: all alike |
 //! | `crowd N M TARGET` | N clients at once, M requests each, to TARGET and a mark; indented: conditions with `MARK` |
+//! | `gather N TARGET [LISTENER]` | N clients send a request each and stay; `MARK` in it tells them apart |
+//! | `scatter` | all of those leave at once |
 //! | `trickle "…"` | sends byte by byte |
 //! | `table FILE [LISTENER]` | each line `STATUS… "request"` on a connection of its own |
 //! | `answers ORIGIN FILE` | each line `STATUS… "response"`: what a client gets when the origin says that |
@@ -25,7 +27,7 @@
 //! | `await STEP` | repeats a `cli` or `get` until it succeeds |
 //! | `log "…"`, `log matches "…"`, `log N "…"`, `no log "…"` | waits for (N) lines printed or logged |
 //! | `origin NAME up\|down\|well\|fails STATUS\|stalls\|hangs-up\|says "…"` | changes an origin's mood |
-//! | `agent NAME up\|down\|well\|silent\|dies\|greets-wrongly\|greets-garbage\|answers-garbage\|plain\|fragments` | changes an agent's mood |
+//! | `agent NAME up\|down\|well\|silent\|late\|mute\|dies\|greets-wrongly\|greets-garbage\|answers-garbage\|plain\|fragments` | changes an agent's mood |
 //! | `heard AGENT [N] "…"`, `heard AGENT matches "…"`, `unheard AGENT "…"` | looks at what an agent was told |
 //! | `seen ORIGIN "…"`, `unseen ORIGIN "…"`, `seen ORIGIN N` | looks at the requests an origin has had |
 //! | `told TALKER "…"` | waits for a line said to a talker |
@@ -74,6 +76,12 @@ impl World {
             ["spread", count, target] => self.spread(count, target, "", details),
             ["spread", count, target, door] => self.spread(count, target, door, details),
             ["crowd", clients, requests, target] => self.crowd(clients, requests, target, details),
+            ["gather", count, target] => self.gather(count, target, ""),
+            ["gather", count, target, door] => self.gather(count, target, door),
+            ["scatter"] => {
+                self.gathered.clear();
+                Ok(())
+            }
             ["trickle", text] => self.trickle(who, text),
             ["table", file] => self.table(file, ""),
             ["table", file, door] => self.table(file, door),

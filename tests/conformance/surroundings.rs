@@ -128,6 +128,8 @@ fn change_agent(agent: &mut Agent, mood: &str) -> Done {
         "down" => agent.down(),
         "well" => agent.set_mood(agent::Mood::Well),
         "silent" => agent.set_mood(agent::Mood::Silent),
+        "late" => agent.set_mood(agent::Mood::Late),
+        "mute" => agent.set_mood(agent::Mood::Mute),
         "dies" => agent.set_mood(agent::Mood::Dies),
         "greets-wrongly" => agent.set_mood(agent::Mood::GreetsWrongly),
         "greets-garbage" => agent.set_mood(agent::Mood::GreetsGarbage),

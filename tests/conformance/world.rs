@@ -65,6 +65,8 @@ pub(crate) struct World {
     tls: Vec<Service>,
     pub(crate) agents: BTreeMap<String, Agent>,
     pub(crate) clients: BTreeMap<String, Client>,
+    /// Clients that wait together for whatever comes.
+    pub(crate) gathered: Vec<Client>,
     /// What the proxy printed and logged.
     pub(crate) said: Lines,
     pub(crate) process: Option<Process>,
@@ -136,6 +138,7 @@ impl World {
             tls: Vec::new(),
             agents: BTreeMap::new(),
             clients: BTreeMap::new(),
+            gathered: Vec::new(),
             said,
             process: None,
             tmp,

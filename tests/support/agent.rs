@@ -20,6 +20,10 @@ pub(crate) enum Mood {
     Well,
     /// Never answers it.
     Silent,
+    /// Keeps its answers, and gives them on that connection before the first that it gives in another mood.
+    Late,
+    /// Does not greet new connections.
+    Mute,
     /// Closes the connection.
     Dies,
     /// Greets new connections with a version that nobody speaks.
@@ -113,12 +117,16 @@ impl Shared {
 
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         let mut partial = Vec::new();
+        let mut kept = Vec::new();
         loop {
             let frame = read_frame(&mut stream)?;
             let (kind, last, body) = (frame[0], frame[4] & FIN_BIT != 0, &frame[5..]);
             match kind {
                 HAPROXY_HELLO => {
                     self.heard.push(format!("hello {}", pairs(&body[2..])?));
+                    if self.mood() == Mood::Mute {
+                        continue;
+                    }
                     stream.write_all(&self.greeting(offered_size(&body[2..])?))?;
                     if contains(body, b"healthcheck") {
                         return Ok(());
@@ -129,12 +137,12 @@ impl Shared {
                     let mut rest = body;
                     ids(&mut rest)?;
                     partial.extend(rest);
-                    if last && !self.notified(&mut stream, &std::mem::take(&mut partial))? {
+                    if last && !self.notified(&mut stream, &mut kept, &std::mem::take(&mut partial))? {
                         return Ok(());
                     }
                 }
                 NOTIFY => {
-                    if !self.notified(&mut stream, body)? {
+                    if !self.notified(&mut stream, &mut kept, body)? {
                         return Ok(());
                     }
                 }
@@ -159,7 +167,7 @@ impl Shared {
     }
 
     /// Answers a NOTIFY, whole or put together; false ends the connection.
-    fn notified(&self, stream: &mut TcpStream, body: &[u8]) -> io::Result<bool> {
+    fn notified(&self, stream: &mut TcpStream, kept: &mut Vec<u8>, body: &[u8]) -> io::Result<bool> {
         let count = self.notified.fetch_add(1, Ordering::SeqCst) + 1;
         let mut payload = body;
         let (stream_id, frame_id) = ids(&mut payload)?;
@@ -168,9 +176,11 @@ impl Shared {
         self.heard.push(format!("notify {stream_id}/{frame_id}{all}"));
         match self.mood() {
             Mood::Silent => {}
+            Mood::Late => kept.extend(write_frame(ACK, &body[..body.len() - payload.len()], b"")),
             Mood::Dies => return Ok(false),
             Mood::AnswersGarbage => stream.write_all(GARBAGE)?,
             _ => {
+                stream.write_all(&std::mem::take(kept))?;
                 let ids = &body[..body.len() - payload.len()];
                 let orders = messages.first().map(Heard::orders).transpose()?.unwrap_or_default();
                 let mut actions = Vec::new();

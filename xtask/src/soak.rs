@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: the long forms of what `test` runs short, and what needs another build.
 //!
-//! Loom tries every order of a few steps, the thread sanitizer watches plain programs, the models take millions of
+//! Loom tries every order of a few steps, shuttle many orders of more, the thread sanitizer watches plain programs, the models take millions of
 //! steps, the simulation lives many worlds. Nothing here is needed before a commit; all of it after work on queues,
 //! wakes or lists.
 
@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 /// How much of it.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only the parts whose name contains this: `models`, `loom`, `sanitizer`, `sim`.
+    /// Only the parts whose name contains this: `models`, `loom`, `shuttle`, `sanitizer`, `sim`.
     part: Option<String>,
     /// Worlds that the simulation lives, from seed 1.
     #[arg(long, default_value_t = 500)]
@@ -48,6 +48,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
             command.env("LOOM_MAX_PREEMPTIONS", "3");
             tally.count(went(&mut command)?);
         }
+    }
+    if asked("shuttle") {
+        let args = ["test", "--release", "--quiet", "--package", "scheduler", "--test", "shuttle"];
+        let mut command = cargo(workspace, &args);
+        command.env("SHUTTLE_ITERATIONS", "200000");
+        tally.count(went(&mut command)?);
     }
     if asked("sanitizer") {
         for (library, example, rest) in [("event-hdl", "storm", "200000"), ("scheduler", "threads", "")] {

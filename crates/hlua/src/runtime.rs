@@ -112,8 +112,12 @@ impl Runtime {
     /// The script's, with HAProxy's text.
     pub fn load_file(&self, path: &Path, args: &[String]) -> Result<(), Error> {
         let shown = path.display();
-        let source =
-            std::fs::read(path).map_err(|error| Error::Load(format!("cannot open {shown}: {error}")))?;
+        let source = std::fs::read(path).map_err(|error| {
+            // The system's words, without its number.
+            let why = error.to_string();
+            let why = why.split(" (os error").next().unwrap_or_default();
+            Error::Load(format!("cannot open {shown}: {why}"))
+        })?;
         self.load_source(&shown.to_string(), &source, args)
     }
 

@@ -46,6 +46,14 @@ pub struct Config {
     pub tables: Arc<StickTables>,
 }
 
+/// Requests that ask for the proxy's own health.
+pub struct Monitor {
+    /// `monitor-uri`
+    pub uri: String,
+    /// `monitor fail`: one of them is enough for a 503.
+    pub fail: Vec<Cond>,
+}
+
 /// A `mailers` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailers {
@@ -320,6 +328,8 @@ pub struct Proxy {
     pub logs: Vec<LogTarget>,
     /// The format of traffic lines; `None` for the short default format.
     pub log_format: Option<LogFormat>,
+    /// `monitor-uri` and `monitor fail`.
+    pub monitor: Option<Monitor>,
     /// What it answers instead of the pages that are built in.
     pub pages: ErrorPages,
     /// `disabled`.
@@ -421,6 +431,8 @@ pub struct Options {
     pub httpclose: bool,
     /// `option log-health-checks`.
     pub log_health_checks: bool,
+    /// `option http-ignore-probes`.
+    pub http_ignore_probes: bool,
     /// `option http-buffer-request`.
     pub http_buffer_request: bool,
     /// `option allbackups`.

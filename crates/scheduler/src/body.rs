@@ -17,11 +17,13 @@ pub(crate) struct Vtable {
     ///
     /// Safety: the pointer is from [`Pool::put`] of the same type, not dropped, and nobody else uses it.
     pub(crate) poll: unsafe fn(*mut (), &mut Context<'_>) -> Poll<()>,
-    /// Drops it in its place.
+    /// Drops it in its place; `None` where that does nothing.
     ///
     /// Safety: as `poll`, and it is not used again.
-    drop: unsafe fn(*mut ()),
+    drop: Option<unsafe fn(*mut ())>,
     layout: Layout,
+    /// See [`grains`].
+    grains: Option<usize>,
     /// The type's name.
     pub(crate) function: fn() -> &'static str,
 }
@@ -31,8 +33,9 @@ pub(crate) fn vtable<F: Future<Output = ()> + 'static>() -> &'static Vtable {
     const {
         &Vtable {
             poll: poll::<F>,
-            drop: drop_in_place::<F>,
+            drop: if std::mem::needs_drop::<F>() { Some(drop_in_place::<F>) } else { None },
             layout: Layout::new::<F>(),
+            grains: grains(Layout::new::<F>()),
             function: std::any::type_name::<F>,
         }
     }
@@ -63,7 +66,7 @@ pub(crate) struct Pool {
 }
 
 /// Gives a piece back when dropped, also if dropping the future panics.
-struct GiveBack<'a>(&'a Pool, *mut (), Layout);
+struct GiveBack<'a>(&'a Pool, *mut (), &'static Vtable);
 
 impl Pool {
     pub(crate) fn new() -> Self {
@@ -86,10 +89,12 @@ impl Pool {
     /// `data` is from `put` of this pool, of the type of `vtable`, and is not used again.
     #[expect(unsafe_code, reason = "see above")]
     #[inline]
-    pub(crate) unsafe fn end(&self, data: *mut (), vtable: &Vtable) {
-        let _back = GiveBack(self, data, vtable.layout);
-        // SAFETY: as the caller says.
-        unsafe { (vtable.drop)(data) };
+    pub(crate) unsafe fn end(&self, data: *mut (), vtable: &'static Vtable) {
+        let _back = GiveBack(self, data, vtable);
+        if let Some(drop) = vtable.drop {
+            // SAFETY: as the caller says.
+            unsafe { drop(data) };
+        }
     }
 
     #[expect(unsafe_code, reason = "see above")]
@@ -112,8 +117,8 @@ impl Pool {
 
     #[expect(unsafe_code, reason = "see above")]
     #[inline]
-    fn give(&self, piece: *mut (), layout: Layout) {
-        match grains(layout) {
+    fn give(&self, piece: *mut (), vtable: &'static Vtable) {
+        match vtable.grains {
             Some(0) => {}
             Some(grains) => {
                 // SAFETY: the piece is from `take` of the same layout, at least a grain long and aligned to
@@ -121,9 +126,9 @@ impl Pool {
                 unsafe { piece.cast::<*mut ()>().write(self.free[grains].get()) };
                 self.free[grains].set(piece);
             }
-            None if layout.size() == 0 => {}
+            None if vtable.layout.size() == 0 => {}
             // SAFETY: it is from `fresh` of this layout.
-            None => unsafe { dealloc(piece.cast(), layout) },
+            None => unsafe { dealloc(piece.cast(), vtable.layout) },
         }
     }
 }

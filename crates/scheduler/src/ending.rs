@@ -1,5 +1,6 @@
 //! How tasks end: killed, finished or with their scheduler; and when their slots are free again.
 
+use crate::body::Vtable;
 use crate::core::Core;
 use crate::slot::{DONE, KILLED, NO_TIMER, QUEUED, RUNNING, SlotRef};
 use crate::sync::Ordering;
@@ -49,18 +50,27 @@ impl Core {
             // A task's own timer has no other listener.
             let _ = self.waits.borrow_mut().remove(timer);
         }
-        let vtable = {
-            let mut sites = self.sites.borrow_mut();
-            let site = &mut sites.list[usize::from(slot.site.get())];
-            site.live -= 1;
-            site.vtable
+        let vtable = match self.hot.get(usize::from(slot.site.get())) {
+            Some(hot) => {
+                hot.ended.set(hot.ended.get() + 1);
+                hot.vtable.get()
+            }
+            None => self.vtable_of(slot.site.get()),
         };
-        self.slab.borrow_mut().count_end();
+        self.live.set(self.live.get() - 1);
         let data = slot.data.replace(std::ptr::null_mut());
         // SAFETY: `data` was made by `put` of the type whose table the site holds, and DONE, set only
         // here and before, keeps everybody from using it again.
         unsafe { self.pool.end(data, vtable) };
         self.finish(slot);
+    }
+
+    #[cold]
+    fn vtable_of(&self, site: u16) -> &'static Vtable {
+        let mut sites = self.sites.borrow_mut();
+        let site = &mut sites.list[usize::from(site)];
+        site.ended += 1;
+        site.vtable
     }
 
     /// The future is gone.

@@ -154,7 +154,7 @@ impl Handle {
         Snapshot {
             calls: names.iter().map(|stats| stats.calls).sum(),
             names,
-            live: self.0.slab.borrow().live(),
+            live: self.0.live.get(),
             waiting,
             timers: self.0.waits.borrow().armed(),
             activity: Activity { by_nice: queue.by_nice, ..self.0.activity.get() },

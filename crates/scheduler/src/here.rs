@@ -4,15 +4,10 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use crate::core::Core;
+use crate::sync::thread_local;
 
-#[cfg(not(loom))]
 thread_local! {
     static HERE: RefCell<Weak<Core>> = const { RefCell::new(Weak::new()) };
-}
-
-#[cfg(loom)]
-loom::thread_local! {
-    static HERE: RefCell<Weak<Core>> = RefCell::new(Weak::new());
 }
 
 /// Makes it the thread's.

@@ -31,6 +31,8 @@ mod ending;
 mod handle;
 mod here;
 mod list;
+#[cfg(all(test, not(loom)))]
+mod mark_tests;
 mod panics;
 mod pass;
 mod process;
@@ -43,6 +45,8 @@ mod site;
 mod slot;
 mod stats;
 mod sync;
+#[cfg(loom)]
+mod sync_queues;
 mod task;
 mod thread;
 mod timer;

@@ -49,7 +49,7 @@ impl<'a> Pass<'a> {
             class: Class::Urgent,
             owed: 4,
             first_round: true,
-            many: core.slab.borrow().live() > CACHED,
+            many: core.live.get() > CACHED,
         }
     }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use rustc_hash::FxHashMap;
 
-use crate::body::Vtable;
+use crate::body::{self, Vtable};
 use crate::remote::Shared;
 use crate::stats::{NameStats, Profile};
 
@@ -16,17 +16,20 @@ pub(crate) struct Site {
     pub(crate) name: &'static str,
     pub(crate) vtable: &'static Vtable,
     pub(crate) spawned: u64,
-    pub(crate) live: u64,
     /// Runs, as far as they are not counted in a [`Hot`].
     pub(crate) calls: u64,
+    /// Ends, as far as they are not counted in a [`Hot`].
+    pub(crate) ended: u64,
     pub(crate) panics: u64,
     pub(crate) profile: Option<Box<Profile>>,
 }
 
-/// What each run needs of a site, for the first [`HOT`] of them.
+/// What each run and each end needs of a site, for the first [`HOT`] of them.
 pub(crate) struct Hot {
     pub(crate) poll: Cell<unsafe fn(*mut (), &mut Context<'_>) -> Poll<()>>,
     pub(crate) calls: Cell<u64>,
+    pub(crate) vtable: Cell<&'static Vtable>,
+    pub(crate) ended: Cell<u64>,
 }
 
 /// More sites than most programs have spawning places; the others cost a little more each run.
@@ -39,7 +42,13 @@ unsafe fn no_poll(_: *mut (), _: &mut Context<'_>) -> Poll<()> {
 
 /// A table without sites.
 pub(crate) fn hot() -> Box<[Hot; HOT]> {
-    let hot = (0..HOT).map(|_| Hot { poll: Cell::new(no_poll), calls: Cell::new(0) });
+    let none = body::vtable::<std::future::Ready<()>>();
+    let hot = (0..HOT).map(|_| Hot {
+        poll: Cell::new(no_poll),
+        calls: Cell::new(0),
+        vtable: Cell::new(none),
+        ended: Cell::new(0),
+    });
     hot.collect::<Box<[Hot]>>().try_into().ok().expect("as many as collected")
 }
 
@@ -81,11 +90,12 @@ impl Sites {
         let number = self.by_key.get(&key).copied().unwrap_or_else(|| {
             let number = u16::try_from(self.list.len()).ok().filter(|number| *number < u16::MAX);
             let number = number.expect("fewer than 2^16 names");
-            self.list.push(Site { name, vtable, spawned: 0, live: 0, calls: 0, panics: 0, profile: None });
+            self.list.push(Site { name, vtable, spawned: 0, calls: 0, ended: 0, panics: 0, profile: None });
             self.by_key.insert(key, number);
             shared.add_name(name);
             if let Some(hot) = hot.get(usize::from(number)) {
                 hot.poll.set(vtable.poll);
+                hot.vtable.set(vtable);
             }
             number
         });
@@ -102,8 +112,8 @@ impl Sites {
                 stats.push(NameStats::new(site.name, (site.vtable.function)()));
                 stats.len() - 1
             });
-            stats[index].add_site(site, *queued);
-            stats[index].calls += hot.get(number).map_or(0, |hot| hot.calls.get());
+            let (calls, ended) = hot.get(number).map_or((0, 0), |hot| (hot.calls.get(), hot.ended.get()));
+            stats[index].add_site(site, calls, ended, *queued);
         }
         stats
     }

@@ -26,7 +26,7 @@ use std::sync::atomic::AtomicU16;
 use crate::budget::Class;
 use crate::core::Core;
 use crate::remote::Shared;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, EXACT, Ordering, PLACES};
 use crate::task::TaskId;
 
 /// In a run queue: more wakes only add reasons.
@@ -68,8 +68,6 @@ const NICE_BITS: u16 = 0x0fff;
 const CLASS_BITS: u16 = 0x7000;
 
 const CHUNK: usize = 4096;
-/// Slots of a chunk, the header's place included.
-const PLACES: usize = if cfg!(loom) { 8 } else { 128 };
 
 /// A task or tasklet.
 #[repr(C)]
@@ -107,8 +105,7 @@ struct Chunk {
     slots: [Slot; PLACES - 1],
 }
 
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<Slot>() == 32 && size_of::<Header>() == 32);
+const _: () = assert!(!EXACT || size_of::<Slot>() == 32 && size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Chunk>() == CHUNK);
 
 /// A slot of a chunk that is alive.
@@ -272,16 +269,11 @@ unsafe impl Send for SharedSlot {}
 pub(crate) struct Slab {
     chunks: Vec<NonNull<Chunk>>,
     free: Option<SlotRef>,
-    live: usize,
 }
 
 impl Slab {
     pub(crate) fn new() -> Self {
-        Self { chunks: Vec::new(), free: None, live: 0 }
-    }
-
-    pub(crate) fn live(&self) -> usize {
-        self.live
+        Self { chunks: Vec::new(), free: None }
     }
 
     /// Takes a free slot.
@@ -293,7 +285,6 @@ impl Slab {
         };
         // SAFETY: `data` of a free slot is null or was stored by `release`, from `as_ptr`.
         self.free = NonNull::new(slot.data.get()).map(|next| unsafe { SlotRef::from_ptr(next.as_ptr()) });
-        self.live += 1;
         slot
     }
 
@@ -305,10 +296,6 @@ impl Slab {
             slot.data.set(self.free.map_or(std::ptr::null_mut(), |next| next.as_ptr().cast_mut()));
             self.free = Some(slot);
         }
-    }
-
-    pub(crate) fn count_end(&mut self) {
-        self.live -= 1;
     }
 
     /// The slot of a number that was given out.

@@ -40,11 +40,12 @@ impl NameStats {
         }
     }
 
-    pub(crate) fn add_site(&mut self, site: &Site, queued: u64) {
+    /// Adds a site with the calls and ends that were counted beside it.
+    pub(crate) fn add_site(&mut self, site: &Site, calls: u64, ended: u64, queued: u64) {
         self.spawned += site.spawned;
-        self.live += site.live;
+        self.live += site.spawned - site.ended - ended;
         self.queued += queued;
-        self.calls += site.calls;
+        self.calls += site.calls + calls;
         self.panics += site.panics;
         if let Some(profile) = &site.profile {
             self.profile.add(profile);

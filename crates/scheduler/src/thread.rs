@@ -3,23 +3,16 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(not(loom))]
+use crate::sync::thread_local;
+
 thread_local! {
     static CURRENT: Cell<u64> = const { Cell::new(0) };
-}
-
-#[cfg(loom)]
-loom::thread_local! {
-    static CURRENT: Cell<u64> = Cell::new(0);
 }
 
 /// This thread's number; 0 for one that never had a scheduler.
 #[inline]
 pub(crate) fn current() -> u64 {
-    #[cfg(not(loom))]
-    return CURRENT.get();
-    #[cfg(loom)]
-    return CURRENT.with(Cell::get);
+    CURRENT.with(Cell::get)
 }
 
 /// This thread's number, never 0 and never used again.

@@ -10,6 +10,8 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::slot::Slot;
+use crate::sync::EXACT;
 use crate::task::TaskId;
 use crate::unbound::Unbound;
 use crate::wheel::{Entry, Judge, Stamp, Wheel};
@@ -54,8 +56,7 @@ pub(crate) struct Node {
     listener: u32,
 }
 
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<crate::slot::Slot>() + size_of::<Node>() + size_of::<Entry>() == 64);
+const _: () = assert!(!EXACT || size_of::<Slot>() + size_of::<Node>() + size_of::<Entry>() == 64);
 
 pub(crate) struct WaitQueue {
     wheel: Wheel,

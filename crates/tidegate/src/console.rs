@@ -25,6 +25,11 @@ pub fn print(level: Level, message: &str) {
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
+/// Prints a warning.
+pub fn warn(message: &str) {
+    print(Level::Warning, message);
+}
+
 /// The level in brackets, padded as HAProxy pads it.
 fn label(level: Level) -> &'static str {
     match level {

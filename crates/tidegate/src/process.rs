@@ -109,6 +109,15 @@ pub fn drop_privileges(global: &Global) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with `user` and `group`, before anything needs them.
+#[must_use]
+pub fn unknown_accounts(global: &Global) -> Vec<String> {
+    let user = global.user.as_ref().filter(|name| user_id(name).is_none());
+    let group = global.group.as_ref().filter(|name| group_id(name).is_none());
+    let users = user.map(|name| format!("cannot find user id for '{name}'"));
+    users.into_iter().chain(group.map(|name| format!("cannot find group id for '{name}'"))).collect()
+}
+
 fn group_id(name: &str) -> Option<Gid> {
     let number = || name.parse().ok().map(Gid::from_raw);
     Group::from_name(name).ok().flatten().map(|group| group.gid).or_else(number)

@@ -1,9 +1,12 @@
-//! The watchdog: a thread that makes scripts yield which run for long.
+//! The watchdog: a thread that makes scripts yield which run for long, and tells of tasks that do not return.
+//!
 //!
 //! Scripts run without a hook, at full speed. The watchdog looks at each worker's count of runs; a
 //! run that it sees twice is interrupted, and so yields or has its limits checked
 //! (`tune.lua.*-timeout`). Where `tune.lua.forced-yield` counts instructions it only looks. What it finds
 //! running is what `show lua` gives run time to.
+//!
+//! Source: configuration.txt `tune.lua.*-timeout`, `tune.lua.forced-yield`.
 
 use std::{
     io,
@@ -12,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use crate::{clock, console, liveness::Watched, worker::Member};
 use hlua::Interrupter;
 
 /// The thread. Ends when this is dropped.
@@ -21,18 +25,27 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches these workers' runs.
+    /// Watches these workers, and the scripts' runs on them.
     ///
     /// # Errors
     /// The system refuses a thread or the signal handler.
-    pub fn start(scripts: Vec<Interrupter>) -> io::Result<Self> {
-        hlua::install_preemption()?;
+    pub fn start(scripts: Vec<Interrupter>, workers: Vec<Member>) -> io::Result<Self> {
+        let idle = if scripts.is_empty() { QUIET } else { IDLE };
+        if !scripts.is_empty() {
+            hlua::install_preemption()?;
+        }
         let (stop, stopped) = channel::<()>();
         let watch = move || {
             let mut rounds = Rounds::new(scripts);
-            let mut pause = IDLE;
+            let base = clock::instant();
+            let mut watched: Vec<Watched> =
+                workers.into_iter().map(|worker| Watched::new(worker, base)).collect();
+            let mut pause = idle;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                pause = if rounds.look(pause) { SLICE } else { IDLE };
+                pause = if rounds.look(pause) { SLICE } else { idle };
+                for warning in watched.iter_mut().filter_map(Watched::look) {
+                    console::warn(&warning);
+                }
             }
         };
         let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn(watch)?;
@@ -104,6 +117,8 @@ impl Seen {
     }
 }
 
+/// How often it looks where there are no scripts: often enough to see a run that blocks traffic twice.
+const QUIET: Duration = Duration::from_millis(50);
 /// How often it looks while scripts run: one gets between one and two of these at a time.
 const SLICE: Duration = Duration::from_millis(2);
 /// How often while none runs.

@@ -125,6 +125,12 @@ impl Preparation {
         self.lua.borrow().loaded_files()
     }
 
+    /// Where scripts find modules by `lua-prepend-path`, in the order of search.
+    #[must_use]
+    pub fn module_paths(&self) -> Vec<String> {
+        self.lua.borrow().module_paths()
+    }
+
     /// What extensions find wrong with a configuration that was read.
     #[must_use]
     pub fn check(&self, config: &Config) -> Vec<String> {

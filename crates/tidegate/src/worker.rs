@@ -15,10 +15,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Instant,
 };
@@ -30,6 +27,7 @@ pub use scheduler::{Handle, NameStats, TaskRef};
 use crate::{
     alarm::Alarm,
     clock::{self, Turn},
+    pace::{Pace, Profiling},
 };
 
 /// A worker's loop, before it runs.
@@ -40,6 +38,7 @@ pub struct Worker {
     turn: Rc<Turn>,
     budget: Budget,
     stop: Rc<Cell<bool>>,
+    pace: Arc<Pace>,
 }
 
 impl Worker {
@@ -70,6 +69,7 @@ impl Worker {
             turn,
             budget: Budget::for_threads(threads),
             stop: Rc::default(),
+            pace: Arc::default(),
         })
     }
 
@@ -98,11 +98,14 @@ impl Worker {
 
     /// Runs until the stop flag is set. What is left then is dropped.
     pub fn run(self) {
-        let Self { runtime, mut alarm, mut scheduler, turn, budget, stop } = self;
+        let Self { runtime, mut alarm, mut scheduler, turn, budget, stop, pace } = self;
         let turns = poll_fn(|cx| {
             scheduler.set_pender(cx.waker());
             let now = turn.advance();
             let outcome = scheduler.run(now, budget);
+            if let Some(on) = pace.took(clock::instant() - now, scheduler.is_profiling()) {
+                measure(&scheduler, on);
+            }
             if stop.get() {
                 return Poll::Ready(());
             }
@@ -124,9 +127,25 @@ impl Worker {
 
 /// The schedulers of all workers, to be asked for their figures.
 #[derive(Debug, Default)]
-pub struct Schedulers {
-    all: Mutex<Vec<(usize, Remote)>>,
-    profiling: AtomicBool,
+pub struct Schedulers(Mutex<Registered>);
+
+#[derive(Debug, Default)]
+struct Registered {
+    all: Vec<Member>,
+    profiling: Profiling,
+}
+
+/// One worker, as other threads see it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its number, from 0.
+    pub thread: usize,
+    /// The way to its scheduler.
+    pub remote: Remote,
+    /// How its turns go.
+    pub pace: Arc<Pace>,
+    /// Its thread, as the system numbers it.
+    pub tid: clock::ThreadId,
 }
 
 /// What one worker's scheduler has done.
@@ -140,30 +159,46 @@ pub struct Figures {
 
 impl Schedulers {
     /// Adds a worker's, on its thread.
-    pub fn add(&self, thread: usize, handle: &Handle) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).push((thread, handle.remote()));
-        measure(handle, self.is_profiling());
+    pub fn add(&self, thread: usize, worker: &Worker) {
+        let mut registered = self.lock();
+        worker.pace.profile(registered.profiling);
+        measure(&worker.scheduler, registered.profiling == Profiling::On);
+        registered.all.push(Member {
+            thread,
+            remote: worker.scheduler.remote(),
+            pace: worker.pace.clone(),
+            tid: clock::thread(),
+        });
     }
 
-    /// Each worker's number with the way to its scheduler.
+    /// Each worker.
     #[must_use]
-    pub fn all(&self) -> Vec<(usize, Remote)> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn all(&self) -> Vec<Member> {
+        self.lock().all.clone()
     }
 
-    /// Whether runs are being measured.
+    /// Whether runs are to be measured.
     #[must_use]
-    pub fn is_profiling(&self) -> bool {
-        self.profiling.load(Ordering::Relaxed)
+    pub fn profiling(&self) -> Profiling {
+        self.lock().profiling
     }
 
-    /// Measures runs from now on, from nothing, or no more.
-    pub fn profile(&self, on: bool) {
-        self.profiling.store(on, Ordering::Relaxed);
-        for (_, remote) in self.all() {
-            // One that has gone, or has a thousand jobs waiting, is not worth measuring.
-            let _ = remote.spawn(Box::new(move |handle| measure(handle, on)));
+    /// Measures runs from now on, from nothing, or no more, or as each worker's load asks for.
+    pub fn profile(&self, profiling: Profiling) {
+        let mut registered = self.lock();
+        registered.profiling = profiling;
+        for member in &registered.all {
+            member.pace.profile(profiling);
+            if profiling != Profiling::Auto {
+                let on = profiling == Profiling::On;
+                // One that has gone, or has a thousand jobs waiting, is not worth measuring.
+                let _ = member.remote.spawn(Box::new(move |handle| measure(handle, on)));
+            }
         }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Registered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

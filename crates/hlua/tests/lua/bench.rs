@@ -8,7 +8,8 @@ use std::any::Any;
 use std::rc::Rc;
 use std::time::Instant;
 
-use hlua::host::memory::{MemoryCore, MemoryTxn};
+use hlua::host::memory::{MemoryCore, MemoryStickTable, MemoryTxn};
+use hlua::host::{StickEntry, StickTableInfo};
 use hlua::{ActionContext, Config, Error, FunctionKind, Lent, Outcome, Runtime, ServiceMode, Value};
 
 /// A per-thread VM and its host.
@@ -110,4 +111,26 @@ pub(crate) fn contexts() -> Vec<ActionContext> {
 /// An instant to begin at.
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// A table of addresses with two counters and two entries.
+pub(crate) fn stick_table() -> MemoryStickTable {
+    let entry = |key: &str, gpc0: i64, rate: i64| StickEntry {
+        key: key.as_bytes().to_vec(),
+        users: 1,
+        expire: 29_000,
+        data: vec![("gpc0".into(), gpc0), ("conn_rate".into(), rate)],
+    };
+    MemoryStickTable {
+        info: StickTableInfo {
+            kind: "ip",
+            length: 4,
+            size: 100,
+            used: 0,
+            expire: 30_000,
+            nopurge: false,
+            data: vec![("gpc0".into(), None), ("conn_rate".into(), Some(3000))],
+        },
+        entries: vec![entry("10.0.0.1", 5, 1), entry("10.0.0.2", 50, 20)],
+    }
 }

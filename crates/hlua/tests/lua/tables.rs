@@ -1,10 +1,9 @@
 //! Maps and pattern references: lookups, versions, iteration, events, and what wrong calls say.
 
 use hlua::Config;
-use hlua::host::memory::{MemoryStickTable, MemoryTxn};
-use hlua::host::{StickEntry, StickTableInfo};
+use hlua::host::memory::MemoryTxn;
 
-use crate::bench::{Bench, get};
+use crate::bench::{Bench, get, stick_table};
 
 /// A bench with a map and an ACL list, and functions to try calls.
 fn bench(script: &str) -> Bench {
@@ -221,27 +220,6 @@ fn references_are_given_up_with_their_object() {
     );
     bench.action("go", MemoryTxn::tcp(b"")).1.unwrap();
     assert_eq!(log(&bench), "k1: v1, nil\n");
-}
-
-fn stick_table() -> MemoryStickTable {
-    let entry = |key: &str, gpc0: i64, rate: i64| StickEntry {
-        key: key.as_bytes().to_vec(),
-        users: 1,
-        expire: 29_000,
-        data: vec![("gpc0".into(), gpc0), ("conn_rate".into(), rate)],
-    };
-    MemoryStickTable {
-        info: StickTableInfo {
-            kind: "ip",
-            length: 4,
-            size: 100,
-            used: 0,
-            expire: 30_000,
-            nopurge: false,
-            data: vec![("gpc0".into(), None), ("conn_rate".into(), Some(3000))],
-        },
-        entries: vec![entry("10.0.0.1", 5, 1), entry("10.0.0.2", 50, 20)],
-    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Every registered entry, with random arguments, in every context: errors, never a panic.
 
+use hlua::host::Side;
 use hlua::host::memory::{MemoryAppletHttp, MemoryAppletTcp};
 use hlua::reference::{Entry, EntryKind, entries};
-use hlua::{Config, FunctionKind, Lent};
+use hlua::{Callback, Config, FunctionKind, Lent};
 use proptest::prelude::*;
 
-use crate::bench::{ACTION, Bench, HTTP, TCP, get};
+use crate::bench::{ACTION, Bench, HTTP, TCP, get, stick_table};
 
 /// How a script comes by an object of a class; the main table of a library is its name.
 fn object(class: &str) -> &'static str {
@@ -34,6 +35,11 @@ fn object(class: &str) -> &'static str {
         "Queue" => "core.queue()",
         "Patref" => "core.get_patref('map')",
         "Address" => "core.parse_addr('::1')",
+        "StickTable" => "core.backends['be'].stktable",
+        "ProxyMailers" => "core.backends['be']:get_mailers()",
+        "CertCache" => "CertCache",
+        "filter" => "filter",
+        "HTTPMessage" => "(message or lent)",
         _ => "nil",
     }
 }
@@ -118,12 +124,17 @@ fn run(calls: &[String]) {
          core.register_action('x', {{'http-req'}}, body)\ncore.register_fetches('x', body)\n\
          core.register_converters('x', body)\ncore.register_service('x', 'http', body)\n\
          core.register_service('y', 'tcp', body)\ncore.register_init(body)\ncore.register_task(body)\n\
-         core.event_sub({{'SERVER_UP'}}, body)\nbody()"
+         core.event_sub({{'SERVER_UP'}}, body)\n\
+         F = {{}}\nF.__index = F\nfunction F:new() return setmetatable({{}}, F) end\n\
+         local function seen(self, txn, m) message = m body(txn, m) message = nil end\n\
+         F.http_headers = seen\nF.http_payload = seen\nF.http_end = seen\nF.start_analyze = seen\n\
+         core.register_filter('x', F, function(class) return class end)\nbody()"
     );
     let bench = Bench::empty(&Config { session_timeout: None, service_timeout: None, ..Config::default() });
     bench.core.proxies.add("fe", (true, false), &[]);
     bench.core.proxies.add("be", (false, true), &[("s1", "127.0.0.1:80")]);
     bench.core.patterns.add_map("map", &[("a", "1")]);
+    bench.core.proxies.add_stick_table("be", stick_table());
     let mut said = Vec::new();
     let mut note =
         |what: &str, error: Option<String>| said.extend(error.map(|text| format!("{what}: {text}")));
@@ -147,6 +158,20 @@ fn run(calls: &[String]) {
     }
     if let Ok(site) = bench.runtime.call_site(&FunctionKind::Converter, "x", &[]) {
         note("converter", bench.runtime.convert(site, "in".into(), now).err().map(|error| error.to_string()));
+    }
+    if bench.runtime.declare_filter(0, "x", &[]).is_ok()
+        && let Ok(Some(filter)) = bench.runtime.open_filter(0)
+    {
+        for callback in
+            [Callback::StartAnalyze, Callback::HttpHeaders, Callback::HttpPayload, Callback::HttpEnd]
+        {
+            for side in [Side::Request, Side::Response] {
+                let mut txn = get();
+                txn.show_payload(side, b"payload", callback == Callback::HttpEnd);
+                let (_, answer) = filter.call(callback, side, txn, now);
+                note("filter", answer.err().map(|error| error.to_string()));
+            }
+        }
     }
     said.extend(bench.core.take_log());
     said.extend(bench.core.take_failures().into_iter().map(|failure| failure.message));

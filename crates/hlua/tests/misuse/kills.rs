@@ -1,13 +1,14 @@
 //! Runs that end at a random point, by their client, by time or by memory: nothing of them stays behind.
 
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
-use hlua::host::memory::MemoryTxn;
-use hlua::{Config, Lent, MemoryPool, Preemption};
+use hlua::host::memory::{MemoryCore, MemoryTxn};
+use hlua::{Config, Lent, MemoryPool, Preemption, Runtime, SharedVm};
 use proptest::prelude::*;
 
-use crate::bench::{ACTION, Bench, get};
+use crate::bench::{ACTION, Bench, get, now};
 
 /// Holds what can be left behind: sockets, buffers, coroutines in coroutines, pending closes, private data, tasks.
 const BUSY: &str = r#"
@@ -60,13 +61,33 @@ fn end() -> impl Strategy<Value = End> {
     ]
 }
 
-fn bench() -> Bench {
-    let config = Config {
+fn config() -> Config {
+    Config {
         preemption: Preemption::Count(100),
         session_timeout: Some(Duration::from_secs(1)),
         ..Config::default()
-    };
-    let bench = Bench::new(&config, BUSY);
+    }
+}
+
+/// A worker with a VM of its own.
+fn per_thread() -> Bench {
+    with_peer(Bench::new(&config(), BUSY))
+}
+
+/// The VM of `lua-load`, loaded.
+fn shared() -> SharedVm {
+    let vm = SharedVm::new(&config()).expect("a VM");
+    worker_of(&vm).load(BUSY).expect("the script loads");
+    vm
+}
+
+/// A worker that uses the shared VM.
+fn worker_of(vm: &SharedVm) -> Bench {
+    let core = MemoryCore::new(now());
+    with_peer(Bench { runtime: Runtime::shared(vm, core.clone()), core })
+}
+
+fn with_peer(bench: Bench) -> Bench {
     bench.core.sockets.add(([127, 0, 0, 1], 7000).into(), &["a", "b"]);
     bench
 }
@@ -105,11 +126,26 @@ fn kill(bench: &Bench, config: &Config, end: End) {
 /// What the VM holds after collecting everything; the run in which it says so gets through, so no lock is held.
 fn memory_kilobytes(bench: &Bench) -> usize {
     bench.core.take_log();
-    let txn: Box<MemoryTxn> = get();
-    let result = bench.action("after", txn).1;
-    assert!(result.is_ok(), "the VM is not usable: {result:?}");
+    collect(bench);
     let line = bench.core.take_log().pop().expect("it says a number");
     line.trim_start_matches("info: ").parse().expect("a number")
+}
+
+/// Lets the VM collect what nobody holds, waiting for other threads to be done with it.
+fn collect(bench: &Bench) {
+    let site = bench.runtime.call_site(&ACTION, "after", &[]).expect("it is registered");
+    let mut run = bench.runtime.start(site);
+    let txn: Box<MemoryTxn> = get();
+    let mut lent = Lent::Txn(txn);
+    loop {
+        let (back, poll) = run.poll(lent, bench.now(), &mut Context::from_waker(Waker::noop()));
+        lent = back;
+        if let Poll::Ready(result) = poll {
+            assert!(result.is_ok(), "the VM is not usable: {result:?}");
+            return;
+        }
+        thread::yield_now();
+    }
 }
 
 proptest! {
@@ -117,25 +153,54 @@ proptest! {
 
     #[test]
     fn killed_runs_leave_nothing_behind(ends in prop::collection::vec(end(), 60)) {
-        let bench = bench();
-        let config = Config {
-            preemption: Preemption::Count(100),
-            session_timeout: Some(Duration::from_secs(1)),
-            ..Config::default()
-        };
-        // What is made once, like the pool of coroutines, is made before.
-        for end in &ends[..20] {
-            kill(&bench, &config, *end);
-        }
-        let before = memory_kilobytes(&bench);
-        for end in &ends {
-            kill(&bench, &config, *end);
-        }
-        let after = memory_kilobytes(&bench);
-        prop_assert!(after < before + 64, "{before} KB became {after} KB");
-        prop_assert_eq!(bench.core.sockets.open(), 0);
-        let failures = bench.core.take_failures();
-        let defect = failures.iter().find(|failure| failure.message.contains("internal error"));
-        prop_assert!(defect.is_none(), "{:?}", defect);
+        leaves_nothing_behind(&per_thread(), &ends)?;
+        leaves_nothing_behind(&worker_of(&shared()), &ends)?;
     }
+
+    #[test]
+    fn runs_killed_on_several_threads_leave_the_shared_vm_to_the_others(
+        ends in prop::collection::vec(end(), 60)
+    ) {
+        let vm = shared();
+        leaves_nothing_behind(&worker_of(&vm), &ends)?;
+        let before = memory_kilobytes(&worker_of(&vm));
+        // The cap is the VM's: a thread that sets it would end the others' runs, which is another test.
+        let ends: Vec<End> = ends.into_iter().filter(|end| !matches!(end, End::Memory(_))).collect();
+        let left = thread::scope(|scope| {
+            let kill_all = || {
+                let bench = worker_of(&vm);
+                ends.iter().for_each(|end| kill(&bench, &config(), *end));
+                collect(&bench);
+                (bench.core.sockets.open(), defect(&bench))
+            };
+            let threads = [(); 3].map(|()| scope.spawn(kill_all));
+            threads.map(|thread| thread.join().expect("no thread panics"))
+        });
+        prop_assert!(left.iter().all(|(sockets, defect)| *sockets == 0 && defect.is_none()), "{:?}", left);
+        let after = memory_kilobytes(&worker_of(&vm));
+        prop_assert!(after < before + 64, "{before} KB became {after} KB");
+    }
+}
+
+fn leaves_nothing_behind(bench: &Bench, ends: &[End]) -> Result<(), TestCaseError> {
+    let config = config();
+    // What is made once, like the pool of coroutines, is made before.
+    for end in &ends[..20] {
+        kill(bench, &config, *end);
+    }
+    let before = memory_kilobytes(bench);
+    for end in ends {
+        kill(bench, &config, *end);
+    }
+    let after = memory_kilobytes(bench);
+    prop_assert!(after < before + 64, "{before} KB became {after} KB");
+    prop_assert_eq!(bench.core.sockets.open(), 0);
+    prop_assert_eq!(defect(bench), None);
+    Ok(())
+}
+
+/// What would be our fault.
+fn defect(bench: &Bench) -> Option<String> {
+    let failures = bench.core.take_failures();
+    failures.into_iter().map(|failure| failure.message).find(|message| message.contains("internal error"))
 }

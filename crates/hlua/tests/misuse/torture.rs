@@ -3,13 +3,14 @@
 use hlua::host::memory::{MemoryAppletHttp, MemoryAppletTcp, MemoryTxn};
 use hlua::{Config, Lent, MemoryPool};
 
-use crate::bench::{Bench, HTTP, TCP, get};
+use crate::bench::{Bench, HTTP, TCP, get, stick_table};
 
 /// Calls all methods of an object with 0 to 4 arguments from a list of awkward values, each call in its own
 /// coroutine that is dropped if it waits.
 const TORTURE: &str = r##"
     local skip = { sleep = true, msleep = true, register_task = true, done = true, wait = true, pop_wait = true }
     local function torture(what, object, seed)
+      if type(what) ~= "table" then return end
       local values = { object, "", "127.0.0.1", "\0\r\n", "x-name", -1, 0, 2^53, 1.5, 0/0, math.mininteger, math.maxinteger,
         true, false, {}, {"SERVER_UP"}, {{}}, {[0] = 1}, print, coroutine.create(print), io.stdout, core.concat(), string.rep("y", 300) }
       local function pick() seed = (seed * 1103515245 + 12345) % 2147483648 return values[seed % (#values + 1)] end
@@ -45,11 +46,12 @@ const TORTURE: &str = r##"
         torture(methods(object), object, seed + i)
         torture(debug.getmetatable(object), object, seed + i)
       end
-      torture(core, "x", seed) torture(act, 1, seed) torture(Map, "m.map", seed) references()
+      torture(core, "x", seed) torture(act, 1, seed) torture(Map, "m.map", seed) torture(CertCache, {}, seed) torture(filter, {}, seed) references()
     end
     local function objects()
       local s = core.backends["be"].servers["s1"]
-      return core.tcp(), core.concat(), s, s:get_proxy(), core.frontends["fe"].listeners["sock-1"], core.event_sub({"SERVER_UP"}, print), core.queue(), select(2, Regex.new("(a)b", true)), map
+      return core.tcp(), core.concat(), s, s:get_proxy(), core.frontends["fe"].listeners["sock-1"], core.event_sub({"SERVER_UP"}, print), core.queue(), select(2, Regex.new("(a)b", true)), map,
+        s:get_proxy().stktable, core.httpclient(), core.parse_addr("::1"), core.get_patref("m.map"), core.backends, s:get_proxy().servers
     end
     for seed = 1, 3 do
       core.register_action("a" .. seed, {"http-req"}, function(txn)
@@ -67,6 +69,7 @@ fn torture(config: &Config) {
     bench.load(TORTURE).expect("the script loads");
     bench.core.proxies.add("fe", (true, false), &[]);
     bench.core.proxies.add("be", (false, true), &[("s1", "127.0.0.1:80")]);
+    bench.core.proxies.add_stick_table("be", stick_table());
     let mut through = 0;
     for seed in 1..=3 {
         let http = Lent::AppletHttp(MemoryAppletHttp::new("GET", "/", &[("a", "b")], &["body"]));

@@ -60,6 +60,7 @@ pub(crate) fn backend(balance: Balance, servers: Vec<ServerConfig>) -> Proxy {
         logs: Vec::new(),
         log_format: None,
         pages: Default::default(),
+        monitor: None,
         disabled: false,
         state: ProxyState::default(),
     }

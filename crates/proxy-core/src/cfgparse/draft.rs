@@ -75,6 +75,7 @@ pub(super) struct Draft {
     /// What `traffic` has become once the section was read.
     pub(super) log_format: Option<LogFormat>,
     pub(super) switching: Vec<Switch>,
+    pub(super) monitor_fail: Vec<Cond>,
     /// Timeouts and delays that this section itself has set, to tell of a second time.
     pub(super) timeouts_seen: Vec<&'static str>,
 }
@@ -97,6 +98,7 @@ impl Draft {
             filters: Vec::new(),
             log_format: None,
             switching: Vec::new(),
+            monitor_fail: Vec::new(),
             timeouts_seen: Vec::new(),
         }
     }
@@ -136,6 +138,7 @@ pub(super) struct Settings {
     pub(super) default_backend: Option<String>,
     pub(super) source: Option<SourceAddr>,
     pub(super) pages: Vec<PageLine>,
+    pub(super) monitor_uri: Option<String>,
     pub(super) check: CheckDraft,
     /// `http-check` lines were read: they ask for `option httpchk`.
     pub(super) http_check_rules: bool,
@@ -169,6 +172,7 @@ impl Default for Settings {
             default_backend: None,
             source: None,
             pages: Vec::new(),
+            monitor_uri: None,
             check: CheckDraft::default(),
             http_check_rules: false,
             tcp_check_rules: false,

@@ -18,7 +18,7 @@ use crate::{
         server::{ProxyIdentity, Server},
     },
     check::CheckSpec,
-    config::{Bind, Config, Global, LogTarget, Mailers, Mode, ProcVar, Proxy, UseBackend},
+    config::{Bind, Config, Global, LogTarget, Mailers, Mode, Monitor, ProcVar, Proxy, UseBackend},
 };
 
 /// What the sections have left behind.
@@ -139,6 +139,9 @@ fn review(draft: &mut Draft, told: &mut Vec<Diagnostic>) {
                 set.clear();
             }
         }
+        if settings.monitor_uri.take().is_some() && draft.section.frontend() {
+            warn(format!("monitor-uri will be ignored for {title} (needs 'mode http')."));
+        }
         if settings.options.forwardfor.take().is_some() {
             warn(format!("'option forwardfor' ignored for {title} as it requires HTTP mode."));
         }
@@ -208,6 +211,11 @@ fn build(id: usize, uuid: u32, draft: &mut Draft, global: &Global, told: &mut Ve
         filters: std::mem::take(&mut draft.filters),
         logs: logs(&settings.logs, global),
         log_format: draft.log_format.clone(),
+        monitor: settings
+            .monitor_uri
+            .clone()
+            .filter(|_| capabilities.frontend)
+            .map(|uri| Monitor { uri, fail: std::mem::take(&mut draft.monitor_fail) }),
         pages: error_pages::settle(draft, told),
         disabled: settings.disabled,
         state: ProxyState::default(),

@@ -5,7 +5,7 @@
 use super::{
     ParseError, Resolve, known, log, number, setvar, stats,
     time::{self, TimeError, Unit},
-    tls, words,
+    tls, tuning, words,
 };
 use crate::{
     config::{Global, Place, ProcVar},
@@ -38,11 +38,15 @@ pub(super) fn line(mut line: GlobalLine<'_>) -> Result<(), ParseError> {
     match KEYWORDS.iter().find(|(known, _)| *known == name) {
         Some((_, keyword)) => keyword(&mut line),
         None => {
+            if let Some(accepted) = tuning::line(&line) {
+                return accepted;
+            }
             let registry = &*line.registry;
             let haproxy =
                 known::words(known::GLOBAL).chain(registry.known_globals.iter().map(String::as_str));
             let haproxy = haproxy.filter(|known| !registry.globals.contains_key(*known));
             let ours = registry.globals.keys().map(String::as_str);
+            let ours = ours.chain(tuning::names().map(|name| -> &str { name }));
             let role = " in 'global' section";
             Err(ParseError::at(0, words::unknown(name, ours, haproxy, role)))
         }

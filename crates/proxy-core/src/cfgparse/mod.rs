@@ -45,6 +45,7 @@ mod switching;
 mod time;
 mod timeout;
 mod tls;
+mod tuning;
 mod version;
 mod words;
 

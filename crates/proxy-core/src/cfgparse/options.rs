@@ -47,18 +47,24 @@ pub(super) fn option(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
 
 type Switch = fn(&mut Options, bool);
 
+/// About HAProxy's way to use the system, which is not ours: accepted, without effect.
+const NOTHING: Switch = |_, _| {};
+
 /// Plain switches: on, and off again with `no`.
 const SWITCHES: &[(&str, Side, Switch)] = &[
     ("abortonclose", Side::Any, |o, on| o.abortonclose = Some(on)),
     ("allbackups", Side::Back, |o, on| o.allbackups = on),
+    ("contstats", Side::Front, NOTHING),
     ("dontlog-normal", Side::Front, |o, on| o.dontlog_normal = on),
     ("dontlognull", Side::Front, |o, on| o.dontlognull = on),
     ("http-buffer-request", Side::Any, |o, on| o.http_buffer_request = on),
+    ("http-ignore-probes", Side::Front, |o, on| o.http_ignore_probes = on),
     ("http-keep-alive", Side::Any, |o, on| {
         if on {
             (o.http_server_close, o.httpclose) = (false, false);
         }
     }),
+    ("http-no-delay", Side::Any, NOTHING),
     ("http-server-close", Side::Any, |o, on| {
         o.http_server_close = on;
         o.httpclose &= !on;
@@ -67,7 +73,14 @@ const SWITCHES: &[(&str, Side, Switch)] = &[
         o.httpclose = on;
         o.http_server_close &= !on;
     }),
+    ("independent-streams", Side::Any, NOTHING),
     ("log-health-checks", Side::Back, |o, on| o.log_health_checks = on),
+    ("socket-stats", Side::Front, NOTHING),
+    ("splice-auto", Side::Any, NOTHING),
+    ("splice-request", Side::Any, NOTHING),
+    ("splice-response", Side::Any, NOTHING),
+    ("tcp-smart-accept", Side::Front, NOTHING),
+    ("tcp-smart-connect", Side::Back, NOTHING),
 ];
 
 type Parse = fn(&mut ProxyLine<'_>) -> Result<(), ParseError>;

@@ -163,6 +163,8 @@ const KEYWORDS: &[Keyword] = &[
     keyword("log-tag", Defaults::Yes, Side::Any, log_tag),
     keyword("maxconn", Defaults::Yes, Side::Front, maxconn),
     keyword("mode", Defaults::Yes, Side::Any, mode),
+    keyword("monitor", Defaults::No, Side::Front, monitor),
+    keyword("monitor-uri", Defaults::Yes, Side::Front, monitor_uri),
     keyword("option", Defaults::Yes, Side::Any, options::option),
     keyword("retries", Defaults::Yes, Side::Back, retries),
     keyword("server", Defaults::No, Side::BackOnly, server::server),
@@ -176,10 +178,15 @@ const KEYWORDS: &[Keyword] = &[
     keyword("use_backend", Defaults::No, Side::Front, switching::use_backend),
 ];
 
+/// What may begin a section here.
+const SECTIONS: [&str; 6] = ["global", "defaults", "frontend", "backend", "listen", "mailers"];
+
 fn unknown(name: &str, section: Section) -> String {
     let ours = KEYWORDS.iter().filter(|k| section != Section::Defaults || k.defaults != Defaults::No);
     let role = format!(" in '{}' section", section.name());
-    words::unknown(name, ours.map(|k| k.name), known::words(known::PROXY), &role)
+    // A section's name misspelt stands in the section before it.
+    let ours = ours.map(|k| k.name).chain(SECTIONS);
+    words::unknown(name, ours, known::words(known::PROXY), &role)
 }
 
 fn mode(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
@@ -273,6 +280,30 @@ fn log_format(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
     let format = LogFormat::parse(text, line.registry)
         .map_err(|e| ParseError::at(1, format!("failed to parse log-format : {e}")))?;
     options::traffic(line, TrafficLog::Custom(format, line.place.clone()));
+    Ok(())
+}
+
+fn monitor(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
+    if line.words.get(1) != Some(&"fail") {
+        return Err(ParseError::at(line.words.len().min(2) - 1, "'monitor' only supports 'fail'."));
+    }
+    let rest = &line.words[2..];
+    if !matches!(rest, ["if" | "unless", _, ..]) {
+        let text = "'monitor fail' requires either 'if' or 'unless' followed by a condition.";
+        return Err(ParseError::at(1, text));
+    }
+    let cond = line.context().cond(rest, None).map_err(|error| {
+        let message = format!("error detected while parsing a 'monitor fail' condition : {error}.");
+        ParseError { message, word: error.word }.shifted(2)
+    })?;
+    line.draft.monitor_fail.push(cond);
+    Ok(())
+}
+
+fn monitor_uri(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
+    let uri = words::word(line.words, 1, "'monitor-uri' expects an URI.")?;
+    words::at_most(line.words, 1)?;
+    line.draft.settings.monitor_uri = Some(uri.to_owned());
     Ok(())
 }
 

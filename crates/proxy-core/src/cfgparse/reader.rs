@@ -14,7 +14,7 @@ use super::{
     known, lexer, mailers, options,
     proxy::{self, ProxyLine},
     server::is_name_char,
-    words,
+    tuning, words,
 };
 use crate::{
     config::{Config, Global, Mailers, Place},
@@ -200,7 +200,9 @@ impl Reader {
             Current::Mailers(_) | Current::ErrorPages(_) if negated => Err(ParseError::at(0, NEGATION)),
             Current::Mailers(section) => mailers::line(section, words, &*self.resolve),
             Current::ErrorPages(section) => section.line(words, self.parts.global.bufsize),
-            Current::Global if negated => Err(ParseError::at(0, NEGATION)),
+            Current::Global if negated && !tuning::NEGATABLE.contains(&words[0]) => {
+                Err(ParseError::at(0, NEGATION))
+            }
             Current::Global => global::line(GlobalLine {
                 words,
                 global: &mut self.parts.global,
@@ -474,10 +476,12 @@ fn negation(words: &[&str]) -> Result<(usize, bool), ParseError> {
     match words {
         ["no" | "default", keyword, ..] => match *keyword {
             "option" | "log" => Ok((1, true)),
+            name if tuning::NEGATABLE.contains(&name) => Ok((1, true)),
             _ => Err(ParseError::at(0, NEGATION)),
         },
         _ => Ok((0, false)),
     }
 }
 
-const NEGATION: &str = "negation/default currently supported only for options and log.";
+const NEGATION: &str = "negation/default currently supported only for options, log, busy-polling, set-dumpable, \
+                        strict-limits, insecure-fork-wanted and numa-cpu-mapping.";

@@ -44,6 +44,7 @@ fn body(status: u16, reason: &str, text: &str) -> Vec<u8> {
 /// Reason phrase and sentence of a page.
 fn page(status: u16) -> Option<(&'static str, &'static str)> {
     Some(match status {
+        200 => ("OK", "Service ready."),
         400 => ("Bad request", "Your browser sent an invalid request."),
         401 => ("Unauthorized", "You need a valid user and password to access this content."),
         403 => ("Forbidden", "Request forbidden by administrative rules."),

@@ -115,6 +115,9 @@ impl ArgSpec {
             let comma = if self.kinds.is_empty() { "" } else { "," };
             return Err(BadArg::new(self.kinds.len() + 1, format!("expected ')' before '{comma}{rest})'")));
         }
+        // What is there is judged before what is not.
+        let args = raw.iter().enumerate().map(|(at, text)| self.parse_one(at, text));
+        let args = args.collect::<Result<Vec<_>, _>>()?;
         if raw.len() < self.min {
             let kind = self.kinds[raw.len()].name();
             let text = if raw.is_empty() {
@@ -124,7 +127,7 @@ impl ArgSpec {
             };
             return Err(BadArg::new(raw.len() + 1, text));
         }
-        raw.iter().enumerate().map(|(at, text)| self.parse_one(at, text)).collect()
+        Ok(args)
     }
 
     fn parse_one(&self, at: usize, text: &str) -> Result<Arg, BadArg> {

@@ -15,6 +15,7 @@ use super::{
     fault::{Fault, Letters, NORMAL},
     filters::Filters,
     http::Next,
+    monitor,
     side::Out,
     upstream::Upstream,
 };
@@ -176,6 +177,11 @@ impl Exchange {
     async fn analyse_request(&mut self, conn: &mut Conn) -> Result<Target, Fault> {
         let session = conn.session.clone();
         let frontend = &session.frontend;
+        if frontend.monitor.is_some()
+            && let Some(answer) = monitor::answer(conn)
+        {
+            return Err(answer);
+        }
         if !frontend.filters.is_empty() {
             Box::pin(self.filters.begin(conn, frontend)).await?;
         }

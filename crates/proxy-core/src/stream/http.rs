@@ -135,6 +135,7 @@ impl Wait {
         let nothing = self.first_byte.is_none() && conn.client.input.is_empty();
         match (nothing, conn.requests == 0) {
             (true, false) => Arrival::Gone,
+            (true, true) if conn.session.frontend.options.http_ignore_probes => Arrival::Gone,
             (true, true) => {
                 conn.begin(conn.now());
                 Arrival::Bad(0, *b"CR")
@@ -150,7 +151,8 @@ impl Wait {
 
     /// The client has waited too long.
     fn expired(&self, conn: &mut Conn) -> Arrival {
-        let idle = self.first_byte.is_none() && conn.requests > 0;
+        let ignored = conn.session.frontend.options.http_ignore_probes;
+        let idle = self.first_byte.is_none() && (conn.requests > 0 || ignored);
         if self.first_byte.is_none() && !idle {
             conn.begin(conn.now());
         }

@@ -19,6 +19,7 @@ mod fault;
 mod filtered;
 mod filters;
 pub(crate) mod http;
+mod monitor;
 mod relay;
 mod reply;
 mod service;

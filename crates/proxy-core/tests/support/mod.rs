@@ -158,6 +158,7 @@ impl World {
             logs: Vec::new(),
             log_format: None,
             pages: Default::default(),
+            monitor: None,
             disabled: false,
             state: ProxyState::default(),
         });

@@ -4,6 +4,7 @@ use std::{io, sync::Arc};
 
 use proxy_core::{
     config::{AccessLevel, Bind, Config, Proxy, StatsSocket},
+    host::Addr,
     log::Level,
 };
 
@@ -45,13 +46,10 @@ pub(super) fn open_all(config: &Config) -> Result<Vec<Front>, Refused> {
                     limit: limit.clone(),
                 }),
                 Err(error) => {
-                    let text = format!(
-                        "Starting {} {}: cannot bind socket ({}) [{}]",
-                        if proxy.capabilities.backend { "proxy" } else { "frontend" },
-                        proxy.name,
-                        process::describe(&error),
-                        bind.addr,
-                    );
+                    let kind = if proxy.capabilities.backend { "proxy" } else { "frontend" };
+                    let (place, why) = (&bind.place, cannot_bind(&bind.addr, &error));
+                    let text =
+                        format!("Binding [{}:{}] for {kind} {}: {why}", place.file, place.line, proxy.name);
                     console::print(Level::Alert, &text);
                     failed = true;
                 }
@@ -64,19 +62,22 @@ pub(super) fn open_all(config: &Config) -> Result<Vec<Front>, Refused> {
     Ok(fronts)
 }
 
+fn cannot_bind(addr: &Addr, error: &io::Error) -> String {
+    let why = process::describe(error);
+    match addr {
+        Addr::Unix(path) => format!("cannot bind UNIX socket ({why}) [{}]", path.display()),
+        addr => format!("cannot bind socket ({why}) for [{addr}]"),
+    }
+}
+
 /// A socket of the runtime API, and what its users may do.
 pub(super) type StatsListening = (Listening, AccessLevel);
 
 /// Opens every `stats socket`.
 pub(super) fn open_stats(config: &Config) -> Result<Vec<StatsListening>, Refused> {
     let open = |socket: &StatsSocket| {
-        let listening = Listening::open_addr(&socket.addr, 10, false, socket.mode).map_err(|error| {
-            refuse(format_args!(
-                "stats socket: cannot bind socket ({}) [{}]",
-                process::describe(&error),
-                socket.addr
-            ))
-        })?;
+        let listening = Listening::open_addr(&socket.addr, 10, false, socket.mode)
+            .map_err(|error| refuse(format_args!("stats socket: {}", cannot_bind(&socket.addr, &error))))?;
         Ok((listening, socket.level))
     };
     config.global.stats_sockets.iter().map(open).collect()

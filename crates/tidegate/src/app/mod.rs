@@ -145,7 +145,8 @@ fn read_configuration(options: &Options, sources: Vec<Source>, env: Env) -> Resu
         Some(config) if alerts == 0 => config,
         _ => return Err(Refused),
     };
-    let faults = preparation.check(&config);
+    let mut faults = preparation.check(&config);
+    faults.extend(process::unknown_accounts(&config.global));
     if !faults.is_empty() {
         for fault in faults {
             console::print(Level::Alert, &format!("config : {fault}"));

@@ -73,13 +73,8 @@ pub(super) fn run(
     for _ in 1..threads {
         told.recv().unwrap_or_else(|_| Err("a worker did not start".to_owned())).map_err(refuse)?;
     }
-    let interrupters = process.interrupters();
-    let _watchdog = if interrupters.is_empty() {
-        None
-    } else {
-        let started = Watchdog::start(interrupters);
-        Some(started.map_err(|error| refuse(format_args!("cannot watch the scripts: {error}")))?)
-    };
+    let _watchdog = Watchdog::start(process.interrupters(), process.facts.schedulers.all())
+        .map_err(|error| refuse(format_args!("cannot watch the workers: {error}")))?;
     let (handles, starts): (Vec<_>, Vec<_>) = others.into_iter().unzip();
     for start in starts {
         // A worker that has gone was reported by its panic.
@@ -107,7 +102,7 @@ impl WorkerThread {
     fn new(process: &Arc<Process>, thread: usize, first: Option<FirstWorker>) -> Result<Self, String> {
         let worker =
             Worker::new(process.facts.threads).map_err(|error| format!("cannot start a worker: {error}"))?;
-        process.facts.schedulers.add(thread, &worker.handle());
+        process.facts.schedulers.add(thread, &worker);
         let host = Box::new(WorkerHost::new(worker.turn(), worker.handle(), process.server_tls.clone()));
         let node =
             Node::new(process, thread, host, worker.handle(), first).map_err(|error| error.to_string())?;

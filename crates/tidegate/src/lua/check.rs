@@ -14,7 +14,7 @@ use proxy_core::cfgparse::{Diagnostic, Outcome, Parser, Severity};
 
 use super::{
     finding::{self, Finding, Weight},
-    scan,
+    scripts::Scripts,
 };
 use crate::{
     app, process,
@@ -74,11 +74,9 @@ fn check(files: &[PathBuf]) -> Vec<Finding> {
         let faults = preparation.check(config);
         findings.extend(faults.into_iter().map(|fault| Finding::new(Weight::Error, "", 0, fault)));
     }
+    let mut scripts = Scripts::new(preparation.module_paths());
     for (path, shared) in preparation.scripts() {
-        let file = path.display().to_string();
-        if let Ok(source) = std::fs::read(&path) {
-            findings.extend(scan::script(&file, &String::from_utf8_lossy(&source), shared));
-        }
+        findings.extend(scripts.look(&path, shared));
     }
     let names = [
         registry.actions.keys().collect::<Vec<_>>(),
@@ -128,14 +126,18 @@ fn of_configuration(diagnostic: &Diagnostic) -> Option<Finding> {
     })
 }
 
-/// `Lua syntax error: FILE:LINE: text` and a main chunk's `Lua runtime error: FILE:LINE: text` belong to the script.
+/// `Lua syntax error: FILE:LINE: text` and a main chunk's `Lua runtime error: FILE:LINE: text` belong to the script, or
+/// to the module that does not load.
 fn in_script(message: &str) -> Option<Finding> {
     let start = message.find("Lua syntax error: ").or_else(|| message.find("Lua runtime error: "))?;
-    let rest = message[start..].split_once("error: ")?.1;
+    let (what, rest) = message[start..].split_once("error: ")?;
+    // What is wrong with a module stands behind the place that requires it.
+    let module = rest.split_once("error loading module ").and_then(|(_, rest)| rest.split_once(":\n\t"));
+    let (is_syntax, rest) = module.map_or((what == "Lua syntax ", rest), |(_, rest)| (true, rest));
     let (file, rest) = rest.split_once(".lua:")?;
     let (line, text) = rest.split_once(": ")?;
     let file = format!("{file}.lua");
-    let kind = if message[start..].starts_with("Lua syntax") { "syntax error: " } else { "" };
+    let kind = if is_syntax { "syntax error: " } else { "" };
     Path::new(&file)
         .exists()
         .then(|| line.parse().ok())?

@@ -5,6 +5,7 @@ mod finding;
 mod junit;
 mod pretty;
 mod scan;
+mod scripts;
 mod tap;
 pub mod test;
 mod types;

@@ -14,25 +14,38 @@ use full_moon::{
         VarExpression,
     },
     node::Node as _,
-    tokenizer::TokenReference,
+    tokenizer::{TokenReference, TokenType},
     visitors::Visitor,
 };
 use hlua::reference::{EntryKind, entries};
 
 use super::finding::{Finding, Weight};
 
-/// Looks at a script. `shared`: it is loaded by `lua-load`, into the VM of all threads.
-pub(super) fn script(file: &str, source: &str, shared: bool) -> Vec<Finding> {
+/// What one file says of itself.
+#[derive(Default)]
+pub(super) struct Report {
+    /// What is wrong.
+    pub(super) findings: Vec<Finding>,
+    /// The modules that it requires by a literal name, in order.
+    pub(super) requires: Vec<String>,
+    /// Whether it has functions at all.
+    pub(super) has_functions: bool,
+    /// Whether it keeps something between calls, or does what is done once for the process.
+    pub(super) keeps: bool,
+}
+
+/// Looks at a script or a module.
+pub(super) fn script(file: &str, source: &str) -> Report {
     let parsed = full_moon::parse_fallible(source, LuaVersion::lua54());
     if !parsed.errors().is_empty() {
         // Loading it has said so, in Lua's own words.
-        return Vec::new();
+        return Report { keeps: true, ..Report::default() };
     }
     let mut scan = Scan::new();
     scan.frames.push(Frame::default());
     scan.visit_ast(parsed.ast());
     let main = scan.frames.pop().unwrap_or_default();
-    scan.finish(file, main, shared)
+    scan.finish(file, &main)
 }
 
 /// A member of a global table, where it was read.
@@ -75,6 +88,7 @@ struct Scan {
     waiting: BTreeSet<&'static str>,
     /// It does something that is one for the process, however its functions look.
     is_single: bool,
+    requires: Vec<String>,
 }
 
 const OWNERS: [&str; 2] = ["core", "act"];
@@ -104,6 +118,7 @@ impl Scan {
             defined: BTreeSet::new(),
             waiting: entries().iter().filter(|entry| waits(entry)).map(|entry| entry.name).collect(),
             is_single: false,
+            requires: Vec::new(),
         }
     }
 
@@ -138,19 +153,16 @@ impl Scan {
         }
     }
 
-    fn finish(self, file: &str, main: Frame, shared: bool) -> Vec<Finding> {
+    fn finish(self, file: &str, main: &Frame) -> Report {
         let mut findings = self.unknown_members(file);
         findings.extend(self.impossible_waits(file));
-        if shared && !self.is_single && !self.functions.is_empty() {
-            let keeps_nothing = self.functions.iter().all(|function| function.changes.is_empty());
-            if keeps_nothing && main.changes.is_empty() {
-                findings.push(
-                    Finding::new(Weight::Notice, file, 0, "no function of this script changes what outlives its call")
-                        .help("it could be loaded by 'lua-load-per-thread', which takes no lock; modules that it requires were not looked at"),
-                );
-            }
+        let changes = self.functions.iter().chain([main]).any(|function| !function.changes.is_empty());
+        Report {
+            findings,
+            has_functions: !self.functions.is_empty(),
+            keeps: self.is_single || changes,
+            requires: self.requires,
         }
-        findings
     }
 
     fn unknown_members(&self, file: &str) -> Vec<Finding> {
@@ -228,6 +240,11 @@ impl Visitor for Scan {
         let Prefix::Name(head) = call.prefix() else { return };
         let head_text = text(head);
         let suffixes: Vec<&Suffix> = call.suffixes().collect();
+        if let (true, Some(Suffix::Call(Call::AnonymousCall(args)))) =
+            (head_text == "require", suffixes.first())
+        {
+            self.requires.extend(literal(args));
+        }
         match suffixes[..] {
             [Suffix::Call(Call::AnonymousCall(_))] => drop(self.frame().calls.insert(head_text)),
             [Suffix::Index(Index::Dot { name, .. }), Suffix::Call(Call::AnonymousCall(args)), ..] => {
@@ -360,6 +377,21 @@ fn first(args: &FunctionArgs) -> Option<&Expression> {
     }
 }
 
+/// The text of the first argument, if it stands there.
+fn literal(args: &FunctionArgs) -> Option<String> {
+    let token = match args {
+        FunctionArgs::String(token) => token,
+        _ => match first(args)? {
+            Expression::String(token) => token,
+            _ => return None,
+        },
+    };
+    match token.token().token_type() {
+        TokenType::StringLiteral { literal, .. } => Some(literal.to_string()),
+        _ => None,
+    }
+}
+
 /// Whether the only value is a function.
 fn only_function<'a>(mut values: impl Iterator<Item = &'a Expression>) -> bool {
     matches!(values.next(), Some(Expression::Function(_))) && values.next().is_none()
@@ -382,12 +414,12 @@ mod tests {
 
     fn check(source: &str) -> Vec<String> {
         let shown = |finding: &Finding| format!("{}:{} {}", finding.line, finding.columns.0, finding.message);
-        script("x.lua", source, false).iter().map(shown).collect()
+        script("x.lua", source).findings.iter().map(shown).collect()
     }
 
     #[test]
     fn unknown_members_are_named_unless_the_script_defines_them() {
-        let findings = script("x.lua", "core.registr_action('x')\nlocal d = act.DENIED", false);
+        let findings = script("x.lua", "core.registr_action('x')\nlocal d = act.DENIED").findings;
         assert_eq!(findings[0].message, "'core' has no member 'registr_action'");
         assert_eq!(findings[0].help.as_deref(), Some("did you mean 'core.register_action'?"));
         assert_eq!((findings[0].line, findings[0].columns), (1, (6, 20)));
@@ -415,7 +447,10 @@ mod tests {
 
     #[test]
     fn only_scripts_that_keep_nothing_could_be_per_thread() {
-        let could = |source: &str| !script("x.lua", source, true).is_empty();
+        let could = |source: &str| {
+            let report = script("x.lua", source);
+            report.has_functions && !report.keeps
+        };
         let action = |body: &str| {
             format!(
                 "local t = {{}} local n = 0\ncore.register_action('a', {{'http-req'}}, function(txn) {body} end)"
@@ -434,6 +469,15 @@ mod tests {
         }
         assert!(!could("core.register_task(function() end)"));
         assert!(!could("x = 1"), "nothing is registered");
+    }
+
+    #[test]
+    fn modules_are_named_in_the_order_they_are_required() {
+        let report = script(
+            "x.lua",
+            "local a = require('a.b')\nlocal c = require \"c\"\nrequire(name)\nrequire [[d]]",
+        );
+        assert_eq!(report.requires, ["a.b", "c", "d"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Source: management.txt §9.3; the layout is that of HAProxy 2.6.
 
 use std::{
+    cmp::Reverse,
     fmt::Write as _,
     future::poll_fn,
     sync::{Arc, Mutex, PoisonError},
@@ -15,7 +16,10 @@ use std::{
 
 use proxy_core::{admin::Command, config::AccessLevel, worker::Worker};
 
-use crate::worker::{Figures, NameStats, Schedulers};
+use crate::{
+    pace::Profiling,
+    worker::{Figures, Member, NameStats, Schedulers},
+};
 
 /// The commands of this file, for `help`.
 pub const COMMANDS: &[Command<'static>] = &[
@@ -40,7 +44,7 @@ pub const COMMANDS: &[Command<'static>] = &[
     Command {
         words: "set profiling",
         usage: "set profiling <what> {auto|on|off}",
-        help: "measure tasks, or no more (tasks)",
+        help: "measure tasks, no more, or while a thread is slow (tasks)",
         level: AccessLevel::Admin,
     },
 ];
@@ -61,9 +65,20 @@ pub enum Request {
         status: bool,
         /// With the table of tasks, at most so many lines.
         tasks: Option<usize>,
-        /// By time instead of by calls.
-        by_time: bool,
+        /// In which order.
+        order: Order,
     },
+}
+
+/// How the table of tasks is sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Most calls first.
+    Calls,
+    /// Most time first.
+    Time,
+    /// By name.
+    Name,
 }
 
 /// What a command asks for: a request, or the answer it gets at once. `None` for commands of others.
@@ -89,31 +104,34 @@ pub fn parse(words: &[&str], level: AccessLevel, schedulers: &Schedulers) -> Opt
 }
 
 fn profiling(words: &[&str]) -> Request {
-    let (mut status, mut tasks, mut by_time, mut max) = (true, true, false, usize::MAX);
+    let (mut status, mut tasks, mut order, mut max) = (true, true, Order::Calls, usize::MAX);
     for word in words {
         match *word {
             "all" => (status, tasks) = (true, true),
             "status" => (status, tasks) = (true, false),
             "tasks" => (status, tasks) = (false, true),
             "memory" => (status, tasks) = (false, false),
-            "bytime" => by_time = true,
+            "bytime" => order = Order::Time,
+            "byaddr" => order = Order::Name,
+            // One line a name is all there is: callers are not told apart.
+            "byctx" | "aggr" => {}
             number => max = number.parse().unwrap_or(max),
         }
     }
-    Request::Profiling { status, tasks: tasks.then_some(max), by_time }
+    Request::Profiling { status, tasks: tasks.then_some(max), order }
 }
 
 fn set_profiling(words: &[&str], schedulers: &Schedulers) -> String {
+    let tasks = |profiling| {
+        schedulers.profile(profiling);
+        ""
+    };
     let answer = match words {
-        ["tasks", "on", ..] => {
-            schedulers.profile(true);
-            ""
-        }
-        ["tasks", "off", ..] => {
-            schedulers.profile(false);
-            ""
-        }
-        ["tasks", "auto", ..] => "Profiling by load is not supported: use 'on' or 'off'.\n",
+        ["tasks", "on", ..] => tasks(Profiling::On),
+        ["tasks", "off", ..] => tasks(Profiling::Off),
+        ["tasks", "auto", ..] => tasks(Profiling::Auto),
+        ["tasks", "no-lock" | "no-memory", ..] => "",
+        ["tasks", "lock" | "memory", ..] => "Lock and memory times of tasks are not measured.\n",
         ["tasks", ..] => "Expects 'on', 'auto', or 'off'.\n",
         ["memory", ..] => "Memory profiling is not supported.\n",
         _ => "Expects either 'tasks' or 'memory'.\n",
@@ -126,21 +144,25 @@ pub async fn answer(worker: &Worker, schedulers: &Schedulers, request: Request) 
     let figures = gather(worker, schedulers).await;
     match request {
         Request::Tasks => tasks(&figures),
-        Request::Activity(thread) => activity(worker, &figures, thread),
-        Request::Profiling { status, tasks, by_time } => {
+        Request::Activity(thread) => activity(worker, &figures, &turns(schedulers, &figures), thread),
+        Request::Profiling { status, tasks, order } => {
             let mut text = String::new();
             if status {
-                let on = if schedulers.is_profiling() { "on " } else { "off" };
+                let state = match schedulers.profiling() {
+                    Profiling::On => "on",
+                    Profiling::Auto => "auto",
+                    Profiling::Off => "off",
+                };
                 let _ = writeln!(
                     text,
-                    "Per-task CPU profiling              : {on}           # set profiling tasks {{on|auto|off}}"
+                    "Per-task CPU profiling              : {state:<14}# set profiling tasks {{on|auto|off}}"
                 );
                 text.push_str(
                     "Memory usage profiling              : off           # set profiling memory {on|off}\n",
                 );
             }
             if let Some(max) = tasks {
-                profile(&mut text, &figures, max, by_time);
+                profile(&mut text, &figures, max, order);
             }
             text
         }
@@ -157,7 +179,7 @@ struct Gathered {
 
 async fn gather(worker: &Worker, schedulers: &Schedulers) -> Vec<Figures> {
     let gathered = Arc::new(Mutex::new(Gathered::default()));
-    for (thread, remote) in schedulers.all() {
+    for Member { thread, remote, .. } in schedulers.all() {
         lock(&gathered).missing += 1;
         let inner = gathered.clone();
         let asked = remote.spawn(Box::new(move |handle| {
@@ -209,7 +231,7 @@ fn by_name(figures: &[Figures]) -> Vec<NameStats> {
 fn tasks(figures: &[Figures]) -> String {
     let mut names = by_name(figures);
     names.retain(|stats| stats.queued > 0);
-    names.sort_by_key(|stats| std::cmp::Reverse(stats.queued));
+    names.sort_by_key(|stats| Reverse(stats.queued));
     let total: u64 = names.iter().map(|stats| stats.queued).sum();
     let mut text = format!("Running tasks: {total} ({} threads)\n", figures.len());
     text.push_str("  function                     places     %    lat_tot   lat_avg\n");
@@ -226,13 +248,14 @@ fn tasks(figures: &[Figures]) -> String {
     text
 }
 
-fn profile(text: &mut String, figures: &[Figures], max: usize, by_time: bool) {
+fn profile(text: &mut String, figures: &[Figures], max: usize, order: Order) {
     let mut names = by_name(figures);
     names.retain(|stats| stats.profile.cpu.count > 0);
-    names.sort_by_key(|stats| {
-        let cpu = &stats.profile.cpu;
-        std::cmp::Reverse(if by_time { cpu.total.as_nanos() } else { u128::from(cpu.count) })
-    });
+    match order {
+        Order::Calls => names.sort_by_key(|stats| Reverse(stats.profile.cpu.count)),
+        Order::Time => names.sort_by_key(|stats| Reverse(stats.profile.cpu.total)),
+        Order::Name => names.sort_by_key(|stats| stats.name),
+    }
     text.push_str("Tasks activity:\n");
     text.push_str("  function                      calls   cpu_tot   cpu_avg   lat_tot   lat_avg\n");
     for stats in names.iter().take(max) {
@@ -245,7 +268,15 @@ fn profile(text: &mut String, figures: &[Figures], max: usize, by_time: bool) {
     }
 }
 
-fn activity(worker: &Worker, figures: &[Figures], thread: i64) -> String {
+/// The average time of a turn of each worker that has answered, in microseconds.
+fn turns(schedulers: &Schedulers, figures: &[Figures]) -> Vec<u64> {
+    let all = schedulers.all();
+    let of = |thread| all.iter().find(|member| member.thread == thread);
+    let turn = |figures: &Figures| of(figures.thread).map_or(Duration::ZERO, |member| member.pace.average());
+    figures.iter().map(|figures| turn(figures).as_micros() as u64).collect()
+}
+
+fn activity(worker: &Worker, figures: &[Figures], turns: &[u64], thread: i64) -> String {
     let wall = worker.host.wall();
     let mut text = format!("thread_id: {} (1..{})\n", worker.thread + 1, figures.len());
     let _ = writeln!(text, "date_now: {}.{:06}", wall.as_secs(), wall.subsec_micros());
@@ -265,18 +296,24 @@ fn activity(worker: &Worker, figures: &[Figures], thread: i64) -> String {
     ];
     for (name, count) in rows {
         let counts: Vec<u64> = figures.iter().map(count).collect();
-        let total: u64 = counts.iter().sum();
-        let _ = match usize::try_from(thread) {
-            Ok(0) => writeln!(text, "{name}: {total}"),
-            Ok(thread) => writeln!(text, "{name}: {}", counts.get(thread - 1).copied().unwrap_or(0)),
-            Err(_) if counts.len() == 1 => writeln!(text, "{name}: {total}"),
-            Err(_) => {
-                let columns: Vec<String> = counts.iter().map(u64::to_string).collect();
-                writeln!(text, "{name}: {total} [ {} ]", columns.join(" "))
-            }
-        };
+        line(&mut text, name, counts.iter().sum(), &counts, thread);
     }
+    let average = turns.iter().sum::<u64>().checked_div(turns.len() as u64).unwrap_or(0);
+    line(&mut text, "avg_loop_us", average, turns, thread);
     text
+}
+
+/// A metric: all threads' value and then each thread's, or the one that was asked for.
+fn line(text: &mut String, name: &str, all: u64, each: &[u64], thread: i64) {
+    let _ = match usize::try_from(thread) {
+        Ok(0) => writeln!(text, "{name}: {all}"),
+        Ok(thread) => writeln!(text, "{name}: {}", each.get(thread - 1).copied().unwrap_or(0)),
+        Err(_) if each.len() == 1 => writeln!(text, "{name}: {all}"),
+        Err(_) => {
+            let columns: Vec<String> = each.iter().map(u64::to_string).collect();
+            writeln!(text, "{name}: {all} [ {} ]", columns.join(" "))
+        }
+    };
 }
 
 /// A time in four digits and its unit: `42.73us`.
@@ -320,9 +357,9 @@ mod tests {
         let denied = Some(Err("Permission denied\n".to_owned()));
         assert_eq!(parse("show profiling", user), denied);
         assert_eq!(parse("set profiling tasks on", AccessLevel::Operator), denied);
-        let status = Request::Profiling { status: true, tasks: None, by_time: false };
+        let status = Request::Profiling { status: true, tasks: None, order: Order::Calls };
         assert_eq!(parse("show profiling status", admin), Some(Ok(status)));
-        let tasks = Request::Profiling { status: false, tasks: Some(3), by_time: true };
+        let tasks = Request::Profiling { status: false, tasks: Some(3), order: Order::Time };
         assert_eq!(parse("show profiling tasks bytime 3", admin), Some(Ok(tasks)));
         let wrong = Some(Err("Expects 'on', 'auto', or 'off'.\n".to_owned()));
         assert_eq!(parse("set profiling tasks bad", admin), wrong);

@@ -158,6 +158,13 @@ impl LuaSetup {
         self.files.borrow().clone()
     }
 
+    /// What `lua-prepend-path` has put in front of `package.path`, in the order of search.
+    #[must_use]
+    pub fn module_paths(&self) -> Vec<String> {
+        let paths = self.config.prepend_paths.iter().rev().filter(|(kind, _)| kind == "path");
+        paths.flat_map(|(_, path)| path.split(';')).map(str::to_owned).collect()
+    }
+
     /// The end of reading.
     #[must_use]
     pub fn finish(&self) -> LoadedLua {
@@ -212,7 +219,9 @@ impl LuaSetup {
         self.files.borrow_mut().push((script.path.clone(), vm == VmKind::Shared));
         self.core.set_routes(self.routes);
         self.core.set_env(cx.registry.env.clone());
-        runtime.load_file(&script.path, &script.args).map_err(load_error)?;
+        runtime.load_file(&script.path, &script.args).map_err(|error| {
+            ParseError::new(format!("error in Lua file '{}': {error}", script.path.display()))
+        })?;
         super::register(cx.registry, vm, &runtime.registry(), &self.sites);
         Ok(())
     }
@@ -237,14 +246,14 @@ impl LuaSetup {
     }
 
     fn forced_yield(&mut self, args: &[&str], _cx: &mut GlobalContext<'_>) -> Result<(), ParseError> {
-        let count = number(one(args)?)?;
+        let count = number("tune.lua.forced-yield", one(args)?)?;
         self.config.preemption = Preemption::Count(u32::try_from(count).unwrap_or(u32::MAX));
         self.changed();
         Ok(())
     }
 
     fn maxmem(&mut self, args: &[&str], _cx: &mut GlobalContext<'_>) -> Result<(), ParseError> {
-        let mib = number(one(args)?)?;
+        let mib = number("tune.lua.maxmem", one(args)?)?;
         let bytes = usize::try_from(mib).ok().and_then(|mib| mib.checked_mul(1024 * 1024));
         let bytes = bytes.ok_or_else(|| ParseError::at(1, "memory limit too large"))?;
         self.config.memory = (bytes > 0).then(|| MemoryPool::new(bytes));
@@ -350,8 +359,8 @@ fn one<'a>(args: &[&'a str]) -> Result<&'a str, ParseError> {
     }
 }
 
-fn number(text: &str) -> Result<u64, ParseError> {
-    text.parse().map_err(|_| ParseError::at(1, format!("'{text}' is not a number")))
+fn number(keyword: &str, text: &str) -> Result<u64, ParseError> {
+    text.parse().map_err(|_| ParseError::at(1, format!("{keyword}: invalid number '{text}'")))
 }
 
 fn load_error(error: hlua::Error) -> ParseError {

@@ -1,8 +1,8 @@
 //! `cargo xtask soak`: the long forms of what `test` runs short, and what needs another build.
 //!
-//! Loom tries every order of a few steps, shuttle many orders of more, the thread sanitizer watches plain programs, the models take millions of
-//! steps, the simulation lives many worlds. Nothing here is needed before a commit; all of it after work on queues,
-//! wakes or lists.
+//! Loom tries every order of a few steps, shuttle many orders of more, the thread sanitizer watches plain programs, the
+//! models take millions of steps, the simulation lives many worlds. Nothing here is needed before a commit; all of it
+//! after work on queues, wakes or lists.
 
 use std::process::Command;
 
@@ -50,10 +50,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         }
     }
     if asked("shuttle") {
-        let args = ["test", "--release", "--quiet", "--package", "scheduler", "--test", "shuttle"];
-        let mut command = cargo(workspace, &args);
-        command.env("SHUTTLE_ITERATIONS", "200000");
-        tally.count(went(&mut command)?);
+        for (library, flags) in [("event-hdl", "--cfg shuttle"), ("scheduler", "")] {
+            let args = ["test", "--release", "--quiet", "--package", library, "--test", "shuttle"];
+            let mut command = apart(workspace, &args, "shuttle", flags);
+            command.env("SHUTTLE_ITERATIONS", "200000");
+            tally.count(went(&mut command)?);
+        }
     }
     if asked("sanitizer") {
         for (library, example, rest) in [("event-hdl", "storm", "200000"), ("scheduler", "threads", "")] {

@@ -126,12 +126,16 @@ fn watch(list: &SubscriptionList<Tick>, order: &Arc<Order>) -> Subscription<Tick
 fn read(mut queues: Vec<(EventQueue<Tick>, Order)>, events: u64) {
     while !queues.is_empty() {
         queues.retain_mut(|(queue, order)| {
+            let mut ended = false;
+            let mut see = |item: &Item<Tick>| {
+                ended |= matches!(item, Item::End);
+                item.event().into_iter().for_each(|event| order.sees(event.data.clock, event.data.number));
+            };
+            // In both ways: to keep them, and where they wait.
             let mut items = Vec::new();
-            queue.pop_batch(1000, &mut items);
-            let ended = matches!(items.last(), Some(Item::End));
-            for event in items.iter().filter_map(Item::event) {
-                order.sees(event.data.clock, event.data.number);
-            }
+            queue.pop_batch(100, &mut items);
+            items.iter().for_each(&mut see);
+            queue.read_batch(1000, see);
             assert!(!ended || order.is_complete(events), "the end comes last");
             !ended
         });

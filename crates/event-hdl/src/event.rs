@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-use crate::shared::Sharing;
+use crate::shared::Kept;
 use crate::{EventRef, Family, Subscription, Subtypes};
 
 /// What a sync handler is given, for the length of its call: the [`Occurrence`], and its own subscription.
@@ -145,9 +145,9 @@ impl<'e, 'live, F: Family> Publication<'e, 'live, F> {
         self.snapshot.is_some()
     }
 
-    /// Starts handing out references to queues. It has been [prepared](Self::prepare) if any wants one.
-    pub(crate) fn share(&mut self) -> Sharing<'_, F> {
-        Sharing::new(&mut self.snapshot)
+    /// The event for so many readers of a list; none if there is no snapshot. `last`: it goes to no other list.
+    pub(crate) fn keep(&mut self, readers: u32, last: bool) -> Option<Kept<F>> {
+        Kept::new(&mut self.snapshot, readers, last)
     }
 }
 

@@ -110,8 +110,8 @@ impl<F: Family> Handlers<F> {
     #[inline(never)]
     fn ask(&self, slot: &Slot<F>, pin: &Pin, occurrence: &Occurrence<'_, '_, F>) -> Outcome {
         let Some(subscription) = slot.held(pin) else { return Outcome::None };
-        let outcome = subscription.call(occurrence);
-        if slot.is_untidy(subscription) {
+        let (outcome, changed) = subscription.call(occurrence);
+        if changed {
             self.chores.fetch_or(WORDS, Ordering::AcqRel);
         }
         outcome
@@ -233,7 +233,7 @@ impl<F: Family> Walk<'_, '_, F> {
     #[inline]
     fn through(mut self, all: usize) -> Delivered {
         let (mut passed, mut lost) = (0, 0);
-        while let Some(slot) = self.slots.next() {
+        for slot in self.slots.by_ref() {
             match slot.turn(self.wanted, self.pin) {
                 Turn::Call(plain, subscription) => plain(Event::new(self.occurrence, subscription)),
                 Turn::Pass => passed += 1,

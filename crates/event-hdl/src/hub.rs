@@ -5,20 +5,28 @@
 //!                 └───full──▶ counted, the count kept at its place among the events
 //! ```
 //!
+//! What a publication asks of each queue stands in two arrays, a word and the space left, so that it goes through
+//! many queues in a few steps; only a queue that is paused, full, waited for or just changed is looked at itself. The
+//! event is kept [once](Backlog) for all.
+//!
 //! INVARIANT: End comes last and exactly once; nothing is taken in after the subscription has ended. What wakes,
 //! makes or drops an embedder's value does so without the lock (a reader's waker is cloned under it).
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
+use crate::backlog::Backlog;
 use crate::interest::{Interest, may_reach};
 use crate::log::warn;
+use crate::ring::{Look, Reader, Ring, Run, THROTTLED};
+use crate::shared::Kept;
 use crate::subscription::{ENDED, MASK, PAUSED};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::{Delivered, EventRef, Family, Item, Overflow, Publication, Subtypes};
 
-/// Paused by its own bound until its reader has drained it: a flag beside those of a subscription.
-const THROTTLED: u32 = 1 << 24;
+/// In a queue's word, above the 16 bits of the subtypes: it is open.
+const OPEN: u32 = 1 << 16;
+/// The queue itself must be looked at.
+const SPECIAL: u32 = 1 << 17;
 
 /// In a subscription's word: its queue is no more.
 const GONE: u32 = 1 << 25;
@@ -30,42 +38,28 @@ pub(crate) struct Hub<F: Family> {
 }
 
 struct Rings<F: Family> {
-    all: Vec<Ring<F>>,
+    /// By key, as are the next two.
+    all: Vec<Ring>,
+    words: Vec<u32>,
+    /// How many events each queue would still take.
+    spaces: Vec<u32>,
     free: Vec<usize>,
+    backlog: Backlog<F>,
     takers: Interest,
     /// Those whose reader has not had END yet.
     unfinished: usize,
-}
-
-/// A subscription's queue.
-struct Ring<F: Family> {
-    /// Low 16 bits: the subtypes. Above: flags.
-    state: u32,
-    end_told: bool,
-    /// Events that fit.
-    room: usize,
-    events: VecDeque<EventRef<F>>,
-    waker: Option<Waker>,
-    overflow: Overflow,
-    /// What was lost among the events that wait: before which of them, counted from the first event ever, how many.
-    gaps: VecDeque<(u64, u64)>,
-    /// How many events have been taken out.
-    taken: u64,
-    /// Events lost after the last that waits.
-    lost: u64,
-    lost_ever: u64,
 }
 
 /// What is left to do without the lock.
 #[must_use]
 pub(crate) struct Aftermath<F: Family> {
     waker: Option<Waker>,
-    discarded: VecDeque<EventRef<F>>,
+    discarded: Vec<EventRef<F>>,
 }
 
 impl<F: Family> Aftermath<F> {
     fn none() -> Self {
-        Self { waker: None, discarded: VecDeque::new() }
+        Self { waker: None, discarded: Vec::new() }
     }
 
     /// Wakes the reader, drops what was discarded.
@@ -79,8 +73,7 @@ impl<F: Family> Aftermath<F> {
 
 impl<F: Family> Hub<F> {
     pub(crate) fn new() -> Self {
-        let rings = Rings { all: Vec::new(), free: Vec::new(), takers: Interest::default(), unfinished: 0 };
-        Self { takers: AtomicU32::new(0), rings: Mutex::new(rings) }
+        Self { takers: AtomicU32::new(0), rings: Mutex::new(Rings::new()) }
     }
 
     /// Makes room for a queue, which takes nothing before it is [opened](Self::open).
@@ -89,24 +82,28 @@ impl<F: Family> Hub<F> {
         let key = rings.free.pop().unwrap_or(rings.all.len());
         if key == rings.all.len() {
             rings.all.push(Ring::closed());
+            rings.words.push(0);
+            rings.spaces.push(0);
         }
         rings.all[key].set_overflow(overflow);
+        rings.spaces[key] = rings.all[key].room;
         key
     }
 
     pub(crate) fn open(&self, key: usize, subtypes: Subtypes) {
         let mut rings = lock(&self.rings);
-        rings.all[key].end_told = false;
         rings.unfinished += 1;
-        self.change(&mut rings, key, |ring| ring.state = u32::from(subtypes.bits()));
+        self.change(&mut rings, key, |reader| reader.ring.open(subtypes, reader.backlog.next()));
     }
 
-    /// Gives a queue's room back, and what was in it. Its subscription has ended, or was never made. `word` is
-    /// the subscription's state and is marked, so that nobody comes back to the queue.
+    /// Gives a queue's room back; it is empty, and its subscription has ended. `word` is the subscription's state
+    /// and is marked, so that nobody comes back to the queue.
     pub(crate) fn release(&self, key: usize, word: &AtomicU32, lost: &AtomicU64) {
         let mut rings = lock(&self.rings);
         word.fetch_or(GONE, Ordering::AcqRel);
         let old = std::mem::replace(&mut rings.all[key], Ring::closed());
+        debug_assert_eq!(rings.spaces[key], old.room);
+        rings.spaces[key] = 0;
         rings.unfinished -= usize::from(!old.end_told);
         rings.free.push(key);
         lost.store(old.lost_ever, Ordering::Relaxed);
@@ -116,7 +113,10 @@ impl<F: Family> Hub<F> {
 
     /// Gives the room of a queue back that was never opened.
     pub(crate) fn forget(&self, key: usize) {
-        lock(&self.rings).free.push(key);
+        let mut rings = lock(&self.rings);
+        rings.spaces[key] = 0;
+        rings.all[key] = Ring::closed();
+        rings.free.push(key);
     }
 
     /// How many readers have not had END yet.
@@ -141,17 +141,19 @@ impl<F: Family> Hub<F> {
             publication.prepare();
             rings = lock(&self.rings);
         }
-        let mut fed = Fed { wakers: Vec::new(), displaced: Vec::new(), throttled: false };
-        rings.feed(publication, last, delivered, &mut fed);
+        if let Some(queued) = rings.feed_plainly(subtype) {
+            rings.keep(publication, queued, last);
+            delivered.queued += queued;
+            return;
+        }
+        let mut fed = Fed { wakers: Vec::new(), displaced: Vec::new(), queued: 0, lost: 0, throttled: false };
+        rings.feed(subtype, &mut fed);
+        rings.keep(publication, fed.queued, last);
         if fed.throttled {
             self.takers.store(rings.takers.word(), Ordering::Release);
         }
         drop(rings);
-        if fed.throttled {
-            warn!(family = F::NAME, "a queue is paused: its reader is too slow");
-        }
-        drop(fed.displaced);
-        fed.wakers.into_iter().for_each(Waker::wake);
+        fed.settle(delivered);
     }
 
     /// Changes a subscription's state, here and in its `word`; false if it has ended.
@@ -164,8 +166,11 @@ impl<F: Family> Hub<F> {
         let now = new(before);
         word.store(now, Ordering::Release);
         let resumed = before & !now & PAUSED != 0;
-        let waker = self.change(&mut rings, key, |ring| {
+        let waker = self.change(&mut rings, key, |Reader { ring, backlog, .. }| {
             ring.state = now | ring.state & THROTTLED;
+            if before & MASK != now & MASK {
+                ring.away_since.get_or_insert(backlog.next());
+            }
             if resumed && ring.lost > 0 { ring.waker.take() } else { None }
         });
         drop(rings);
@@ -183,7 +188,10 @@ impl<F: Family> Hub<F> {
         if before & GONE != 0 || !(first || discard) {
             return (first, Aftermath::none());
         }
-        let aftermath = self.change(&mut rings, key, |ring| ring.end(discard));
+        let aftermath = self.change(&mut rings, key, |reader| Aftermath {
+            discarded: reader.end(discard),
+            waker: reader.ring.waker.take(),
+        });
         (first, aftermath)
     }
 
@@ -196,47 +204,80 @@ impl<F: Family> Hub<F> {
     // What follows is for the queue's reader alone.
 
     pub(crate) fn pop(&self, key: usize) -> Option<Item<F>> {
-        self.change(&mut lock(&self.rings), key, Ring::pop)
+        self.change(&mut lock(&self.rings), key, |reader| reader.pop())
     }
 
     pub(crate) fn pop_batch(&self, key: usize, max: usize, batch: &mut Vec<Item<F>>) {
         let mut rings = lock(&self.rings);
-        self.change(&mut rings, key, |ring| ring.pop_batch(max, batch));
+        self.change(&mut rings, key, |reader| reader.pop_into(max, |item| batch.push(item)));
+    }
+
+    /// [Leaves](Self::leave) what was looked at before, and looks at what comes next; the events are there until the
+    /// run is left.
+    pub(crate) fn look(
+        &self,
+        key: usize,
+        max: usize,
+        events: &mut Vec<Kept<F>>,
+        before: Option<Run>,
+        done: &mut Vec<EventRef<F>>,
+    ) -> Look<F> {
+        let mut rings = lock(&self.rings);
+        if let Some(run) = before {
+            rings.reader(key).leave(run, done);
+        }
+        self.change(&mut rings, key, |reader| reader.look(max, events))
+    }
+
+    /// Leaves what was looked at, of which the last so many have not been read; answers, in `done`, what nobody waits
+    /// for any more.
+    pub(crate) fn leave(&self, key: usize, run: Run, unread: u64, done: &mut Vec<EventRef<F>>) {
+        let mut rings = lock(&self.rings);
+        rings.reader(key).leave(run, done);
+        if unread > 0 {
+            self.change(&mut rings, key, |reader| reader.lose(unread));
+        }
     }
 
     pub(crate) fn poll_pop(&self, key: usize, cx: &mut Context<'_>) -> Poll<Option<Item<F>>> {
         let mut rings = lock(&self.rings);
-        if let Some(item) = self.change(&mut rings, key, Ring::pop) {
-            return Poll::Ready(Some(item));
-        }
-        let ring = &mut rings.all[key];
-        if ring.end_told {
-            return Poll::Ready(None);
-        }
-        let known = ring.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        let old = if known { None } else { ring.waker.replace(cx.waker().clone()) };
+        let (item, old) = self.change(&mut rings, key, |reader| {
+            let item = reader.pop();
+            let ring = &mut *reader.ring;
+            let known = ring.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if item.is_some() || ring.end_told || known {
+                return (item, None);
+            }
+            (None, ring.waker.replace(cx.waker().clone()))
+        });
+        let ended = rings.all[key].end_told;
         drop(rings);
         drop(old);
-        Poll::Pending
+        match item {
+            None if !ended => Poll::Pending,
+            item => Poll::Ready(item),
+        }
     }
 
     pub(crate) fn peek(&self, key: usize) -> Option<EventRef<F>> {
-        lock(&self.rings).all[key].events.front().cloned()
+        lock(&self.rings).reader(key).peek()
     }
 
     pub(crate) fn len(&self, key: usize) -> usize {
-        lock(&self.rings).all[key].events.len()
+        lock(&self.rings).reader(key).waiting() as usize
     }
 
     pub(crate) fn is_throttled(&self, key: usize) -> bool {
         lock(&self.rings).all[key].state & THROTTLED != 0
     }
 
-    /// Changes a ring, and the count of takers with it.
-    fn change<R>(&self, rings: &mut Rings<F>, key: usize, change: impl FnOnce(&mut Ring<F>) -> R) -> R {
-        let ring = &mut rings.all[key];
+    /// Changes a queue, and what is known of it elsewhere.
+    fn change<R>(&self, rings: &mut Rings<F>, key: usize, change: impl FnOnce(&mut Reader<'_, F>) -> R) -> R {
+        let ring = &rings.all[key];
         let (before, told) = (ring.taking(), ring.end_told);
-        let answer = change(ring);
+        let answer = change(&mut rings.reader(key));
+        rings.refresh(key);
+        let ring = &rings.all[key];
         let now = ring.taking();
         rings.unfinished -= usize::from(!told && ring.end_told);
         if before != now {
@@ -252,184 +293,109 @@ impl<F: Family> Hub<F> {
 struct Fed<F: Family> {
     wakers: Vec<Waker>,
     displaced: Vec<EventRef<F>>,
+    queued: u32,
+    lost: u32,
     /// A queue has been paused by its bound.
     throttled: bool,
 }
 
+impl<F: Family> Fed<F> {
+    fn settle(self, delivered: &mut Delivered) {
+        if self.throttled {
+            warn!(family = F::NAME, "a queue is paused: its reader is too slow");
+        }
+        delivered.queued += self.queued;
+        delivered.lost += self.lost;
+        drop(self.displaced);
+        self.wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
 impl<F: Family> Rings<F> {
+    fn new() -> Self {
+        Self {
+            all: Vec::new(),
+            words: Vec::new(),
+            spaces: Vec::new(),
+            free: Vec::new(),
+            backlog: Backlog::new(),
+            takers: Interest::default(),
+            unfinished: 0,
+        }
+    }
+
+    #[inline]
+    fn reader(&mut self, key: usize) -> Reader<'_, F> {
+        Reader { ring: &mut self.all[key], space: &mut self.spaces[key], backlog: &mut self.backlog }
+    }
+
+    /// Makes a queue's word right again.
+    fn refresh(&mut self, key: usize) {
+        let ring = &self.all[key];
+        let special =
+            ring.state & (PAUSED | THROTTLED) != 0 || ring.waker.is_some() || ring.away_since.is_some();
+        let open = if special { OPEN | SPECIAL } else { OPEN };
+        self.words[key] = if ring.state & ENDED == 0 { ring.state & MASK | open } else { 0 };
+    }
+
     fn somebody_takes(&self, subtype: Subtypes) -> bool {
         let exactly = || self.all.iter().any(|ring| ring.taking().is_some_and(|all| all.contains(subtype)));
         may_reach(self.takers.word(), subtype) && exactly()
     }
 
-    fn feed(
-        &mut self,
-        publication: &mut Publication<'_, '_, F>,
-        last: bool,
-        delivered: &mut Delivered,
-        fed: &mut Fed<F>,
-    ) {
-        let bits = u32::from(publication.occurrence.subtype.bits());
-        let (mut queued, mut lost) = (0, 0);
-        let mut sharing = publication.share();
-        for ring in &mut self.all {
-            if ring.state & (bits | ENDED) != bits {
-                continue;
-            }
-            let open = ring.state & (PAUSED | THROTTLED) == 0;
-            if open && (ring.events.len() < ring.room || ring.make_room(fed)) {
-                ring.push(sharing.give().expect("invariant: prepared if any queue takes it"));
-                if ring.waker.is_some() {
-                    fed.wakers.extend(ring.waker.take());
-                }
-                queued += 1;
-                continue;
-            }
-            ring.miss();
-            lost += 1;
-            if open && ring.state & THROTTLED != 0 {
-                self.takers.remove(ring.subtypes());
-                fed.throttled = true;
-            }
+    /// Feeds the queues, if none of them needs more than that; answers how many.
+    fn feed_plainly(&mut self, subtype: Subtypes) -> Option<u32> {
+        let plain = OPEN | u32::from(subtype.bits());
+        let special = plain | SPECIAL;
+        let (mut queued, mut trouble) = (0, 0);
+        for (word, space) in self.words.iter().zip(&mut self.spaces) {
+            let hit = u32::from(word & special == plain);
+            trouble |= u32::from(word & special == special) | (hit & u32::from(*space == 0));
+            *space = space.wrapping_sub(hit);
+            queued += hit;
         }
-        sharing.end(last);
-        delivered.queued += queued;
-        delivered.lost += lost;
-    }
-}
-
-impl<F: Family> Ring<F> {
-    fn closed() -> Self {
-        Self {
-            state: ENDED,
-            end_told: true,
-            room: 0,
-            events: VecDeque::new(),
-            waker: None,
-            overflow: Overflow::Unbounded,
-            gaps: VecDeque::new(),
-            taken: 0,
-            lost: 0,
-            lost_ever: 0,
+        if trouble == 0 {
+            return Some(queued);
         }
+        for (word, space) in self.words.iter().zip(&mut self.spaces) {
+            *space = space.wrapping_add(u32::from(word & special == plain));
+        }
+        None
     }
 
-    fn set_overflow(&mut self, overflow: Overflow) {
-        self.overflow = overflow;
-        self.room = match overflow {
-            Overflow::Pause { above } => above,
-            Overflow::DropNewest { max } | Overflow::DropOldest { max } => max,
-            Overflow::Unbounded => usize::MAX,
-        };
-    }
-
-    fn subtypes(&self) -> Subtypes {
-        Subtypes::from_bits((self.state & MASK) as u16)
-    }
-
-    /// What it would take now, bounds that only lose single events apart.
-    fn taking(&self) -> Option<Subtypes> {
-        (self.state & (ENDED | PAUSED | THROTTLED) == 0).then(|| self.subtypes())
-    }
-
-    fn miss(&mut self) {
-        self.lost += 1;
-        self.lost_ever += 1;
-    }
-
-    /// What the policy does when the queue is full; false if the new event is what is lost.
+    /// Feeds the queues one by one.
     #[cold]
-    fn make_room(&mut self, fed: &mut Fed<F>) -> bool {
-        match self.overflow {
-            Overflow::Pause { .. } => {
-                self.state |= THROTTLED;
-                false
+    fn feed(&mut self, subtype: Subtypes, fed: &mut Fed<F>) {
+        let (plain, next) = (OPEN | u32::from(subtype.bits()), self.backlog.next());
+        for key in 0..self.words.len() {
+            if self.words[key] & plain != plain {
+                continue;
             }
-            Overflow::DropOldest { .. } => self.displace(fed),
-            Overflow::DropNewest { .. } | Overflow::Unbounded => false,
-        }
-    }
-
-    fn displace(&mut self, fed: &mut Fed<F>) -> bool {
-        let lost = self.gap() + 1;
-        let Some(oldest) = self.events.pop_front() else { return false };
-        self.taken += 1;
-        self.lost_ever += 1;
-        fed.displaced.push(oldest);
-        match self.gaps.front_mut() {
-            Some((before, more)) if *before == self.taken => *more += lost,
-            _ if self.events.is_empty() => self.lost += lost,
-            _ => self.gaps.push_front((self.taken, lost)),
-        }
-        true
-    }
-
-    /// Takes out what was lost just before the first event.
-    fn gap(&mut self) -> u64 {
-        let first = self.taken;
-        self.gaps.pop_front_if(|(before, _)| *before == first).map_or(0, |(_, lost)| lost)
-    }
-
-    #[inline]
-    fn push(&mut self, event: EventRef<F>) {
-        if self.lost > 0 {
-            let before = self.taken + self.events.len() as u64;
-            self.gaps.push_back((before, std::mem::take(&mut self.lost)));
-        }
-        self.events.push_back(event);
-    }
-
-    #[inline]
-    fn pop(&mut self) -> Option<Item<F>> {
-        if !self.gaps.is_empty() {
-            let lost = self.gap();
-            if lost > 0 {
-                return Some(Item::Lost(lost));
+            let mut reader = self.reader(key);
+            let open = reader.ring.state & (PAUSED | THROTTLED) == 0;
+            if open && (*reader.space > 0 || reader.make_room(&mut fed.displaced)) {
+                reader.take();
+                fed.wakers.extend(reader.ring.waker.take());
+                fed.queued += 1;
+            } else {
+                reader.ring.miss(next);
+                fed.lost += 1;
+                if open && reader.ring.state & THROTTLED != 0 {
+                    let subtypes = reader.ring.subtypes();
+                    self.takers.remove(subtypes);
+                    fed.throttled = true;
+                }
             }
+            self.refresh(key);
         }
-        if let Some(event) = self.events.pop_front() {
-            self.taken += 1;
-            return Some(Item::Event(event));
-        }
-        self.pop_after_events()
+        self.backlog.clear();
     }
 
-    fn pop_batch(&mut self, max: usize, batch: &mut Vec<Item<F>>) {
-        let mut left = max;
-        while left > 0 {
-            // Without gaps, all that waits is one run of events.
-            let run = if self.gaps.is_empty() { left.min(self.events.len()) } else { 0 };
-            batch.extend(self.events.drain(..run).map(Item::Event));
-            self.taken += run as u64;
-            left -= run;
-            if run == 0 {
-                let Some(item) = self.pop() else { return };
-                batch.push(item);
-                left -= 1;
-            }
+    /// Keeps the event for so many queues.
+    fn keep(&mut self, publication: &mut Publication<'_, '_, F>, queued: u32, last: bool) {
+        if queued > 0 {
+            let event = publication.keep(queued, last).expect("invariant: prepared if any queue takes it");
+            self.backlog.push(publication.occurrence.subtype, event, queued);
         }
-    }
-
-    /// Drained: a queue that its bound had paused goes on from here.
-    fn pop_after_events(&mut self) -> Option<Item<F>> {
-        self.state &= !THROTTLED;
-        let ended = self.state & ENDED != 0;
-        if self.lost > 0 && (self.state & PAUSED == 0 || ended) {
-            return Some(Item::Lost(std::mem::take(&mut self.lost)));
-        }
-        (ended && !std::mem::replace(&mut self.end_told, true)).then_some(Item::End)
-    }
-
-    /// Ends it. Nothing more comes in.
-    fn end(&mut self, discard: bool) -> Aftermath<F> {
-        self.state |= ENDED;
-        let mut discarded = VecDeque::new();
-        if discard {
-            discarded = std::mem::take(&mut self.events);
-            self.taken += discarded.len() as u64;
-            self.lost += discarded.len() as u64 + self.gaps.drain(..).map(|(_, lost)| lost).sum::<u64>();
-            self.lost_ever += discarded.len() as u64;
-        }
-        Aftermath { waker: self.waker.take(), discarded }
     }
 }

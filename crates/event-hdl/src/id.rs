@@ -70,8 +70,15 @@ mod tests {
     #[test]
     fn the_compatible_id_is_xxh64_of_both_parts() {
         // The published test values of XXH64 with seed 0.
-        assert_eq!(event_id("", "").unwrap().raw(), 0xef46_db37_51d8_e999);
-        assert_eq!(event_id("ab", "c").unwrap().raw(), 0x44bc_2cf5_ad77_0999);
+        for (scope, name, id) in [
+            ("", "", 0xef46_db37_51d8_e999),
+            ("", "a", 0xd24e_c4f1_a98c_6e5b),
+            ("ab", "c", 0x44bc_2cf5_ad77_0999),
+            ("xx", "hash", 0x32dd_3895_2c4b_c720),
+            ("Nobody inspects", " the spammish repetition", 0xfbce_a83c_8a37_8bf1),
+        ] {
+            assert_eq!(event_id(scope, name).unwrap().raw(), id, "{scope}{name}");
+        }
         assert_eq!(event_id("ab", "c"), event_id("a", "bc"));
     }
 

@@ -21,6 +21,7 @@
 #![doc = include_str!("../README.md")]
 
 mod asynchronous;
+mod backlog;
 mod error;
 mod event;
 mod families;
@@ -38,7 +39,9 @@ mod list;
 mod log;
 mod pins;
 mod queue;
+mod reading;
 mod registry;
+mod ring;
 mod shared;
 mod subscription;
 mod sync;

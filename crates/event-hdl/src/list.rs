@@ -1,7 +1,7 @@
 //! Subscription lists: who gets what is published.
 //!
-//! Publishers walk the handlers' table without a lock and look at each subscription's state word when its turn
-//! comes; the queues they feed are behind one lock that no foreign code runs under. That is why everything may be
+//! Publishers walk the handlers' table without a lock and look at each slot's word when its turn comes; the queues
+//! they feed are behind one lock that no foreign code runs under. That is why everything may be
 //! done from inside a handler:
 //!
 //! | inside a sync handler | takes effect |
@@ -68,7 +68,8 @@ impl<F: Family> SubscriptionList<F> {
     /// `when` is wall-clock time since the epoch.
     ///
     /// # Panics
-    /// If a handler panics: after all others have been called, with the first one's panic.
+    /// If a handler panics: with the first one's panic, after all others have been called, for which
+    /// `std::thread::panicking` is true then.
     ///
     /// # Source
     /// `event_hdl_publish()`, event_hdl guide §3.2.

@@ -1,13 +1,14 @@
 //! A queued event, shared by the queues that hold it.
 //!
-//! A publication hands out as many references as there are queues, and counts them once: no queue can let its
-//! reference go before, for they are behind the lock under which they are handed out. Whoever holds the only
-//! reference lets it go without a locked instruction.
+//! A publication counts the references for all readers of a list at once, and the list keeps the event. Who keeps an
+//! event takes one of those references, without counting anew; who only looks leaves it. What has not been taken is
+//! counted off at once when the last reader is done. Whoever holds the only reference lets it go without a locked
+//! instruction.
 //!
-//! INVARIANT: the count is that of the references, except under a hub's lock while a [`Sharing`] of the event lives.
+//! INVARIANT: the count is that of the references, those that lists keep among them.
 #![expect(
     unsafe_code,
-    reason = "std's Arc counts each reference for itself: two locked instructions a delivery, not one"
+    reason = "std's Arc counts each reference for itself: two locked instructions a delivery, not one or none"
 )]
 
 use std::fmt;
@@ -33,6 +34,8 @@ struct Counted<F: Family> {
 unsafe impl<F: Family> Send for EventRef<F> {}
 // SAFETY: as above.
 unsafe impl<F: Family> Sync for EventRef<F> {}
+
+impl<F: Family> Unpin for EventRef<F> {}
 
 impl<F: Family> EventRef<F> {
     pub(crate) fn new(event: QueuedEvent<F>) -> Self {
@@ -97,40 +100,72 @@ where
     }
 }
 
-/// Hands out references to an event, all counted at the end. It must end before anybody can let one of them go.
-pub(crate) struct Sharing<'p, F: Family> {
-    event: &'p mut Option<EventRef<F>>,
-    given: usize,
+/// An event that a list keeps for its readers, without a count.
+pub(crate) struct Kept<F: Family>(NonNull<Counted<F>>);
+
+impl<F: Family> Clone for Kept<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
-impl<'p, F: Family> Sharing<'p, F> {
-    pub(crate) fn new(event: &'p mut Option<EventRef<F>>) -> Self {
-        Self { event, given: 0 }
+impl<F: Family> Copy for Kept<F> {}
+
+// SAFETY: it stands for references, which are `Send` and `Sync`.
+unsafe impl<F: Family> Send for Kept<F> {}
+
+impl<F: Family> Kept<F> {
+    /// Counts references for so many readers of the publication's event, all to be [released](Self::release) or
+    /// [taken](Self::take). `last`: the publication needs its own no more. None if there is no event.
+    pub(crate) fn new(event: &mut Option<EventRef<F>>, readers: u32, last: bool) -> Option<Self> {
+        let (pointer, count) = event.as_ref().map(|event| (event.0, &event.counted().count))?;
+        let more = readers as usize - usize::from(last && readers > 0);
+        if more > 0 {
+            match count.load(Ordering::Acquire) {
+                // Nobody has another reference: nobody else counts.
+                1 => count.store(1 + more, Ordering::Relaxed),
+                _ => drop(count.fetch_add(more, Ordering::Relaxed)),
+            }
+        }
+        if last && readers > 0 {
+            event.take().map(ManuallyDrop::new);
+        }
+        Some(Self(pointer))
     }
 
-    /// One more reference; none if there is no event.
+    /// One of the references counted.
+    ///
+    /// # Safety
+    /// There is one that has neither been taken nor released.
+    pub(crate) unsafe fn take(self) -> EventRef<F> {
+        EventRef(self.0, PhantomData)
+    }
+
+    /// A look at it.
+    ///
+    /// # Safety
+    /// One of the references is neither taken nor released before the last use of what is answered.
     #[inline]
-    pub(crate) fn give(&mut self) -> Option<EventRef<F>> {
-        let event = self.event.as_ref()?;
-        self.given += 1;
-        Some(EventRef(event.0, PhantomData))
+    pub(crate) unsafe fn lend(self) -> ManuallyDrop<EventRef<F>> {
+        ManuallyDrop::new(EventRef(self.0, PhantomData))
     }
 
-    /// Counts what was given. `last`: one of those is the publication's own.
-    pub(crate) fn end(self, last: bool) {
-        let Some(event) = self.event else { return };
-        if self.given == 0 {
-            return;
+    /// Counts off all but one of so many references; that one is left, if any.
+    ///
+    /// # Safety
+    /// So many have neither been taken nor released.
+    #[inline]
+    pub(crate) unsafe fn release(self, references: u32) -> Option<EventRef<F>> {
+        let others = (references as usize).checked_sub(1)?;
+        let last = EventRef(self.0, PhantomData);
+        if others > 0 {
+            let count = &last.counted().count;
+            match count.load(Ordering::Acquire) {
+                // All are these: nobody else counts.
+                all if all == others + 1 => count.store(1, Ordering::Relaxed),
+                _ => drop(count.fetch_sub(others, Ordering::Release)),
+            }
         }
-        let count = &event.counted().count;
-        let more = self.given - usize::from(last);
-        match count.load(Ordering::Acquire) {
-            // No reference but this one has been counted, and nobody else can reach those just given.
-            1 => count.store(1 + more, Ordering::Relaxed),
-            _ => drop(count.fetch_add(more, Ordering::Relaxed)),
-        }
-        if last {
-            self.event.take().map(ManuallyDrop::new);
-        }
+        Some(last)
     }
 }

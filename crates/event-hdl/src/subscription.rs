@@ -8,7 +8,7 @@ use crate::handler::{Called, Exclusive};
 use crate::hub::Hub;
 use crate::inner::Inner;
 use crate::log::debug;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, Watched};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Watched, model_fence};
 use crate::{Error, Event, Family, Occurrence, SubscriptionId, Subtypes};
 
 /// Low 16 bits of a state: the subtypes. Above: flags.
@@ -213,7 +213,8 @@ impl<F: Family> Subscription<F> {
         }
         let state = self.0.state.load(Ordering::Relaxed);
         if state & ENDED == 0 {
-            self.0.state.store(new(state), Ordering::Release);
+            self.0.state.store(new(state), Ordering::SeqCst);
+            model_fence();
         }
         state & ENDED == 0
     }
@@ -230,7 +231,7 @@ impl<F: Family> Subscription<F> {
     /// Whether there is more to it at this moment than a call.
     pub(crate) fn is_special(&self) -> bool {
         self.0.state.load(Ordering::Relaxed) & (PAUSED | ENDED) != 0
-            || self.0.untold.load(Ordering::Relaxed) != 0
+            || self.0.untold.load(Ordering::SeqCst) != 0
             || !matches!(self.0.sink, Sink::Handler(_))
     }
 
@@ -269,16 +270,18 @@ impl<F: Family> Subscription<F> {
         }
     }
 
-    /// Calls the handler of a sync subscription, whatever there is to it.
-    pub(crate) fn call(&self, occurrence: &Occurrence<'_, '_, F>) -> Outcome {
+    /// Calls the handler of a sync subscription, whatever there is to it. Says also whether
+    /// [`is_special`](Self::is_special) may have changed, by what it missed or was told.
+    pub(crate) fn call(&self, occurrence: &Occurrence<'_, '_, F>) -> (Outcome, bool) {
         self.0.watched.read();
         let bits = u32::from(occurrence.subtype.bits());
         let state = self.0.state.load(Ordering::Acquire);
         if state & (bits | ENDED) != bits {
-            return Outcome::None;
+            return (Outcome::None, false);
         }
         if state & PAUSED != 0 {
-            return self.miss();
+            self.miss();
+            return (Outcome::Lost, !self.is_paused_still());
         }
         let untold = match self.0.untold.load(Ordering::Relaxed) {
             0 => 0,
@@ -286,29 +289,39 @@ impl<F: Family> Subscription<F> {
         };
         let occurrence = occurrence.after_losing(untold);
         let event = Event::new(&occurrence, self);
-        let called = match &self.0.sink {
+        match &self.0.sink {
             Sink::Handler(handler) => {
                 handler(event);
-                Called::Done
+                (Outcome::Delivered, untold > 0)
             }
-            Sink::Exclusive(handler) => {
-                handler.call(event, || self.0.state.load(Ordering::Acquire) & (PAUSED | ENDED) == 0)
-            }
-            Sink::Queue(_) => return Outcome::None,
-        };
-        match called {
+            Sink::Exclusive(handler) => (self.call_exclusive(handler, event, untold), false),
+            Sink::Queue(_) => (Outcome::None, false),
+        }
+    }
+
+    /// `untold` is what the event tells of.
+    fn call_exclusive(&self, handler: &Exclusive<F>, event: Event<'_, '_, F>, untold: u64) -> Outcome {
+        let still = || self.0.state.load(Ordering::Acquire) & (PAUSED | ENDED) == 0;
+        match handler.call(event, still) {
             Called::Done => return Outcome::Delivered,
             Called::TooLate if self.is_ended() => return Outcome::None,
             Called::TooLate | Called::Met => {}
         }
         self.0.untold.fetch_add(untold, Ordering::AcqRel);
-        self.miss()
+        self.miss();
+        Outcome::Lost
     }
 
-    fn miss(&self) -> Outcome {
-        self.0.untold.fetch_add(1, Ordering::AcqRel);
+    fn miss(&self) {
+        self.0.untold.fetch_add(1, Ordering::SeqCst);
         self.0.lost.fetch_add(1, Ordering::Relaxed);
-        Outcome::Lost
+    }
+
+    /// After a miss, whether the pause goes on. Whoever resumes changes the state and then looks at what is untold;
+    /// who misses counts it and then looks at the state: at least one sees the other.
+    fn is_paused_still(&self) -> bool {
+        model_fence();
+        self.0.state.load(Ordering::SeqCst) & PAUSED != 0
     }
 }
 

@@ -1,4 +1,4 @@
-//! Atomics, locks and cells, exchanged for loom's under `--cfg loom`.
+//! Atomics, locks and cells, exchanged for loom's under `--cfg loom` and for shuttle's under `--cfg shuttle`.
 //!
 //! Loom takes sequentially consistent loads and stores for weaker ones; only its fences are whole. The two sides of
 //! [`pins`](crate::pins) rely on their order, so each has a fence here that exists under loom alone.
@@ -10,8 +10,14 @@ pub(crate) use self::real::*;
 
 #[cfg(not(loom))]
 mod real {
+    #[cfg(shuttle)]
+    pub(crate) use shuttle::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    };
+    #[cfg(not(shuttle))]
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-    #[cfg(not(tsan))]
+    #[cfg(not(any(tsan, shuttle)))]
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
     // The thread sanitizer does not see into std, which comes compiled, nor does it know fences.
@@ -23,7 +29,7 @@ mod real {
 
     /// Everything before the releases that led to this count has happened.
     pub(crate) fn acquire(count: &AtomicUsize) {
-        if cfg!(tsan) {
+        if cfg!(any(tsan, shuttle)) {
             count.load(Ordering::Acquire);
         } else {
             std::sync::atomic::fence(Ordering::Acquire);
@@ -31,6 +37,13 @@ mod real {
     }
 
     /// Lets others go on while this thread waits for them for the `round`th time.
+    #[cfg(shuttle)]
+    pub(crate) fn give_way(_: u32) {
+        shuttle::thread::yield_now();
+    }
+
+    /// Lets others go on while this thread waits for them for the `round`th time.
+    #[cfg(not(shuttle))]
     pub(crate) fn give_way(round: u32) {
         if round < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
     }

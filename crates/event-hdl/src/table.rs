@@ -30,7 +30,7 @@ const SPECIAL: u32 = 1 << 17;
 const OLD: u32 = 1 << 18;
 
 /// The first table's slots.
-const SLOTS_MIN: usize = if cfg!(loom) { 1 } else { 4 };
+const SLOTS_MIN: usize = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 
 pub(crate) struct Table<F: Family> {
     /// Slots in use, holes among them.
@@ -132,13 +132,6 @@ impl<F: Family> Slot<F> {
         // SAFETY: the word was not 0 (acquired), so the slot has been filled; it is not filled anew while this borrow,
         // bound to a pin or to the lock under which slots are filled, lasts.
         unsafe { (*self.content.get()).assume_init_ref() }
-    }
-
-    /// Whether the word is no longer right and somebody should [tidy](Table::tidy).
-    #[cold]
-    pub(crate) fn is_untidy(&self, subscription: &Subscription<F>) -> bool {
-        let word = self.word.load(Ordering::Relaxed);
-        word & (HELD | OLD) == HELD && word != word_of(subscription)
     }
 }
 

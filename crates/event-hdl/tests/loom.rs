@@ -315,3 +315,54 @@ fn two_readers_let_go_of_one_event() {
         assert_eq!(reader.join().unwrap(), Some(7));
     });
 }
+
+#[test]
+fn what_one_reader_looks_at_stays_while_others_let_it_go() {
+    // One looks at events where they wait, the other takes its own; the list goes meanwhile.
+    loom::model(|| {
+        let list = SubscriptionList::<Tick>::new();
+        let mut first = list.queue(TICK, Overflow::Unbounded).unwrap();
+        let mut second = list.queue(TICK, Overflow::DropOldest { max: 1 }).unwrap();
+        list.publish(&7, TICK, Duration::ZERO);
+        let publishing = list.clone();
+        let reader = thread::spawn(move || {
+            let mut seen = Vec::new();
+            first.read_batch(1, |item| seen.extend(item.event().map(|event| event.data)));
+            (seen, first)
+        });
+        publishing.publish(&8, TICK, Duration::ZERO);
+        drop((list, publishing));
+        let (events, lost, ends) = read_all(&mut second);
+        assert_eq!((events, lost, ends), (vec![8], 1, 1));
+        let (seen, mut first) = reader.join().unwrap();
+        assert_eq!(seen, [7]);
+        assert_eq!(read_all(&mut first), (vec![8], 0, 1));
+    });
+}
+
+#[test]
+fn a_handler_that_was_paused_under_publishers_hears_of_each_loss_once() {
+    let mut model = loom::model::Builder::new();
+    // Three threads: all interleavings with two preemptions.
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let list = SubscriptionList::<Tick>::new();
+        let told = Arc::new(Plain::new(0));
+        let count = Arc::clone(&told);
+        let count =
+            move |event: event_hdl::Event<'_, '_, Tick>| drop(count.fetch_add(event.lost as usize, SeqCst));
+        let handler = list.subscribe(TICK, count).unwrap();
+        handler.pause();
+        publish(&list, 0);
+        let publishers = [1, 2].map(|number| {
+            let list = list.clone();
+            thread::spawn(move || publish(&list, number))
+        });
+        handler.resume();
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
+        assert_eq!(publish(&list, 3), 1);
+        assert_eq!(told.load(SeqCst) as u64, handler.lost());
+    });
+}

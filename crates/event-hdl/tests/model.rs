@@ -2,23 +2,47 @@
 
 mod support;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use event_hdl::{Error, EventQueue, Overflow, Subscription, SubscriptionId, SubscriptionList, Subtypes};
 use proptest::prelude::*;
-use support::{Door, Log, Tally, WHEN, drain};
+use support::{Door, Log, Tally, WHEN, words};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Subscribe { subtypes: u16, id: Option<u64> },
-    Queue { subtypes: u16, id: Option<u64>, overflow: Overflow },
+    Subscribe {
+        subtypes: u16,
+        id: Option<u64>,
+    },
+    Queue {
+        subtypes: u16,
+        id: Option<u64>,
+        overflow: Overflow,
+    },
     Publish(u16),
     Pause(usize),
     Resume(usize),
     Resubscribe(usize, u16),
-    Unsubscribe { which: usize, discard: bool },
-    Read(usize),
+    Unsubscribe {
+        which: usize,
+        discard: bool,
+    },
+    Read {
+        which: usize,
+        how: How,
+        max: usize,
+    },
+    /// Drops the handle, and the reader with what waits.
+    Forget(usize),
     Close,
+}
+
+/// The ways to read a queue.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Pop,
+    Batch,
+    Look,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -30,6 +54,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..4_usize).prop_map(|max| Overflow::DropOldest { max }),
         Just(Overflow::Unbounded),
     ];
+    let how = prop_oneof![Just(How::Pop), Just(How::Batch), Just(How::Look)];
     let step = prop_oneof![
         20 => (subtypes.clone(), id.clone()).prop_map(|(subtypes, id)| Step::Subscribe { subtypes, id }),
         20 => (subtypes.clone(), id, overflow)
@@ -40,7 +65,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         15 => (any::<usize>(), subtypes).prop_map(|(which, subtypes)| Step::Resubscribe(which, subtypes)),
         15 => (any::<usize>(), any::<bool>())
             .prop_map(|(which, discard)| Step::Unsubscribe { which, discard }),
-        50 => any::<usize>().prop_map(Step::Read),
+        50 => (any::<usize>(), how, prop_oneof![Just(usize::MAX), 0..4_usize])
+            .prop_map(|(which, how, max)| Step::Read { which, how, max }),
+        5 => any::<usize>().prop_map(Step::Forget),
         1 => Just(Step::Close),
     ];
     proptest::collection::vec(step, 1..150)
@@ -116,22 +143,45 @@ impl Model {
         self.ended = true;
     }
 
-    fn read(&mut self) -> Vec<String> {
+    fn read(&mut self, max: usize) -> Vec<String> {
         let mut all = Vec::new();
-        for (number, lost) in self.waiting.drain(..) {
-            if lost > 0 {
-                all.push(format!("lost {lost}"));
+        while all.len() < max {
+            if let Some((number, lost)) = self.waiting.front_mut() {
+                if *lost > 0 {
+                    all.push(format!("lost {}", std::mem::take(lost)));
+                } else {
+                    all.push(number.to_string());
+                    self.waiting.pop_front();
+                }
+                continue;
             }
-            all.push(number.to_string());
-        }
-        self.throttled = false;
-        if self.lost > 0 && (!self.paused || self.ended) {
-            all.push(format!("lost {}", std::mem::take(&mut self.lost)));
-        }
-        if self.ended && !std::mem::replace(&mut self.end_told, true) {
-            all.push("end".to_owned());
+            self.throttled = false;
+            if self.lost > 0 && (!self.paused || self.ended) {
+                all.push(format!("lost {}", std::mem::take(&mut self.lost)));
+            } else if self.ended && !std::mem::replace(&mut self.end_told, true) {
+                all.push("end".to_owned());
+            } else {
+                break;
+            }
         }
         all
+    }
+
+    /// Reads the real queue.
+    fn really_read(&mut self, how: How, max: usize) -> Option<Vec<String>> {
+        let queue = self.queue.as_mut()?;
+        let mut items = Vec::new();
+        let max = max.min(1000);
+        match how {
+            How::Pop => items.extend(std::iter::from_fn(|| queue.try_pop()).take(max)),
+            How::Batch => assert_eq!(queue.pop_batch(max, &mut items), items.len()),
+            How::Look => {
+                let mut looked = Vec::new();
+                assert_eq!(queue.read_batch(max, |item| looked.push(words(item))), looked.len());
+                return Some(looked);
+            }
+        }
+        Some(items.iter().map(words).collect())
     }
 }
 
@@ -236,13 +286,21 @@ impl World {
                 assert_eq!(done, !one.ended);
                 one.end(discard);
             }
-            Step::Read(which) => {
+            Step::Read { which, how, max } => {
                 let Some(one) = self.pick(which) else { return };
                 if one.queue.is_none() {
                     return assert_eq!(one.log.take(), std::mem::take(&mut one.heard));
                 }
-                let expected = one.read();
-                assert_eq!(one.queue.as_mut().map(drain), Some(expected));
+                let expected = one.read(max);
+                assert_eq!(one.really_read(how, max), Some(expected), "{how:?}");
+            }
+            Step::Forget(which) => {
+                let Some(which) = which.checked_rem(self.all.len()) else { return };
+                let one = self.all.swap_remove(which);
+                if one.queue.is_none() && !one.ended {
+                    // A handler goes on without its handle.
+                    one.handle.unsubscribe();
+                }
             }
             Step::Close => {
                 self.list.close();
@@ -261,27 +319,49 @@ impl World {
             }
         }
         assert_eq!(self.list.len(), self.all.iter().filter(|one| !one.ended).count());
+        // An event is kept as long as it waits somewhere, and no longer.
+        let waiting: BTreeSet<u64> =
+            self.all.iter().flat_map(|one| one.waiting.iter().map(|(number, _)| *number)).collect();
+        assert_eq!(self.tally.alive(), waiting.len());
+    }
+}
+
+fn behaves(steps: &[Step]) {
+    let mut world = World {
+        list: SubscriptionList::new(),
+        tally: Tally::default(),
+        all: Vec::new(),
+        closed: false,
+        published: 0,
+    };
+    for step in steps {
+        world.step(step);
+        world.check();
+    }
+    world.all.clear();
+    assert_eq!(world.tally.alive(), 0);
+}
+
+// A failing case becomes a named test, not a seed in a file.
+fn cases(count: u32) -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(count) }
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn a_list_behaves_as_its_model(steps in steps()) {
+        behaves(&steps);
     }
 }
 
 proptest! {
-    // A failing case becomes a named test, not a seed in a file.
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(100_000))]
 
     #[test]
-    fn a_list_behaves_as_its_model(steps in steps()) {
-        let mut world = World {
-            list: SubscriptionList::new(),
-            tally: Tally::default(),
-            all: Vec::new(),
-            closed: false,
-            published: 0,
-        };
-        for step in &steps {
-            world.step(step);
-            world.check();
-        }
-        world.all.clear();
-        prop_assert_eq!(world.tally.alive(), 0);
+    #[ignore = "minutes: cargo xtask soak models"]
+    fn a_list_behaves_as_its_model_for_long(steps in steps()) {
+        behaves(&steps);
     }
 }

@@ -249,3 +249,67 @@ fn for_each_ends_early_on_request_when_discarding() {
     assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
     assert_eq!(log.take(), ["1", "lost 9", "end"]);
 }
+
+#[test]
+fn a_batch_that_is_read_in_place_is_whole_and_is_let_go() {
+    let (list, tally) = (SubscriptionList::<Door>::new(), Tally::default());
+    let mut queues = [0; 3].map(|_| list.queue(OPEN, Overflow::DropNewest { max: 4 }).unwrap());
+    for number in 0..6 {
+        list.publish(&tally.live(number), OPEN, WHEN);
+    }
+    let mut kept = Vec::new();
+    for queue in &mut queues {
+        let mut seen = Vec::new();
+        let count = queue.read_batch(3, |item| {
+            seen.push(words(item));
+            kept.extend(item.event().filter(|event| event.data.number == 1).cloned());
+        });
+        assert_eq!((count, seen.join(" ")), (3, "0 1 2".to_owned()));
+    }
+    assert_eq!(tally.alive(), 2, "one that was kept, and one that waits");
+    assert!(kept.iter().all(|event| event.data.number == 1));
+    drop(kept);
+    list.close();
+    for queue in &mut queues {
+        let mut seen = Vec::new();
+        assert_eq!(queue.read_batch(9, |item| seen.push(words(item))), 3);
+        assert_eq!(seen, ["3", "lost 2", "end"]);
+        assert_eq!(queue.read_batch(9, |_| ()), 0);
+    }
+    assert_eq!(tally.alive(), 0);
+}
+
+#[test]
+fn what_a_panicking_reader_has_not_seen_is_lost_and_told() {
+    let (list, tally) = (SubscriptionList::<Door>::new(), Tally::default());
+    let mut queue = list.queue(OPEN, Overflow::Unbounded).unwrap();
+    for number in 0..5 {
+        list.publish(&tally.live(number), OPEN, WHEN);
+    }
+    let mut seen = 0;
+    let read = std::panic::AssertUnwindSafe(|| {
+        queue.read_batch(4, |_| {
+            seen += 1;
+            assert!(seen < 2, "one is enough");
+        })
+    });
+    assert!(std::panic::catch_unwind(read).is_err());
+    assert_eq!(drain(&mut queue), ["lost 2", "4"]);
+    assert_eq!((tally.alive(), queue.subscription().lost()), (0, 2));
+}
+
+#[test]
+fn a_reader_that_stands_still_keeps_no_more_than_its_own() {
+    let (list, tally) = (SubscriptionList::<Door>::new(), Tally::default());
+    let mut still = list.queue(OPEN, Overflow::DropNewest { max: 1 }).unwrap();
+    let mut quick = list.queue(OPEN, Overflow::Unbounded).unwrap();
+    for number in 0..10_000 {
+        list.publish(&tally.live(number), OPEN, WHEN);
+        assert_eq!(drain(&mut quick), [number.to_string()]);
+        assert_eq!(tally.alive(), 1);
+    }
+    list.publish(&tally.live(10_000), OPEN, WHEN);
+    assert_eq!(drain(&mut still), ["0", "lost 10000"]);
+    list.publish(&tally.live(10_001), OPEN, WHEN);
+    assert_eq!((drain(&mut still), drain(&mut quick).len()), (vec!["10001".to_owned()], 2));
+}

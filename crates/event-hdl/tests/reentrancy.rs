@@ -16,6 +16,11 @@ fn id(raw: u64) -> SubscriptionId {
     SubscriptionId::from_raw(raw).unwrap()
 }
 
+/// Subscribes more than a table holds.
+fn grow(list: &List) {
+    (0..100).for_each(|_| drop(list.subscribe(SHUT, |_| ())));
+}
+
 /// Publishes OPEN twice to handlers a, b, c (or only a), where a acts in the first publication.
 /// Returns what was heard.
 fn run(act: Act, subscriptions: usize) -> Vec<String> {
@@ -86,6 +91,34 @@ fn every_operation_is_defined_inside_a_handler() {
             "unsubscribe the next",
             |_, _, next, _| {
                 let _ = next.map(|next| assert!(next.unsubscribe()));
+            },
+            &["a1", "a2"],
+            &["a1", "c1", "a2", "c2"],
+        ),
+        // What is done to siblings counts also on the way through a table that has been replaced meanwhile.
+        (
+            "make the table anew, then pause the next",
+            |list, _, next, _| {
+                grow(list);
+                let _ = next.map(|next| assert!(next.pause()));
+            },
+            &["a1", "a2"],
+            &["a1", "c1", "a2", "c2"],
+        ),
+        (
+            "make the table anew, then unsubscribe the next",
+            |list, _, next, _| {
+                grow(list);
+                let _ = next.map(|next| assert!(next.unsubscribe()));
+            },
+            &["a1", "a2"],
+            &["a1", "c1", "a2", "c2"],
+        ),
+        (
+            "make the table anew, then resubscribe the next",
+            |list, _, next, _| {
+                grow(list);
+                let _ = next.map(|next| next.resubscribe(SHUT).unwrap());
             },
             &["a1", "a2"],
             &["a1", "c1", "a2", "c2"],

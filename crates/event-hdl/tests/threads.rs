@@ -148,3 +148,44 @@ fn unsubscribing_waits_for_a_call_under_way_and_for_no_other_list() {
         assert!(!waiter.join().unwrap(), "the call is over when unsubscribe returns");
     });
 }
+
+#[test]
+fn a_thread_that_is_ending_may_still_publish() {
+    /// Publishes when the thread's locals are dropped, to a handler that publishes again.
+    struct Last(SubscriptionList<Door>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.publish(&Tally::default().live(2), OPEN, WHEN);
+        }
+    }
+    thread_local! {
+        static LAST: std::cell::RefCell<Vec<Last>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let (list, calls) = (SubscriptionList::<Door>::new(), Arc::new(AtomicU64::new(0)));
+    let (inner, count) = (list.clone(), Arc::clone(&calls));
+    let handler = list.subscribe(OPEN, move |event| {
+        count.fetch_add(1, Ordering::SeqCst);
+        if event.live.number < 4 {
+            inner.publish(&event.live.tally.live(event.live.number + 1), OPEN, WHEN);
+        }
+    });
+    for first in [false, true] {
+        let list = &list;
+        std::thread::scope(|s| {
+            s.spawn(move || {
+                if first {
+                    list.publish(&Tally::default().live(4), OPEN, WHEN);
+                }
+                LAST.with_borrow_mut(|last| last.push(Last(list.clone())));
+                if !first {
+                    list.publish(&Tally::default().live(4), OPEN, WHEN);
+                }
+            });
+        });
+    }
+    // A scope ends before the locals of its threads do.
+    while calls.load(Ordering::SeqCst) < 8 {
+        std::thread::yield_now();
+    }
+    assert!(handler.unwrap().unsubscribe(), "does not wait for a thread that has ended");
+}

@@ -1,11 +1,11 @@
 //! A record of places for each thread. Records are never freed, but used again.
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) use self::model::*;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use self::real::*;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod real {
     use std::cell::Cell;
     use std::sync::OnceLock;
@@ -110,10 +110,15 @@ mod real {
     }
 }
 
-/// The same for loom: a fixed number of records, new ones in each run.
-#[cfg(loom)]
+/// The same for models: a fixed number of records, new ones in each run.
+#[cfg(any(loom, shuttle))]
 mod model {
     use std::cell::Cell;
+
+    #[cfg(loom)]
+    use loom::{lazy_static, thread_local};
+    #[cfg(shuttle)]
+    use shuttle::{lazy_static, thread_local};
 
     use super::super::NESTED;
     use crate::sync::{AtomicBool, AtomicU64, Ordering};
@@ -130,11 +135,14 @@ mod model {
         pub(crate) covered: Cell<u64>,
     }
 
-    loom::lazy_static! {
-        static ref RECORDS: Vec<Record> = (0..4).map(|_| Record::new()).collect();
+    /// As many as a model has threads that publish.
+    const RECORDS_MAX: usize = if cfg!(loom) { 4 } else { 8 };
+
+    lazy_static! {
+        static ref RECORDS: Vec<Record> = (0..RECORDS_MAX).map(|_| Record::new()).collect();
     }
 
-    loom::thread_local! {
+    thread_local! {
         static LOCAL: Local = Local {
             free: Cell::new(&[]),
             record: Cell::new(None),
@@ -159,7 +167,7 @@ mod model {
 
     pub(crate) fn first_use(local: &Local) -> &'static Record {
         let free = records().find(|record| !record.taken.swap(true, Ordering::AcqRel));
-        let record = free.expect("invariant: a model has at most four threads");
+        let record = free.expect("invariant: a model has few threads");
         local.record.set(Some(record));
         record
     }

@@ -59,20 +59,18 @@ enum What<F: Family> {
 }
 
 impl<F: Family> Left<F> {
-    #[inline]
+    /// A subscription, of which this is the registry's reference.
+    pub(crate) fn new(held: Option<Subscription<F>>, holders: Vec<Holder>) -> Self {
+        Self { holders, what: held.map_or(What::Nothing, What::Subscription) }
+    }
+
     pub(crate) fn is_free(&self) -> bool {
         self.holders.iter().all(Holder::has_left)
     }
 
     /// Waits until nobody sees it.
-    #[inline]
     pub(crate) fn wait(&self) {
         self.holders.iter().for_each(Holder::wait);
-    }
-
-    /// Keeps the registry's reference, too.
-    pub(crate) fn with(self, subscription: Option<Subscription<F>>) -> Self {
-        Self { what: subscription.map_or(What::Nothing, What::Subscription), ..self }
     }
 
     /// Keeps all the registry's references, too.
@@ -132,8 +130,9 @@ impl<F: Family> Handlers<F> {
         book.live += 1;
     }
 
-    /// Takes a subscription out, if it is in. What is left is to keep the registry's reference.
-    pub(crate) fn unlink(&self, book: &mut Book<F>, subscription: &Subscription<F>) -> Left<F> {
+    /// Takes a subscription out, if it is in; answers the publications that may still see it. If somebody else took it
+    /// out, their publications are still to be waited for.
+    pub(crate) fn unlink(&self, book: &mut Book<F>, subscription: &Subscription<F>) -> Vec<Holder> {
         let table = self.current(book);
         let taken = table.take(subscription);
         let holders = holders(self.list);
@@ -146,8 +145,7 @@ impl<F: Family> Handlers<F> {
                 self.rebuild(book);
             }
         }
-        // If somebody else took it out: their publications are still to be waited for.
-        Left { holders, what: What::Nothing }
+        holders
     }
 
     /// Takes all out.

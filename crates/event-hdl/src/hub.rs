@@ -5,28 +5,18 @@
 //!                 └───full──▶ counted, the count kept at its place among the events
 //! ```
 //!
-//! What a publication asks of each queue stands in two arrays, a word and the space left, so that it goes through
-//! many queues in a few steps; only a queue that is paused, full, waited for or just changed is looked at itself. The
-//! event is kept [once](Backlog) for all.
-//!
 //! INVARIANT: End comes last and exactly once; nothing is taken in after the subscription has ended. What wakes,
 //! makes or drops an embedder's value does so without the lock (a reader's waker is cloned under it).
 
 use std::task::{Context, Poll, Waker};
 
-use crate::backlog::Backlog;
-use crate::interest::{Interest, may_reach};
-use crate::log::warn;
+use crate::interest::may_reach;
 use crate::ring::{Look, Reader, Ring, Run, THROTTLED};
+use crate::rings::{Fed, Rings};
 use crate::shared::Kept;
 use crate::subscription::{ENDED, MASK, PAUSED};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::{Delivered, EventRef, Family, Item, Overflow, Publication, Subtypes};
-
-/// In a queue's word, above the 16 bits of the subtypes: it is open.
-const OPEN: u32 = 1 << 16;
-/// The queue itself must be looked at.
-const SPECIAL: u32 = 1 << 17;
 
 /// In a subscription's word: its queue is no more.
 const GONE: u32 = 1 << 25;
@@ -35,19 +25,6 @@ pub(crate) struct Hub<F: Family> {
     /// What those queues ask for that would take an event now: whether a snapshot will be needed.
     takers: AtomicU32,
     rings: Mutex<Rings<F>>,
-}
-
-struct Rings<F: Family> {
-    /// By key, as are the next two.
-    all: Vec<Ring>,
-    words: Vec<u32>,
-    /// How many events each queue would still take.
-    spaces: Vec<u32>,
-    free: Vec<usize>,
-    backlog: Backlog<F>,
-    takers: Interest,
-    /// Those whose reader has not had END yet.
-    unfinished: usize,
 }
 
 /// What is left to do without the lock.
@@ -79,12 +56,7 @@ impl<F: Family> Hub<F> {
     /// Makes room for a queue, which takes nothing before it is [opened](Self::open).
     pub(crate) fn reserve(&self, overflow: Overflow) -> usize {
         let mut rings = lock(&self.rings);
-        let key = rings.free.pop().unwrap_or(rings.all.len());
-        if key == rings.all.len() {
-            rings.all.push(Ring::closed());
-            rings.words.push(0);
-            rings.spaces.push(0);
-        }
+        let key = rings.free.pop().unwrap_or_else(|| rings.add());
         rings.all[key].set_overflow(overflow);
         rings.spaces[key] = rings.all[key].room;
         key
@@ -146,7 +118,7 @@ impl<F: Family> Hub<F> {
             delivered.queued += queued;
             return;
         }
-        let mut fed = Fed { wakers: Vec::new(), displaced: Vec::new(), queued: 0, lost: 0, throttled: false };
+        let mut fed = Fed::new();
         rings.feed(subtype, &mut fed);
         rings.keep(publication, fed.queued, last);
         if fed.throttled {
@@ -286,116 +258,5 @@ impl<F: Family> Hub<F> {
             self.takers.store(rings.takers.word(), Ordering::Release);
         }
         answer
-    }
-}
-
-/// What a publication leaves to do without the lock.
-struct Fed<F: Family> {
-    wakers: Vec<Waker>,
-    displaced: Vec<EventRef<F>>,
-    queued: u32,
-    lost: u32,
-    /// A queue has been paused by its bound.
-    throttled: bool,
-}
-
-impl<F: Family> Fed<F> {
-    fn settle(self, delivered: &mut Delivered) {
-        if self.throttled {
-            warn!(family = F::NAME, "a queue is paused: its reader is too slow");
-        }
-        delivered.queued += self.queued;
-        delivered.lost += self.lost;
-        drop(self.displaced);
-        self.wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl<F: Family> Rings<F> {
-    fn new() -> Self {
-        Self {
-            all: Vec::new(),
-            words: Vec::new(),
-            spaces: Vec::new(),
-            free: Vec::new(),
-            backlog: Backlog::new(),
-            takers: Interest::default(),
-            unfinished: 0,
-        }
-    }
-
-    #[inline]
-    fn reader(&mut self, key: usize) -> Reader<'_, F> {
-        Reader { ring: &mut self.all[key], space: &mut self.spaces[key], backlog: &mut self.backlog }
-    }
-
-    /// Makes a queue's word right again.
-    fn refresh(&mut self, key: usize) {
-        let ring = &self.all[key];
-        let special =
-            ring.state & (PAUSED | THROTTLED) != 0 || ring.waker.is_some() || ring.away_since.is_some();
-        let open = if special { OPEN | SPECIAL } else { OPEN };
-        self.words[key] = if ring.state & ENDED == 0 { ring.state & MASK | open } else { 0 };
-    }
-
-    fn somebody_takes(&self, subtype: Subtypes) -> bool {
-        let exactly = || self.all.iter().any(|ring| ring.taking().is_some_and(|all| all.contains(subtype)));
-        may_reach(self.takers.word(), subtype) && exactly()
-    }
-
-    /// Feeds the queues, if none of them needs more than that; answers how many.
-    fn feed_plainly(&mut self, subtype: Subtypes) -> Option<u32> {
-        let plain = OPEN | u32::from(subtype.bits());
-        let special = plain | SPECIAL;
-        let (mut queued, mut trouble) = (0, 0);
-        for (word, space) in self.words.iter().zip(&mut self.spaces) {
-            let hit = u32::from(word & special == plain);
-            trouble |= u32::from(word & special == special) | (hit & u32::from(*space == 0));
-            *space = space.wrapping_sub(hit);
-            queued += hit;
-        }
-        if trouble == 0 {
-            return Some(queued);
-        }
-        for (word, space) in self.words.iter().zip(&mut self.spaces) {
-            *space = space.wrapping_add(u32::from(word & special == plain));
-        }
-        None
-    }
-
-    /// Feeds the queues one by one.
-    #[cold]
-    fn feed(&mut self, subtype: Subtypes, fed: &mut Fed<F>) {
-        let (plain, next) = (OPEN | u32::from(subtype.bits()), self.backlog.next());
-        for key in 0..self.words.len() {
-            if self.words[key] & plain != plain {
-                continue;
-            }
-            let mut reader = self.reader(key);
-            let open = reader.ring.state & (PAUSED | THROTTLED) == 0;
-            if open && (*reader.space > 0 || reader.make_room(&mut fed.displaced)) {
-                reader.take();
-                fed.wakers.extend(reader.ring.waker.take());
-                fed.queued += 1;
-            } else {
-                reader.ring.miss(next);
-                fed.lost += 1;
-                if open && reader.ring.state & THROTTLED != 0 {
-                    let subtypes = reader.ring.subtypes();
-                    self.takers.remove(subtypes);
-                    fed.throttled = true;
-                }
-            }
-            self.refresh(key);
-        }
-        self.backlog.clear();
-    }
-
-    /// Keeps the event for so many queues.
-    fn keep(&mut self, publication: &mut Publication<'_, '_, F>, queued: u32, last: bool) {
-        if queued > 0 {
-            let event = publication.keep(queued, last).expect("invariant: prepared if any queue takes it");
-            self.backlog.push(publication.occurrence.subtype, event, queued);
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::handlers::{Handlers, Left};
 use crate::hub::Hub;
 use crate::interest::may_reach;
 use crate::log::{debug, warn};
-use crate::pins::{inside_a_handler, new_list_number};
+use crate::pins::{Holder, inside_a_handler, new_list_number};
 use crate::registry::Registry;
 use crate::subscription::MASK;
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
@@ -105,10 +105,10 @@ impl<F: Family> Inner<F> {
         let mut registry = lock(&self.registry);
         let first = subscription.end_here();
         let held = registry.leave(subscription.key());
-        let left = self.handlers.unlink(&mut registry.book, subscription).with(held);
+        let holders = self.handlers.unlink(&mut registry.book, subscription);
         self.announce(&registry);
         drop(registry);
-        self.settle(left);
+        self.let_go(held, holders);
         first
     }
 
@@ -134,12 +134,23 @@ impl<F: Family> Inner<F> {
         let key = subscription.key();
         let held = registry.leave(key).expect("invariant: it was just looked up");
         held.end_here();
-        let left = self.handlers.unlink(&mut registry.book, &held).with(Some(held));
+        let holders = self.handlers.unlink(&mut registry.book, &held);
         self.announce(&registry);
         drop(registry);
         debug!(family = F::NAME, %id, "unsubscribed");
-        self.settle(left);
+        self.let_go(Some(held), holders);
         true
+    }
+
+    /// Drops a subscription that was unlinked under these publications.
+    #[inline]
+    fn let_go(&self, held: Option<Subscription<F>>, holders: Vec<Holder>) {
+        if holders.is_empty() {
+            drop(held);
+            drop(Chores(self));
+        } else {
+            self.settle(Left::new(held, holders));
+        }
     }
 
     /// Drops what was taken out when nobody sees it any more: now, or from inside a handler later.

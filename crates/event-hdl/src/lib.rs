@@ -42,6 +42,7 @@ mod queue;
 mod reading;
 mod registry;
 mod ring;
+mod rings;
 mod shared;
 mod subscription;
 mod sync;

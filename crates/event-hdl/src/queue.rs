@@ -30,7 +30,8 @@ pub enum Overflow {
         /// The most events that wait.
         max: usize,
     },
-    /// Takes everything: memory is bounded only by what is published between two reads.
+    /// Takes everything: memory is bounded only by what is published between two reads. (Of more than 2³²-1 events
+    /// that wait, the newest are lost.)
     Unbounded,
 }
 

@@ -86,7 +86,7 @@ impl Drop for EventRunner {
 /// `(event, data, sub, when)`
 fn arguments(vm: &VmState, event: Event, id: i64) -> Vec<Out> {
     let data = event.data.map_or(Out::Nil, |data| server_event(vm, event.name, data));
-    vec![Out::text(event.name), data, Out::Object(Class::EventSub, id), Out::Int(event.when)]
+    vec![Out::Name(event.name), data, Out::Object(Class::EventSub, id), Out::Int(event.when)]
 }
 
 fn server_event(vm: &VmState, name: &str, event: ServerEvent) -> Out {
@@ -121,15 +121,15 @@ fn state(event: ServerEventState) -> Out {
         ("admin", Out::Bool(event.admin)),
         ("check", event.check.map_or(Out::Nil, check)),
         ("cause", Out::text(event.cause)),
-        ("old_state", Out::text(event.old_state)),
-        ("new_state", Out::text(event.new_state)),
+        ("old_state", Out::Name(event.old_state)),
+        ("new_state", Out::Name(event.new_state)),
         ("requeued", Out::Int(event.requeued)),
     ])
 }
 
 fn admin(event: ServerEventAdmin) -> Out {
     let flags = |flags: std::collections::BTreeMap<&'static str, bool>| {
-        Out::Table(flags.into_iter().map(|(flag, set)| (Out::text(flag), Out::Bool(set))).collect())
+        Out::Table(flags.into_iter().map(|(flag, set)| (Out::Name(flag), Out::Bool(set))).collect())
     };
     records::SERVER_EVENT_ADMIN.table(vec![
         ("cause", Out::text(event.cause)),

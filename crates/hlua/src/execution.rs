@@ -580,6 +580,7 @@ fn push_values(stack: &mut Stack<'_>, values: &[Out]) -> Option<c_int> {
     for value in values {
         match value {
             Out::Int(int) => stack.push_int(*int),
+            Out::Name(name) => stack.push_bytes(name.as_bytes()).ok()?,
             Out::Bytes(bytes) => stack.push_bytes(bytes).ok()?,
             other => stack.push_out(other).ok()?,
         }

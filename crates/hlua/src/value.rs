@@ -16,6 +16,8 @@ pub(crate) enum Out {
     /// A new table with a class's metatable and nothing in it.
     Empty(Class),
     Bytes(Vec<u8>),
+    /// A string that is known beforehand: what fields are called.
+    Name(&'static str),
     /// A new object with this handle.
     Object(Class, i64),
     /// A new object with this handle and these fields.
@@ -31,8 +33,8 @@ impl Out {
     }
 
     /// A table with text keys.
-    pub(crate) fn record<const N: usize>(pairs: [(&str, Out); N]) -> Out {
-        Out::Table(pairs.into_iter().map(|(key, value)| (Out::text(key), value)).collect())
+    pub(crate) fn record<const N: usize>(pairs: [(&'static str, Out); N]) -> Out {
+        Out::Table(pairs.into_iter().map(|(key, value)| (Out::Name(key), value)).collect())
     }
 
     /// A sample as scripts see it.

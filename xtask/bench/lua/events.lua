@@ -5,4 +5,5 @@ for _ = 1, tonumber(os.getenv("BENCH_SUBSCRIBERS")) do
         if data.name == "origin" then heard = heard + 1 end
     end)
 end
-core.register_cli({ "bench", "events" }, function(applet) applet:send("bench " .. heard .. "\n") end)
+local usage = "bench events : how often a handler ran"
+core.register_cli({ "bench", "events" }, usage, function(applet) applet:send("bench " .. heard .. "\n") end)

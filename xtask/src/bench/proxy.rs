@@ -73,6 +73,9 @@ impl Peer {
             .env("BENCH_AGENT", backstage.agent.to_string())
             .stdin(Stdio::null())
             .stdout(stdout);
+        if setup.silent {
+            command.stderr(Stdio::null());
+        }
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         Ok(Proxy { child, addr })
     }

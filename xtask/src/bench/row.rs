@@ -33,6 +33,8 @@ pub(super) struct Setup {
     pub(super) env: Vec<(&'static str, String)>,
     /// It may use every core, not only that of the measurement.
     pub(super) every_core: bool,
+    /// What it says on standard error is of no interest: a line for each event.
+    pub(super) silent: bool,
 }
 
 /// What a row counts.

@@ -83,6 +83,6 @@ impl Record {
                 }
             }
         }
-        Out::Table(fields.into_iter().map(|(name, value)| (Out::text(name), value)).collect())
+        Out::Table(fields.into_iter().map(|(name, value)| (Out::Name(name), value)).collect())
     }
 }

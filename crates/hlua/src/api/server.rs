@@ -106,8 +106,8 @@ pub(crate) fn out(vm: &VmState, server: &dyn host::Server) -> Out {
         Class::Server,
         number,
         vec![
-            (Out::text("name"), Out::text(server.name())),
-            (Out::text("puid"), Out::text(server.puid().to_string())),
+            (Out::Name("name"), Out::text(server.name())),
+            (Out::Name("puid"), Out::text(server.puid().to_string())),
         ],
     )
 }

@@ -15,6 +15,7 @@ fn build(lua: &Lua, value: Out) -> mlua::Result<Value> {
         Out::Bool(flag) => Value::Boolean(flag),
         Out::Int(int) => Value::Integer(int),
         Out::Float(number) => Value::Number(number),
+        Out::Name(name) => Value::String(lua.create_string(name)?),
         Out::Bytes(bytes) => Value::String(lua.create_string(bytes)?),
         Out::List(items) => {
             let table = lua.create_table()?;

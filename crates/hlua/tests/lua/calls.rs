@@ -26,6 +26,82 @@ fn an_action_reads_a_header_sets_a_variable_and_a_header() {
     }
 }
 
+/// What a function touched in an HTTP stream is not there in a TCP stream that has none of it.
+#[test]
+fn members_touched_before_are_those_that_the_next_stream_has() {
+    let bench = bench(
+        r#"core.register_action("a", {"http-req", "tcp-req"}, function(txn)
+             local http = txn.http
+             txn:set_var("txn.r", type(http) .. " " .. type(txn.sf) .. " " .. tostring(txn.req))
+             if http then http:req_set_header("x-a", "b") end
+           end)"#,
+    );
+    let kinds = [
+        (get(), "table"),
+        (MemoryTxn::tcp(b"bytes"), "nil"),
+        (get(), "table"),
+        (MemoryTxn::tcp(b"bytes"), "nil"),
+    ];
+    for (txn, http) in kinds {
+        let (txn, result) = bench.action("a", txn);
+        result.unwrap();
+        let expected = format!("{http} table HAProxy class Channel");
+        assert_eq!(txn.stream.variables[b"txn.r".as_slice()], Value::from(expected.as_str()));
+    }
+}
+
+#[test]
+fn a_members_direction_is_that_of_its_field_in_every_run() {
+    let bench = bench(
+        r#"core.register_action("a", {"http-req"}, function(txn)
+             txn:set_var("txn.r", tostring(txn.req:is_resp()) .. " " .. tostring(txn.res:is_resp()))
+           end)"#,
+    );
+    for _ in 0..3 {
+        let (txn, result) = bench.action("a", get());
+        result.unwrap();
+        assert_eq!(txn.stream.variables[b"txn.r".as_slice()], Value::from("false true"));
+    }
+}
+
+#[test]
+fn objects_of_a_run_that_is_over_are_refused_by_the_next() {
+    let bench = bench(
+        r#"local kept, http
+           core.register_action("keep", {"http-req"}, function(txn)
+             kept, http = txn, txn.http
+           end)
+           core.register_action("use", {"http-req"}, function(txn)
+             assert(not pcall(function() kept:set_var("txn.r", "x") end))
+             assert(not pcall(txn.set_var, kept, "txn.r", "x"))
+             assert(not pcall(txn.set_var, {}, "txn.r", "x"))
+             assert(not pcall(http.req_set_header, http, "x-a", "b"))
+           end)"#,
+    );
+    for _ in 0..2 {
+        bench.action("keep", get()).1.unwrap();
+        let (txn, result) = bench.action("use", get());
+        result.unwrap();
+        assert!(txn.stream.variables.is_empty());
+    }
+}
+
+#[test]
+fn members_serve_a_run_that_goes_on_after_it_waited() {
+    let bench = bench(
+        r#"core.register_action("a", {"http-req"}, function(txn)
+             local http = txn.http
+             core.msleep(1)
+             http:req_set_header("x-a", txn.sf:req_hdr("host"))
+           end)"#,
+    );
+    for _ in 0..3 {
+        let (txn, result) = bench.action("a", get());
+        result.unwrap();
+        assert_eq!(txn.request_header("x-a").unwrap(), "example.com");
+    }
+}
+
 #[test]
 fn an_action_answers_with_its_code() {
     let bench = bench(r#"core.register_action("deny", {"http-req"}, function(txn) return act.DENY end)"#);

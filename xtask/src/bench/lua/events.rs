@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::super::meter;
 use super::super::proxy::Peer;
+use super::super::row::Setup;
 use super::measure::{Stage, figure};
 use super::row::setup;
 
@@ -28,7 +29,7 @@ pub(super) fn added_us(stage: &Stage, peer: &Peer, subscribers: u32) -> Result<f
 fn command_us(stage: &Stage, peer: &Peer, subscribers: u32) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let cli = folder.path().join("cli");
-    let mut setup = setup("lua_events.cfg");
+    let mut setup = Setup { silent: true, ..setup("lua_events.cfg") };
     setup.env =
         vec![("BENCH_CLI", cli.display().to_string()), ("BENCH_SUBSCRIBERS", subscribers.to_string())];
     let proxy = peer.start(&setup, &stage.backstage, &[])?;

@@ -48,6 +48,9 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
                 ffi::lua_rawgeti(l, ffi::LUA_REGISTRYINDEX, vm.class(*class).into());
                 ffi::lua_setmetatable(l, -2);
             }
+            Out::Name(name) => {
+                ffi::lua_pushlstring(l, name.as_ptr().cast(), name.len());
+            }
             Out::Bytes(bytes) => {
                 ffi::lua_pushlstring(l, bytes.as_ptr().cast(), bytes.len());
             }
@@ -76,8 +79,10 @@ unsafe fn push_tree(l: *mut ffi::lua_State, vm: &VmState, out: &Out) {
 fn note_fields(class: Class, fields: &[(Out, Out)]) {
     if crate::record::is_on() {
         for (key, _) in fields {
-            if let Out::Bytes(name) = key {
-                crate::record::reached(class.name(), &String::from_utf8_lossy(name));
+            match key {
+                Out::Bytes(name) => crate::record::reached(class.name(), &String::from_utf8_lossy(name)),
+                Out::Name(name) => crate::record::reached(class.name(), name),
+                _ => {}
             }
         }
     }

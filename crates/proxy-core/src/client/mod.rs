@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It runs as a future on the worker that polls it, over the worker's own connections, timers and HTTP/1 code: see
-//! `docs/decisions/0007-http-client.md`. What goes wrong is an answer, never an error: 503 where there is no connection,
+//! `docs/decisions/0005-http-client.md`. What goes wrong is an answer, never an error: 503 where there is no connection,
 //! 504 where nothing comes in time, 502 for what is no HTTP, with the pages that the proxy itself would send.
 //!
 //! Source: configuration.txt, `httpclient.*`.

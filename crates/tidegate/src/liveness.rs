@@ -1,6 +1,6 @@
 //! Tasks that do not return: what a worker has been running for long, by its thread's CPU time.
 //!
-//! A task that has been running for [`BLOCKED`] keeps the others of its thread waiting: a warning names it, once
+//! A task that has been running for 100 ms of CPU time keeps the others of its thread waiting: a warning names it, once
 //! a run. As in HAProxy CPU time counts, so a machine that stands still warns of nobody.
 //!
 //! Source: configuration.txt `warn-blocked-traffic-after`.

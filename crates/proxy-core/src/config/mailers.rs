@@ -21,7 +21,7 @@ pub struct Mailers {
 /// `email-alert …` lines. For scripts: nothing here sends mail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EmailAlert {
-    /// `mailers`: a key of [`Config::mailers`]. With it `from` and `to` are there, too.
+    /// `mailers`: a key of [`Config::mailers`](super::Config::mailers). With it `from` and `to` are there, too.
     pub mailers: Option<String>,
     /// `from`
     pub from: Option<String>,

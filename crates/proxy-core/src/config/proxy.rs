@@ -12,7 +12,7 @@ use crate::{
 
 /// A `frontend`, `backend` or `listen` section.
 pub struct Proxy {
-    /// Index in [`Config::proxies`].
+    /// Index in [`Config::proxies`](super::Config::proxies).
     pub id: usize,
     /// HAProxy's `uuid`: counts from 2 as there.
     pub uuid: u32,

@@ -1,6 +1,6 @@
 //! Heads: bytes to [`Message`].
 //!
-//! [`Lines`] finds the parts; what they say about framing and connection is gathered on the way, and
+//! `lines::Lines` finds the parts; what they say about framing and connection is gathered on the way, and
 //! what two readers could read differently is refused. A message is refused rather than repaired.
 
 use super::{

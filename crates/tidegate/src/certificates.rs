@@ -8,10 +8,7 @@
 use std::{collections::BTreeMap, fmt, fs, io, path::Path, sync::Arc};
 
 use parking_lot::RwLock;
-use proxy_core::{
-    config::Bind,
-    tls::{ClientCertificate, TlsVersion},
-};
+use proxy_core::{config::Bind, tls::ClientCertificate};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::CryptoProvider,
@@ -20,7 +17,6 @@ use rustls::{
         ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier,
     },
     sign::CertifiedKey,
-    version::{TLS12, TLS13},
 };
 
 use crate::{suites, tls};
@@ -109,11 +105,7 @@ impl Certificates {
     /// What its words cannot mean, in HAProxy's words as far as "for bind".
     pub fn prepare(self: &Arc<Self>, bind: &Bind) -> Result<(), String> {
         let settings = &bind.tls;
-        let versions: Vec<_> = [(TlsVersion::Tls13, &TLS13), (TlsVersion::Tls12, &TLS12)]
-            .into_iter()
-            .filter(|(version, _)| settings.allows(*version))
-            .map(|(_, rustls)| rustls)
-            .collect();
+        let versions = suites::versions(settings);
         if versions.is_empty() {
             return Err("all SSL/TLS versions are disabled".to_owned());
         }

@@ -13,7 +13,7 @@ use proxy_core::{
     backend::server::Server,
     config::{Config, ServerConfig},
     host::BoxIo,
-    tls::{ServerTls, TlsVersion},
+    tls::ServerTls,
 };
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
@@ -22,7 +22,6 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     pki_types::{CertificateDer, ServerName, UnixTime},
-    version::{TLS12, TLS13},
 };
 
 use crate::{certificates, suites, tls};
@@ -86,11 +85,7 @@ fn wanted(server: &ServerConfig) -> Option<&ServerTls> {
 
 fn client(words: &ServerTls, trusting: bool) -> Result<ClientConfig, String> {
     let settings = &words.settings;
-    let versions: Vec<_> = [(TlsVersion::Tls13, &TLS13), (TlsVersion::Tls12, &TLS12)]
-        .into_iter()
-        .filter(|(version, _)| settings.allows(*version))
-        .map(|(_, rustls)| rustls)
-        .collect();
+    let versions = suites::versions(settings);
     if versions.is_empty() {
         return Err("all SSL/TLS versions are disabled.".to_owned());
     }

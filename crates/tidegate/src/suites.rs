@@ -1,13 +1,15 @@
-//! Cipher lists, suites and curves as configurations spell them, in terms of what rustls has.
+//! Versions, cipher lists, suites and curves as configurations spell them, in terms of what rustls has.
 //!
 //! `ciphers` is a list in OpenSSL's language, of which every operator has a copy from somewhere; names that mean
 //! nothing here are passed over, as OpenSSL passes over names it does not know. A list that leaves nothing is an error.
 //!
 //! Source: configuration.txt section 5.1 (`ciphers`, `ciphersuites`, `curves`); OpenSSL's manual page `ciphers`.
 
+use proxy_core::tls::{TlsSettings, TlsVersion};
 use rustls::{
-    NamedGroup, SupportedCipherSuite,
+    NamedGroup, SupportedCipherSuite, SupportedProtocolVersion,
     crypto::{CryptoProvider, SupportedKxGroup},
+    version::{TLS12, TLS13},
 };
 
 /// One TLS 1.2 suite in OpenSSL's words: its name, and all that a list may call it by.
@@ -101,6 +103,12 @@ fn tls13(list: &str) -> Vec<rustls::CipherSuite> {
     list.split(':')
         .filter_map(|name| known.iter().find(|(known, _)| *known == name).map(|(_, id)| *id))
         .collect()
+}
+
+/// The versions that both the settings and rustls have, newest first.
+pub(crate) fn versions(settings: &TlsSettings) -> Vec<&'static SupportedProtocolVersion> {
+    let known = [(TlsVersion::Tls13, &TLS13), (TlsVersion::Tls12, &TLS12)];
+    known.into_iter().filter(|(version, _)| settings.allows(*version)).map(|(_, rustls)| rustls).collect()
 }
 
 /// What is left of `provider` by those three lists, in their order.

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::ready,
     io,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -12,7 +13,7 @@ use std::{
 use proxy_core::{
     backend::server::Server,
     config::{Config, ServerConfig},
-    host::BoxIo,
+    host::{BoxIo, ConnectFuture},
     tls::ServerTls,
 };
 use rustls::{
@@ -29,7 +30,14 @@ use crate::{certificates, suites, tls};
 /// One a server, by the ids of its proxy and itself.
 #[derive(Default)]
 pub struct ServerTlsConfigs {
-    configs: BTreeMap<(u32, u32), Arc<ClientConfig>>,
+    clients: BTreeMap<(u32, u32), Client>,
+}
+
+/// How one server is spoken to.
+struct Client {
+    config: Arc<ClientConfig>,
+    /// Its certificate must be good.
+    verifies: bool,
 }
 
 impl ServerTlsConfigs {
@@ -40,7 +48,7 @@ impl ServerTlsConfigs {
         for server in &config.servers {
             let Some(words) = wanted(&server.config) else { continue };
             match client(words, config.global.trusts_servers) {
-                Ok(client) => drop(made.configs.insert((server.proxy.uuid, server.puid), Arc::new(client))),
+                Ok(client) => drop(made.clients.insert(ids(server), client)),
                 Err(why) => {
                     let (place, proxy) = (&server.config.place, &server.proxy.name);
                     let name = &server.config.name;
@@ -51,26 +59,36 @@ impl ServerTlsConfigs {
         (made, faults)
     }
 
-    /// Shakes hands with a server. Without `name` none is sent.
+    /// Shakes hands with a server. Without `name` none is sent, nor is one that rustls cannot send; where certificates
+    /// are verified, that is an error: a certificate is for no such name.
     ///
     /// # Errors
     /// The handshake fails, or the certificate is refused.
-    pub async fn secure(
-        self: Arc<Self>,
-        io: BoxIo,
-        ids: (u32, u32),
-        name: Option<String>,
-    ) -> io::Result<BoxIo> {
-        let config = self.configs.get(&ids).cloned().ok_or(io::ErrorKind::Unsupported)?;
-        let name = name.and_then(|name| ServerName::try_from(name).ok());
-        tls::handshake(config, io, name.unwrap_or_else(no_name)).await
+    pub fn secure(&self, io: BoxIo, server: &Server, name: Option<&[u8]>) -> ConnectFuture {
+        let Some(client) = self.clients.get(&ids(server)) else {
+            return Box::pin(ready(Err(io::ErrorKind::Unsupported.into())));
+        };
+        let name = match name.map(sendable) {
+            Some(Some(name)) => name,
+            Some(None) if client.verifies => {
+                let error = io::Error::new(io::ErrorKind::InvalidInput, "not a server name");
+                return Box::pin(ready(Err(error)));
+            }
+            Some(None) | None => no_name(),
+        };
+        Box::pin(tls::handshake(client.config.clone(), io, name))
     }
 }
 
 /// The ids that a server is found by.
-#[must_use]
-pub fn ids(server: &Server) -> (u32, u32) {
+fn ids(server: &Server) -> (u32, u32) {
     (server.proxy.uuid, server.puid)
+}
+
+/// A name of a request, if it can be sent and verified. The address that stands for none is no name of anybody.
+fn sendable(name: &[u8]) -> Option<ServerName<'static>> {
+    let name = ServerName::try_from(str::from_utf8(name).ok()?).ok()?.to_owned();
+    (!is_none(&name)).then_some(name)
 }
 
 /// An address: rustls sends no name then.
@@ -78,12 +96,17 @@ fn no_name() -> ServerName<'static> {
     ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
+fn is_none(name: &ServerName<'_>) -> bool {
+    matches!(name, ServerName::IpAddress(addr) if IpAddr::from(*addr).is_unspecified())
+}
+
 /// The words about TLS, if traffic or checks are encrypted.
 fn wanted(server: &ServerConfig) -> Option<&ServerTls> {
     server.tls.as_deref().filter(|tls| tls.on || tls.check == Some(true))
 }
 
-fn client(words: &ServerTls, trusting: bool) -> Result<ClientConfig, String> {
+fn client(words: &ServerTls, trusting: bool) -> Result<Client, String> {
+    let verifies = words.verify.unwrap_or(!trusting);
     let settings = &words.settings;
     let versions = suites::versions(settings);
     if versions.is_empty() {
@@ -96,7 +119,7 @@ fn client(words: &ServerTls, trusting: bool) -> Result<ClientConfig, String> {
         settings.curves.as_deref(),
     );
     let provider = Arc::new(provider.map_err(|why| format!("{why}."))?);
-    let verifier: Arc<dyn ServerCertVerifier> = if words.verify.unwrap_or(!trusting) {
+    let verifier: Arc<dyn ServerCertVerifier> = if verifies {
         let file = settings.ca_file.as_deref().ok_or(NO_AUTHORITY)?;
         let roots = tls::authorities(file).map_err(|error| {
             format!("Couldn't open the ca-file '{file}' ({}).", crate::process::describe(&error))
@@ -124,7 +147,7 @@ fn client(words: &ServerTls, trusting: bool) -> Result<ClientConfig, String> {
     if words.no_reuse {
         config.resumption = Resumption::disabled();
     }
-    Ok(config)
+    Ok(Client { config: Arc::new(config), verifies })
 }
 
 /// HAProxy's words for a server that would have to be verified by nobody.
@@ -149,7 +172,7 @@ impl ServerCertVerifier for NameSent {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let unnamed = matches!(name, ServerName::IpAddress(addr) if IpAddr::from(*addr).is_unspecified());
+        let unnamed = is_none(name);
         let name = if unnamed { self.host.as_ref().unwrap_or(name) } else { name };
         match self.inner.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(

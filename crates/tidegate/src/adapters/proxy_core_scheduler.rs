@@ -23,7 +23,7 @@ use scheduler::Handle;
 use crate::{
     clock::Turn,
     net::{self, LogSockets},
-    server_tls::{self, ServerTlsConfigs},
+    server_tls::ServerTlsConfigs,
 };
 
 /// Log lines that could not be sent, in the whole process.
@@ -75,8 +75,7 @@ impl Host for WorkerHost {
     }
 
     fn secure(&self, io: BoxIo, server: &Server, name: Option<&[u8]>) -> ConnectFuture {
-        let name = name.and_then(|name| String::from_utf8(name.to_vec()).ok());
-        Box::pin(self.servers.clone().secure(io, server_tls::ids(server), name))
+        self.servers.secure(io, server, name)
     }
 
     fn resolve(&self, name: &str) -> ResolveFuture {

@@ -40,18 +40,12 @@ struct PerServer {
 }
 
 /// A connection that waits for its next request.
-pub(crate) struct Idle {
-    pub(crate) io: BoxIo,
-    /// Exchanges it has carried.
-    pub(crate) uses: u32,
-    /// [`Server::addr_version`] when it was made.
-    pub(crate) addr_version: u64,
-    /// The name it was made for, where names matter.
-    pub(crate) name: Option<Rc<[u8]>>,
+struct Idle {
+    made: Made,
     since: Instant,
 }
 
-/// A connection that goes back to its pool, with what is known of it.
+/// A connection to a server, with what is known of it.
 pub(crate) struct Made {
     pub(crate) io: BoxIo,
     /// Exchanges it has carried.
@@ -76,17 +70,17 @@ impl Pools {
         name: Option<&[u8]>,
         uses: u32,
         cx: &mut Context<'_>,
-    ) -> Option<Idle> {
+    ) -> Option<Made> {
         let mut servers = self.servers.borrow_mut();
         let idle = &mut servers.get_mut(&key(server))?.idle;
         loop {
-            let at = idle.iter().rposition(|idle| idle.name.as_deref() == name)?;
-            if idle[at].uses < uses {
+            let at = idle.iter().rposition(|idle| idle.made.name.as_deref() == name)?;
+            if idle[at].made.uses < uses {
                 return None;
             }
             let mut candidate = idle.remove(at);
-            if candidate.addr_version == server.addr_version() && candidate.is_quiet(cx) {
-                return Some(candidate);
+            if candidate.made.addr_version == server.addr_version() && candidate.is_quiet(cx) {
+                return Some(candidate.made);
             }
         }
     }
@@ -105,8 +99,7 @@ impl Pools {
         if !per.has_room() {
             return;
         }
-        let Made { io, uses, addr_version, name } = made;
-        per.idle.push(Idle { io, uses, addr_version, name, since: worker.host.now() });
+        per.idle.push(Idle { made, since: worker.host.now() });
         drop(servers);
         if !pools.purging.replace(true) {
             worker.host.spawn("pool purge", Box::pin(purge(Rc::downgrade(worker))));
@@ -154,7 +147,7 @@ impl Idle {
     /// Whether it is open and the server has sent nothing unasked.
     fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
-        Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending()
+        Pin::new(&mut self.made.io).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Section {
 }
 
 pub(super) fn errorfile(line: &mut ProxyLine<'_>) -> Result<(), ParseError> {
-    let (status, page) = file_of_line(line.words, line.bufsize, "errorfile : ")?;
+    let (status, page) = file_of_line(line.words, line.bufsize)?;
     line.draft.settings.pages.push(PageLine::Set(status, Some(page)));
     Ok(())
 }
@@ -171,7 +171,7 @@ impl Section {
             let text = words::unknown(words[0], ["errorfile"], [], " in 'http-errors' section");
             return Err(ParseError::at(0, text));
         }
-        let (status, page) = file_of_line(words, bufsize, "errorfile : ")?;
+        let (status, page) = file_of_line(words, bufsize)?;
         self.pages.set(status, page);
         Ok(())
     }
@@ -183,12 +183,12 @@ impl Section {
 }
 
 /// `errorfile STATUS FILE`.
-fn file_of_line(words: &[&str], bufsize: usize, title: &str) -> Result<(u16, Page), ParseError> {
+fn file_of_line(words: &[&str], bufsize: usize) -> Result<(u16, Page), ParseError> {
     let [_, status, path, ..] = words else {
-        return Err(ParseError::new(format!("{title}expects <status_code> and <file> as arguments.")));
+        return Err(ParseError::new("errorfile : expects <status_code> and <file> as arguments."));
     };
-    let status = known_status(status).map_err(|why| ParseError::at(1, format!("{title}{why}")))?;
-    let reply = read(path, status, bufsize).map_err(|why| ParseError::at(2, format!("{title}{why}")))?;
+    let status = known_status(status).map_err(|why| ParseError::at(1, format!("errorfile : {why}")))?;
+    let reply = read(path, status, bufsize).map_err(|why| ParseError::at(2, format!("errorfile : {why}")))?;
     Ok((status, Page::Ready(Arc::new(reply))))
 }
 

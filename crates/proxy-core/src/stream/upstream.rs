@@ -18,7 +18,7 @@ use super::{
 use crate::{
     backend::{
         assign::{Assign, Slot},
-        pool::{Idle, Made, Pools},
+        pool::{Made, Pools},
         secure::secured,
         server::Server,
     },
@@ -102,8 +102,7 @@ pub(crate) async fn connect(conn: &mut Conn, tries: &mut Tries) -> Result<Upstre
             let now = conn.now();
             conn.txn.log.connected = Some(now);
             note_source(conn, &idle.io);
-            let Idle { io, uses, addr_version, name, .. } = idle;
-            return Ok(Upstream::new(Made { io, uses, addr_version, name }, slot));
+            return Ok(Upstream::new(idle, slot));
         }
         let addr_version = slot.server().addr_version();
         match Box::pin(open(conn, &slot, name.as_deref())).await? {
@@ -127,7 +126,7 @@ fn note_source(conn: &mut Conn, io: &BoxIo) {
 }
 
 /// An idle connection to the slot's server, where `http-reuse` lets this request have one.
-async fn idle(conn: &mut Conn, tries: &Tries, slot: &Slot, name: Option<&[u8]>) -> Option<Idle> {
+async fn idle(conn: &mut Conn, tries: &Tries, slot: &Slot, name: Option<&[u8]>) -> Option<Made> {
     let backend = &conn.txn.backend;
     let first = conn.requests <= 1;
     let uses = match backend.options.http_reuse {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{Diagnostic, ParseError, draft::Draft, number, proxy::ProxyLine, server::is_name_char, words};
+use super::{Diagnostic, ParseError, draft::Draft, header::check_name, number, proxy::ProxyLine, words};
 use crate::{
     applet::Reply,
     config::Place,
@@ -150,10 +150,7 @@ pub(super) fn review(sections: &PageSections, told: &mut Vec<Diagnostic>) {
 /// Begins a section.
 pub(super) fn begin(words: &[&str], place: &Place, registry: &Registry) -> Result<Section, ParseError> {
     let name = words::word(words, 1, "missing name for http-errors section.")?;
-    if let Some(bad) = name.chars().find(|c| !is_name_char(*c)) {
-        let text = format!("character '{bad}' is not permitted in 'http-errors' name '{name}'.");
-        return Err(ParseError::at(1, text));
-    }
+    check_name("http-errors", name)?;
     if let Some(other) = registry.pages.section(name).place() {
         let text = format!(
             "http-errors section '{name}' already exists (declared at {}:{}).",

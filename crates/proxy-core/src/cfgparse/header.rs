@@ -19,10 +19,8 @@ impl<'a> Header<'a> {
             _ => return Err(ParseError::at(0, format!("'{kind}' expects an <id> argument"))),
         };
         // Names of defaults are only looked at where one is referenced.
-        let bad = name.chars().find(|c| section != Section::Defaults && !is_name_char(*c));
-        if let Some(bad) = bad {
-            let text = format!("character '{bad}' is not permitted in '{kind}' name '{name}'.");
-            return Err(ParseError::at(1, text));
+        if section != Section::Defaults {
+            check_name(kind, name)?;
         }
         let (from, extra) = match &words[at..] {
             [] => (None, None),
@@ -41,6 +39,17 @@ impl<'a> Header<'a> {
             }
             None => Ok(Self { name, from, from_word: at + 1 }),
         }
+    }
+}
+
+/// Refuses the name of a section of that kind if it has other characters than names have.
+pub(super) fn check_name(kind: &str, name: &str) -> Result<(), ParseError> {
+    match name.chars().find(|c| !is_name_char(*c)) {
+        Some(bad) => {
+            let text = format!("character '{bad}' is not permitted in '{kind}' name '{name}'.");
+            Err(ParseError::at(1, text))
+        }
+        None => Ok(()),
     }
 }
 

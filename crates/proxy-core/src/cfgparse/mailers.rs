@@ -10,9 +10,9 @@ use super::{
     Diagnostic, ParseError, Resolve,
     address::{self, Port, Wanted},
     draft::Draft,
+    header::check_name,
     log,
     proxy::ProxyLine,
-    server::is_name_char,
     time::{self, Unit},
     words,
 };
@@ -21,10 +21,7 @@ use crate::config::{EmailAlert, Mailers, Place};
 /// Begins a section.
 pub(super) fn begin(words: &[&str], place: &Place, known: &[Mailers]) -> Result<Mailers, ParseError> {
     let name = words::word(words, 1, "missing name for mailers section.")?;
-    if let Some(bad) = name.chars().find(|c| !is_name_char(*c)) {
-        let text = format!("character '{bad}' is not permitted in 'mailers' name '{name}'.");
-        return Err(ParseError::at(1, text));
-    }
+    check_name("mailers", name)?;
     words::at_most(words, 1)?;
     if let Some(other) = known.iter().find(|other| other.name == name) {
         let text = format!(
